@@ -26,7 +26,7 @@ fn detections(count: u32) -> Vec<Detection> {
     let one = |n: u32| {
         let (xmin, ymin) = ((n * 37 % 80) as f32 / 100.0, (n * 53 % 70) as f32 / 100.0);
         let bbox = BBox { xmin, ymin, xmax: xmin + 0.2, ymax: ymin + 0.3 };
-        Detection { label: n * 7 % 80, confidence: (n % 100) as f32 / 100.0, bbox }
+        Detection { label: n * 7 % 80, confidence: (n % 100) as f32 / 100.0, bbox, ..Detection::default() }
     };
     (0..count).map(one).collect()
 }

@@ -270,6 +270,7 @@ mod tests {
                 "fps",
                 "dialect",
                 "boxes",
+                "spatial",
                 "records",
                 "images",
                 "fault",

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat};
 
-use crate::frame::{BBox, Detection, LabelMap};
+use crate::frame::{BBox, Detection, Frame, LabelMap, Track};
 use crate::overlay::Style;
 
 /// A time given by the user: absolute, or relative to the first frame.
@@ -145,16 +145,27 @@ fn clipped(bbox: &BBox) -> Option<BBox> {
     Some(BBox { xmin, ymin, xmax, ymax })
 }
 
-/// Returns the chosen detections with their boxes clipped to the picture, and the number of those left out because
-/// their box is outside the picture or invalid.
-pub(super) fn chosen_detections(style: &Style, names: &LabelMap, detections: &[Detection]) -> (Vec<Detection>, u64) {
+/// A chosen detection.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct ChosenDetection {
+    /// The detection, with its box clipped to the picture.
+    pub(super) seen: Detection,
+    /// Its track, if it has one.
+    pub(super) track: Option<Track>,
+}
+
+/// Returns the chosen detections of a frame, and the number of those left out because their box is outside the picture or
+/// invalid.
+pub(super) fn chosen_detections(style: &Style, names: &LabelMap, frame: &Frame) -> (Vec<ChosenDetection>, u64) {
     let mut without_box = 0;
-    let detections = detections.iter().filter(|detection| style.shows(detection, names)).filter_map(|detection| {
+    let chosen = frame.detections.iter().filter(|detection| style.shows(detection, names)).filter_map(|detection| {
         let bbox = clipped(&detection.bbox);
         without_box += u64::from(bbox.is_none());
-        Some(Detection { bbox: bbox?, ..*detection })
+        // A track is at the center of the whole box.
+        let track = Track::of(&frame.tracks, detection).copied();
+        Some(ChosenDetection { seen: Detection { bbox: bbox?, ..*detection }, track })
     });
-    (detections.collect(), without_box)
+    (chosen.collect(), without_box)
 }
 
 #[cfg(test)]
@@ -202,9 +213,13 @@ mod tests {
     fn detections_are_chosen_by_class_and_confidence() {
         let whole = BBox { xmin: 0.0, ymin: 0.0, xmax: 1.0, ymax: 1.0 };
         let seen = [(0, 0.9, whole), (0, 0.4, whole), (2, 0.9, whole), (0, 0.8, BBox { xmin: f32::NAN, ..whole })]
-            .map(|(label, confidence, bbox)| Detection { label, confidence, bbox });
+            .map(|(label, confidence, bbox)| Detection { label, confidence, bbox, ..Detection::default() });
         let choice = Choice { labels: vec!["Person".to_owned()], min_confidence: 0.5, ..Choice::default() };
-        assert_eq!(chosen_detections(&choice.style(), LabelMap::coco(), &seen), (vec![seen[0]], 1));
-        assert_eq!(chosen_detections(&Choice::default().style(), LabelMap::coco(), &seen).0.len(), 3);
+        let mut frame = Frame::default();
+        frame.detections = seen.to_vec();
+        frame.tracks = vec![Track { id: 7, x: 0.5, y: 0.5 }];
+        let first = ChosenDetection { seen: seen[0], track: Some(frame.tracks[0]) };
+        assert_eq!(chosen_detections(&choice.style(), LabelMap::coco(), &frame), (vec![first], 1));
+        assert_eq!(chosen_detections(&Choice::default().style(), LabelMap::coco(), &frame).0.len(), 3);
     }
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::ExportError;
 use super::camera::Camera;
+use super::choice::ChosenDetection;
 use super::frames::ChosenFrame;
 use super::place;
 use super::report::Added;
@@ -86,7 +87,7 @@ impl BoxWriter for Yolo {
         let names = camera.names(&chosen.frame);
         let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
         let mut text = Vec::new();
-        for detection in &chosen.detections {
+        for ChosenDetection { seen: detection, .. } in &chosen.detections {
             let class = self.classes.number(&names.title(detection.label));
             let bbox = detection.bbox;
             let (x, y) = ((bbox.xmin + bbox.xmax) / 2.0, (bbox.ymin + bbox.ymax) / 2.0);
@@ -213,7 +214,7 @@ impl BoxWriter for Coco {
         };
         let path = self.file.path().to_owned();
         item(&mut self.file, self.images == 1, &image).map_err(ExportError::io(&path))?;
-        for detection in &chosen.detections {
+        for ChosenDetection { seen: detection, .. } in &chosen.detections {
             self.annotations += 1;
             let bbox = detection.bbox;
             let (x, width) = pixels(bbox.xmin, bbox.xmax, still.size.width);

@@ -8,11 +8,12 @@ use serde::Serialize;
 
 use super::ExportError;
 use super::camera::Camera;
+use super::choice::ChosenDetection;
 use super::frames::ChosenFrame;
 use super::place;
 use super::table::{Row, Table};
 use crate::file::NewFile;
-use crate::frame::{LabelMap, NamedDetection};
+use crate::frame::{Counters, LabelMap, NamedDetection, Track};
 
 /// One frame: a line of JSON.
 #[derive(Debug, Serialize)]
@@ -27,31 +28,60 @@ struct Line<'a> {
     width: Option<u32>,
     height: Option<u32>,
     detections: Vec<NamedDetection<'a>>,
+    #[serde(skip_serializing_if = "<[Track]>::is_empty")]
+    tracks: &'a [Track],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counters: Option<Counters>,
 }
 
-/// Returns one row per chosen detection of a frame.
+/// Returns one row per chosen detection of a frame, and one per track that no detection has.
 fn rows<'a>(chosen: &'a ChosenFrame, camera: &'a Camera, names: &'a LabelMap) -> impl Iterator<Item = Row<'a>> {
     let frame = &*chosen.frame;
-    chosen.detections.iter().map(move |detection| Row {
+    let number = |number: f32| (!number.is_nan()).then_some(number);
+    let row = move |track: Option<&Track>| Row {
         camera: &camera.name,
         seq: chosen.sequence,
         device_time_us: frame.device_time.0,
         arrival_unix_ns: frame.received.unix_ns,
         time_utc_ns: chosen.taken_ns,
-        label: detection.label,
-        name: names.title(detection.label),
-        confidence: (!detection.confidence.is_nan()).then_some(detection.confidence),
-        xmin: detection.bbox.xmin,
-        ymin: detection.bbox.ymin,
-        xmax: detection.bbox.xmax,
-        ymax: detection.bbox.ymax,
         width: frame.geometry.map(|geometry| geometry.width),
         height: frame.geometry.map(|geometry| geometry.height),
-    })
+        track: track.map(|track| track.id),
+        track_x: track.map(|track| track.x),
+        track_y: track.map(|track| track.y),
+        moved_left: frame.counters.map(|counters| counters.left),
+        moved_right: frame.counters.map(|counters| counters.right),
+        moved_up: frame.counters.map(|counters| counters.up),
+        moved_down: frame.counters.map(|counters| counters.down),
+        ..Row::default()
+    };
+    let detections = chosen.detections.iter().map(move |ChosenDetection { seen, track }| Row {
+        label: Some(seen.label),
+        name: Some(names.title(seen.label)),
+        confidence: number(seen.confidence),
+        xmin: Some(seen.bbox.xmin),
+        ymin: Some(seen.bbox.ymin),
+        xmax: Some(seen.bbox.xmax),
+        ymax: Some(seen.bbox.ymax),
+        x_mm: seen.position.and_then(|position| number(position.x.0)),
+        y_mm: seen.position.and_then(|position| number(position.y.0)),
+        z_mm: seen.position.and_then(|position| number(position.z.0)),
+        ..row(track.as_ref())
+    });
+    // Those of detections that were not chosen are not chosen either.
+    let boxed: Vec<u32> = frame
+        .detections
+        .iter()
+        .filter_map(|detection| Track::of(&frame.tracks, detection))
+        .map(|track| track.id)
+        .collect();
+    detections
+        .chain(frame.tracks.iter().filter(move |track| !boxed.contains(&track.id)).map(move |track| row(Some(track))))
 }
 
 fn line<'a>(chosen: &'a ChosenFrame, camera: &'a Camera, names: &'a LabelMap) -> Line<'a> {
     let frame = &*chosen.frame;
+    let named = |chosen: &'a ChosenDetection| chosen.seen.named(names).on_track(chosen.track.as_ref());
     Line {
         camera: &camera.name,
         seq: chosen.sequence,
@@ -61,7 +91,9 @@ fn line<'a>(chosen: &'a ChosenFrame, camera: &'a Camera, names: &'a LabelMap) ->
         time_utc_ns: chosen.taken_ns,
         width: frame.geometry.map(|geometry| geometry.width),
         height: frame.geometry.map(|geometry| geometry.height),
-        detections: chosen.detections.iter().map(|detection| detection.named(names)).collect(),
+        detections: chosen.detections.iter().map(named).collect(),
+        tracks: &frame.tracks,
+        counters: frame.counters,
     }
 }
 
@@ -108,8 +140,8 @@ impl DetectionFile {
             }
             Self::Csv(writer) => {
                 for row in rows(chosen, camera, names) {
-                    let (camera, name) = (plain_cell(row.camera), plain_cell(&row.name));
-                    let written = writer.serialize(Row { camera: &camera, name: Cow::Borrowed(&name), ..row });
+                    let (camera, name) = (plain_cell(row.camera), row.name.as_deref().map(plain_cell));
+                    let written = writer.serialize(Row { camera: &camera, name, ..row });
                     written.map_err(ExportError::format(writer.get_ref().path(), "CSV"))?;
                 }
                 Ok(())

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat};
 
 use super::camera::{Camera, camera_index};
-use super::choice::{Choice, chosen_detections, nearest};
+use super::choice::{Choice, ChosenDetection, chosen_detections, nearest};
 use super::report::{ExportReport, Skip};
 use super::{ExportError, ProgressFn, report_progress};
 use crate::decode::VideoDecoder;
-use crate::frame::{Detection, Frame, LabelMap, Pool};
+use crate::frame::{Frame, LabelMap, Pool};
 use crate::overlay::Style;
 use crate::recording::{PlayedFrame, Player, Reader, RecordingError, natural_order};
 use crate::units::count;
@@ -38,8 +38,7 @@ pub(super) struct ChosenFrame {
     pub(super) frame: Arc<Frame>,
     /// The parameter sets of its video so far, in the form of Annex B, if this key frame has none.
     pub(super) parameter_sets: Option<Arc<[u8]>>,
-    /// The chosen detections. Their boxes are clipped to the picture.
-    pub(super) detections: Vec<Detection>,
+    pub(super) detections: Vec<ChosenDetection>,
     /// Share of the time range that has been read after this frame, 0..=1.
     pub(super) fraction: f64,
 }
@@ -362,7 +361,7 @@ impl Frames {
         }
         self.see_labels(&played.frame);
         let (detections, without_box) =
-            chosen_detections(&self.style, self.cameras[camera].names(&played.frame), &played.frame.detections);
+            chosen_detections(&self.style, self.cameras[camera].names(&played.frame), &played.frame);
         if self.need_detection && detections.is_empty() {
             report.without_label += 1;
             return None;

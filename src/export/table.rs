@@ -25,19 +25,29 @@ const SCHEMA: &str = "message detections {
     REQUIRED INT64 device_time_us;
     REQUIRED INT64 arrival_unix_ns;
     REQUIRED INT64 time_utc_ns;
-    REQUIRED INT32 label (INTEGER(32, false));
-    REQUIRED BYTE_ARRAY name (STRING);
+    OPTIONAL INT32 label (INTEGER(32, false));
+    OPTIONAL BYTE_ARRAY name (STRING);
     OPTIONAL FLOAT confidence;
-    REQUIRED FLOAT xmin;
-    REQUIRED FLOAT ymin;
-    REQUIRED FLOAT xmax;
-    REQUIRED FLOAT ymax;
+    OPTIONAL FLOAT xmin;
+    OPTIONAL FLOAT ymin;
+    OPTIONAL FLOAT xmax;
+    OPTIONAL FLOAT ymax;
     OPTIONAL INT32 width (INTEGER(32, false));
     OPTIONAL INT32 height (INTEGER(32, false));
+    OPTIONAL FLOAT x_mm;
+    OPTIONAL FLOAT y_mm;
+    OPTIONAL FLOAT z_mm;
+    OPTIONAL INT32 track (INTEGER(32, false));
+    OPTIONAL FLOAT track_x;
+    OPTIONAL FLOAT track_y;
+    OPTIONAL INT32 moved_left (INTEGER(32, false));
+    OPTIONAL INT32 moved_right (INTEGER(32, false));
+    OPTIONAL INT32 moved_up (INTEGER(32, false));
+    OPTIONAL INT32 moved_down (INTEGER(32, false));
 }";
 
-/// One detection: a row of CSV and Parquet. The field names are the column names.
-#[derive(Debug, Serialize)]
+/// A row of CSV and Parquet: one detection, or a track without one. The field names are the column names.
+#[derive(Debug, Default, Serialize)]
 pub(super) struct Row<'a> {
     pub(super) camera: &'a str,
     /// Number of the frame among those of its camera in the recording.
@@ -45,23 +55,37 @@ pub(super) struct Row<'a> {
     pub(super) device_time_us: i64,
     pub(super) arrival_unix_ns: i64,
     pub(super) time_utc_ns: i64,
-    pub(super) label: u32,
-    pub(super) name: Cow<'a, str>,
-    /// `None` if the camera sent `NaN`.
+    /// `None` for a track without a detection; this and the next six.
+    pub(super) label: Option<u32>,
+    pub(super) name: Option<Cow<'a, str>>,
+    /// `None` also if the camera sent `NaN`.
     pub(super) confidence: Option<f32>,
     /// Corners, clipped to the picture: 0..=1 from left to right and from top to bottom.
-    pub(super) xmin: f32,
-    pub(super) ymin: f32,
-    pub(super) xmax: f32,
-    pub(super) ymax: f32,
+    pub(super) xmin: Option<f32>,
+    pub(super) ymin: Option<f32>,
+    pub(super) xmax: Option<f32>,
+    pub(super) ymax: Option<f32>,
     /// Size of the picture in pixels, if known.
     pub(super) width: Option<u32>,
     pub(super) height: Option<u32>,
+    /// Place in front of the camera in millimeters, if the camera sends it; `None` for `NaN`.
+    pub(super) x_mm: Option<f32>,
+    pub(super) y_mm: Option<f32>,
+    pub(super) z_mm: Option<f32>,
+    /// Number and center of the track, if the camera follows the object.
+    pub(super) track: Option<u32>,
+    pub(super) track_x: Option<f32>,
+    pub(super) track_y: Option<f32>,
+    /// Objects counted until this frame, if the camera counts: the same in all rows of a frame.
+    pub(super) moved_left: Option<u32>,
+    pub(super) moved_right: Option<u32>,
+    pub(super) moved_up: Option<u32>,
+    pub(super) moved_down: Option<u32>,
 }
 
 impl Row<'_> {
     /// The names of the fields, in their order: the header of CSV.
-    pub(super) const COLUMNS: [&'static str; 14] = [
+    pub(super) const COLUMNS: [&'static str; 24] = [
         "camera",
         "seq",
         "device_time_us",
@@ -76,6 +100,16 @@ impl Row<'_> {
         "ymax",
         "width",
         "height",
+        "x_mm",
+        "y_mm",
+        "z_mm",
+        "track",
+        "track_x",
+        "track_y",
+        "moved_left",
+        "moved_right",
+        "moved_up",
+        "moved_down",
     ];
 }
 
@@ -133,6 +167,11 @@ pub(super) struct Table {
     confidence: Column<FloatType>,
     corners: [Column<FloatType>; 4],
     size: [Column<Int32Type>; 2],
+    position: [Column<FloatType>; 3],
+    track: Column<Int32Type>,
+    track_center: [Column<FloatType>; 2],
+    /// `moved_left`, `moved_right`, `moved_up`, `moved_down`.
+    moved: [Column<Int32Type>; 4],
 }
 
 impl Table {
@@ -150,11 +189,15 @@ impl Table {
             camera: Column::required(),
             seq: Column::required(),
             times: std::array::from_fn(|_| Column::required()),
-            label: Column::required(),
-            name: Column::required(),
+            label: Column::optional(),
+            name: Column::optional(),
             confidence: Column::optional(),
-            corners: std::array::from_fn(|_| Column::required()),
+            corners: std::array::from_fn(|_| Column::optional()),
             size: std::array::from_fn(|_| Column::optional()),
+            position: std::array::from_fn(|_| Column::optional()),
+            track: Column::optional(),
+            track_center: std::array::from_fn(|_| Column::optional()),
+            moved: std::array::from_fn(|_| Column::optional()),
         })
     }
 
@@ -166,14 +209,25 @@ impl Table {
         for (column, time) in self.times.iter_mut().zip([row.device_time_us, row.arrival_unix_ns, row.time_utc_ns]) {
             column.push(time);
         }
-        self.label.push(bits(row.label));
-        self.name.push(ByteArray::from(&*row.name));
+        self.label.push(row.label.map(bits));
+        self.name.push(row.name.as_deref().map(ByteArray::from));
         self.confidence.push(row.confidence);
         for (column, corner) in self.corners.iter_mut().zip([row.xmin, row.ymin, row.xmax, row.ymax]) {
             column.push(corner);
         }
         for (column, side) in self.size.iter_mut().zip([row.width, row.height]) {
             column.push(side.map(bits));
+        }
+        for (column, coordinate) in self.position.iter_mut().zip([row.x_mm, row.y_mm, row.z_mm]) {
+            column.push(coordinate);
+        }
+        self.track.push(row.track.map(bits));
+        for (column, center) in self.track_center.iter_mut().zip([row.track_x, row.track_y]) {
+            column.push(center);
+        }
+        let moved = [row.moved_left, row.moved_right, row.moved_up, row.moved_down];
+        for (column, count) in self.moved.iter_mut().zip(moved) {
+            column.push(count.map(bits));
         }
         self.rows += 1;
         if self.rows == ROWS_PER_GROUP { self.write_group() } else { Ok(()) }
@@ -191,6 +245,10 @@ impl Table {
             self.confidence.write(&mut group)?;
             self.corners.iter_mut().try_for_each(|column| column.write(&mut group))?;
             self.size.iter_mut().try_for_each(|column| column.write(&mut group))?;
+            self.position.iter_mut().try_for_each(|column| column.write(&mut group))?;
+            self.track.write(&mut group)?;
+            self.track_center.iter_mut().try_for_each(|column| column.write(&mut group))?;
+            self.moved.iter_mut().try_for_each(|column| column.write(&mut group))?;
             group.close()
         };
         write().map(|_| ()).map_err(ExportError::format(&self.path, "Parquet"))

@@ -3,18 +3,21 @@
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
+use super::position::Position;
 use super::spelling::edit_distance;
 use super::track::Track;
 
 /// One detected object.
-#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Detection {
     /// Class number as received. A [`LabelMap`] has the name.
     pub label: u32,
     /// Normally 0..=1. Not clamped, and `NaN` if the camera sent it.
     pub confidence: f32,
-    /// Position in the picture.
+    /// Box in the picture.
     pub bbox: BBox,
+    /// Place in front of the camera, if the camera sends it.
+    pub position: Option<Position>,
 }
 
 impl Detection {
@@ -28,19 +31,22 @@ impl Detection {
             name,
             confidence: self.confidence,
             bbox: [xmin, ymin, xmax, ymax],
+            position_mm: self.position.map(|position| position.mm()),
             track: None,
         }
     }
 }
 
-/// A [`Detection`] for JSON output, with the name of its label. `bbox` is `[xmin, ymin, xmax, ymax]`; `NaN` becomes
-/// `null`.
+/// A [`Detection`] for JSON output, with the name of its label. `bbox` is `[xmin, ymin, xmax, ymax]`, `position_mm` is
+/// `[x, y, z]`; `NaN` becomes `null`.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct NamedDetection<'a> {
     label: u32,
     name: Cow<'a, str>,
     confidence: f32,
     bbox: [f32; 4],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position_mm: Option<[f32; 3]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     track: Option<u32>,
 }

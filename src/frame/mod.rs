@@ -11,6 +11,7 @@ mod memory;
 pub mod picture;
 pub mod pixel;
 pub mod pool;
+mod position;
 mod sequence;
 mod size;
 mod spelling;
@@ -29,10 +30,11 @@ pub use memory::{MemoryBound, WriterMemory, WriterRoom};
 pub use picture::{Part, Picture};
 pub use pixel::{Geometry, GeometryError, PixelFormat};
 pub use pool::{Lease, Pool};
+pub use position::{Millimeters, Position};
 pub use sequence::Sequence;
 pub use size::Size;
 pub use time::{Backlog, DeviceTime, Received, Staleness, Verdict};
-pub use track::Track;
+pub use track::{Counters, Track};
 pub use utc::Utc;
 
 /// The encoding of a payload, recognized by its first bytes (wire.md section 6).
@@ -99,6 +101,8 @@ pub struct Frame {
     pub detections: Vec<Detection>,
     /// The objects that the camera follows, in the order received.
     pub tracks: Vec<Track>,
+    /// The objects that the camera has counted, if it counts.
+    pub counters: Option<Counters>,
     /// Label names sent in the stream, if any.
     pub labels: Option<Arc<LabelMap>>,
     /// Capture time, by the camera's clock.

@@ -21,6 +21,28 @@ pub struct Track {
     pub y: f32,
 }
 
+/// Objects that the camera has counted since its start, by the direction in which they moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Counters {
+    /// Moved to the left.
+    pub left: u32,
+    /// Moved to the right.
+    pub right: u32,
+    /// Moved up. Luxonis' program does not count these.
+    pub up: u32,
+    /// Moved down. Luxonis' program does not count these.
+    pub down: u32,
+}
+
+impl std::fmt::Display for Counters {
+    /// Writes `3 left, 14 right`; up and down only if one of them is not 0.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { left, right, up, down } = self;
+        write!(f, "{left} left, {right} right")?;
+        if (*up, *down) == (0, 0) { Ok(()) } else { write!(f, ", {up} up, {down} down") }
+    }
+}
+
 impl Track {
     /// Returns the track of a detection: the nearest one, if it is near the center of the box.
     #[must_use]

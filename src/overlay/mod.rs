@@ -1,4 +1,4 @@
-//! Draws detections on a picture: boxes, names and confidences.
+//! Draws detections on a picture: boxes, names, confidences and distances.
 //!
 //! Also provides [`Canvas`] and [`Text`] for other overlays, such as those of a window. A steady stream allocates
 //! nothing: glyphs and titles are drawn once and then copied.
@@ -18,17 +18,20 @@ pub use text::Text;
 use title::TitleCache;
 use trails::Trails;
 
-use crate::frame::{Detection, Frame, LabelMap, Picture, Track};
+use crate::frame::{Counters, Detection, Frame, LabelMap, Millimeters, Picture, Position, Track};
 
 /// Longer titles are truncated. Names can come from the network, so their length is not limited.
 const MAX_TITLE_CHARS: usize = 48;
+
+/// Background of the counters.
+const COUNTERS_COLOR: u32 = 0x10_1828;
 
 /// Selects the detections to draw, and the parts of each.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Style {
     /// Draws the boxes.
     pub boxes: bool,
-    /// Draws the titles: name and confidence.
+    /// Draws the titles: name, confidence, and the distance if the camera sends it.
     pub labels: bool,
     /// Draws the paths of tracked objects over the last seconds.
     pub trails: bool,
@@ -87,6 +90,7 @@ struct VisibleBox {
     rect: Rect,
     label: u32,
     confidence: f32,
+    depth: Option<Millimeters>,
     track: Option<u32>,
 }
 
@@ -99,6 +103,7 @@ pub struct Overlay {
     titles: TitleCache,
     visible: Vec<VisibleBox>,
     trails: Trails,
+    counters: Option<Counters>,
     label: String,
 }
 
@@ -125,19 +130,20 @@ impl Overlay {
         self.strokes = strokes;
     }
 
-    /// Takes over the tracks of the frame that is drawn next. Frames without tracks end those of the frame before.
+    /// Takes over the tracks and counters of the frame that is drawn next. Frames without tracks end those of the frame before.
     pub fn follow(&mut self, frame: &Frame) {
         self.trails.follow(frame.device_time, &frame.tracks);
+        self.counters = frame.counters;
     }
 
     /// Draws the detections selected by the style: first the trails, then all boxes, then all titles. Tracked objects have
-    /// the number of their track in the title; those without a box have a mark.
+    /// the number of their track in the title; those without a box have a mark. Counters are in the lower left corner.
     ///
     /// Places boxes on the [part](Picture::part) of the frame that the picture shows. Clips them to the picture, and omits
     /// boxes outside it or with a `NaN`. The cost is linear in the number of boxes, and bounded for each box by the size
     /// of the picture.
     pub fn draw(&mut self, picture: &mut Picture, detections: &[Detection], stream_names: Option<&LabelMap>) {
-        let Self { style, strokes, text, titles, visible, trails, label } = self;
+        let Self { style, strokes, text, titles, visible, trails, counters, label } = self;
         let names = style.names(stream_names);
         let part = picture.part;
         let mut canvas = Canvas::of(picture);
@@ -149,8 +155,9 @@ impl Overlay {
             let shown = style.shows(detection, names);
             let track = trails.join(detection, shown);
             let rect = Rect::on_part(&detection.bbox, &part, width, height).filter(|_| shown)?;
-            let Detection { label, confidence, .. } = *detection;
-            Some(VisibleBox { rect, label, confidence, track })
+            let Detection { label, confidence, position, .. } = *detection;
+            let depth = position.as_ref().and_then(Position::depth);
+            Some(VisibleBox { rect, label, confidence, depth, track })
         }));
         if style.trails {
             trails.draw(&mut canvas, &part, line);
@@ -182,11 +189,17 @@ impl Overlay {
                 }
             }
         }
+        if let Some(counters) = counters.filter(|_| style.labels) {
+            label.clear();
+            write!(label, "{counters}").expect("writing to a string cannot fail");
+            let title = titles.get(text, px_height, COUNTERS_COLOR, label);
+            title.draw(&mut canvas, 0, (height - title.height).max(0));
+        }
     }
 }
 
-/// Writes name, percentage and track in at most `room` characters. Truncates the name first; omits the others if there is
-/// no room for all.
+/// Writes name, percentage, distance and track in at most `room` characters. Truncates the name first; omits the others if there
+/// is no room for all.
 fn write_label(title: &mut String, visible: &VisibleBox, names: &LabelMap, room: usize) {
     title.clear();
     match names.name(visible.label) {
@@ -203,7 +216,8 @@ fn write_label(title: &mut String, visible: &VisibleBox, names: &LabelMap, room:
     };
     let track = visible.track;
     let track_room = track.map_or(0, |id| " ID ".len() + id.checked_ilog10().unwrap_or(0) as usize + 1);
-    let (room, with_percent) = match room.checked_sub(digits + 2 + track_room) {
+    let depth = visible.depth.map_or_else(String::new, |depth| format!(" {depth}"));
+    let (room, with_percent) = match room.checked_sub(digits + 2 + depth.len() + track_room) {
         Some(left) if left >= 2 => (left, true),
         _ => (room, false),
     };
@@ -218,6 +232,9 @@ fn write_label(title: &mut String, visible: &VisibleBox, names: &LabelMap, room:
         (false, _) => {}
         (true, true) => write!(title, " {percent}%").expect("writing to a string cannot fail"),
         (true, false) => title.push_str(" ?%"),
+    }
+    if with_percent {
+        title.push_str(&depth);
     }
     if let Some(id) = track.filter(|_| with_percent) {
         write!(title, " ID {id}").expect("writing to a string cannot fail");
@@ -235,7 +252,7 @@ mod tests {
     const BICYCLE: u32 = 0x66_00EE;
 
     fn detection(label: u32, confidence: f32, [xmin, ymin, xmax, ymax]: [f32; 4]) -> Detection {
-        Detection { label, confidence, bbox: BBox { xmin, ymin, xmax, ymax } }
+        Detection { label, confidence, bbox: BBox { xmin, ymin, xmax, ymax }, ..Detection::default() }
     }
 
     fn picture(width: usize, height: usize) -> Picture {
@@ -257,10 +274,11 @@ mod tests {
 
     fn label(detection: &Detection, names: &LabelMap, room: usize) -> String {
         let mut label = String::from("left from the last detection");
-        let Detection { label: class, confidence, .. } = *detection;
+        let Detection { label: class, confidence, position, .. } = *detection;
+        let depth = position.and_then(|position| position.depth());
         write_label(
             &mut label,
-            &VisibleBox { rect: Rect::default(), label: class, confidence, track: None },
+            &VisibleBox { rect: Rect::default(), label: class, confidence, depth, track: None },
             names,
             room,
         );
@@ -341,6 +359,22 @@ mod tests {
     }
 
     #[test]
+    fn titles_show_the_distance_that_the_camera_measured() {
+        let at = |z, room| {
+            let position = Some(Position::from_mm([0.0, 0.0, z]));
+            label(&Detection { position, ..detection(0, 0.87, [0.0; 4]) }, LabelMap::coco(), room)
+        };
+        assert_eq!(at(1237.0, 40), "person 87% 1.24 m");
+        assert_eq!(at(12_340.0, 40), "person 87% 12.3 m");
+        assert_eq!(at(1237.0, 17), "person 87% 1.24 m");
+        assert_eq!(at(1237.0, 16), "pers… 87% 1.24 m");
+        assert_eq!(at(1237.0, 12), "person", "no room for all");
+        for none in [0.0, -5.0, f32::NAN] {
+            assert_eq!(at(none, 40), "person 87%");
+        }
+    }
+
+    #[test]
     fn titles_are_truncated_to_the_available_width() {
         let fridge = detection(72, 0.5, [0.0; 4]);
         let cut = |room| label(&fridge, LabelMap::coco(), room);
@@ -394,6 +428,28 @@ mod tests {
         let all = [detection(0, 0.9, [0.1, 0.1, 0.9, 0.9])];
         let style = Style { boxes: false, labels: false, ..Style::default() };
         assert!(drawn(style, &all).words().iter().all(|word| *word == 0x40_4040));
+    }
+
+    #[test]
+    fn counters_are_drawn_in_the_lower_left_corner() {
+        let counted = |counters, style: Style| {
+            let mut overlay = Overlay::new(style);
+            let mut frame = Frame::default();
+            frame.counters = counters;
+            overlay.follow(&frame);
+            let mut picture = picture(640, 352);
+            overlay.draw(&mut picture, &[], None);
+            let words = picture.words();
+            (words[351 * 640] == COUNTERS_COLOR, words.iter().filter(|word| **word != 0x40_4040).count() as i32)
+        };
+        let some = Some(Counters { left: 3, right: 14, ..Counters::default() });
+        // `3 left, 14 right` with its margins.
+        let covered = (16 * Text::new().advance(16) + 8) * 18;
+        assert_eq!(counted(some, Style::default()), (true, covered));
+        assert_eq!(counted(None, Style::default()), (false, 0));
+        assert_eq!(counted(some, Style { labels: false, ..Style::default() }), (false, 0));
+        let all = Counters { left: 0, right: 1, up: 2, down: 0 };
+        assert_eq!(all.to_string(), "0 left, 1 right, 2 up, 0 down");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use foxglove::messages::{Color, ImageAnnotations, KeyValuePair, Point2, PointsAn
 use prost::Message as _;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
-use crate::frame::{BBox, Detection, LabelMap};
+use crate::frame::{BBox, Detection, LabelMap, Position};
 use crate::overlay;
 
 /// Longest annotation that is decoded, in bytes: an outline of about 3,000 points. Decoded, it takes up to 24 times as much.
@@ -19,6 +19,12 @@ const ANNOTATION_BYTES_MAX: usize = 64 << 10;
 /// Fields of one message that are read: there are two for each of 10,000 boxes. Bounds the time for a message of many
 /// empty fields.
 const FIELDS_MAX: usize = 100_000;
+
+/// Pairs of metadata that every box has: name of the class, its number, and the confidence. A position follows.
+const FIXED_PAIRS: usize = 3;
+
+/// Keys of the coordinates of a position, in millimeters.
+pub(super) const POSITION_KEYS: [&str; 3] = ["x_mm", "y_mm", "z_mm"];
 
 /// Numbers of the fields in `foxglove.ImageAnnotations`.
 const POINTS: u32 = 2;
@@ -69,7 +75,7 @@ pub(super) fn compare(
             Some(Err(error)) => return Err((about(describe(expected)), error)),
             None => return Err((format!("{count} boxes"), format!("{number} boxes"))),
         };
-        if found.points != expected.points || found.metadata.get(1..) != expected.metadata.get(1..) {
+        if found.points != expected.points || !agree(&expected.metadata, &found.metadata) {
             let (expected, found) = (describe(expected), describe(&found));
             if expected != found {
                 return Err((about(expected), found));
@@ -81,6 +87,12 @@ pub(super) fn compare(
         Some(Ok(_)) => Err((format!("{count} boxes"), format!("{} boxes", count + 1 + found.count()))),
         Some(Err(error)) => Err((format!("{count} boxes"), error)),
     }
+}
+
+/// Returns whether class, confidence and position are the same. Earlier versions wrote no position.
+fn agree(expected: &[KeyValuePair], found: &[KeyValuePair]) -> bool {
+    let (Some(expected), Some(found)) = (expected.get(1..), found.get(1..)) else { return false };
+    expected == found || expected.get(..FIXED_PAIRS - 1) == Some(found)
 }
 
 /// Returns the number of boxes in the annotations of a frame.
@@ -181,7 +193,7 @@ impl DrawnBox {
 
     /// Returns `false` for a box that cannot be drawn.
     fn set(&mut self, detection: &Detection, names: &LabelMap, (width, height): (u32, u32)) -> bool {
-        let Detection { label, confidence, bbox } = detection;
+        let Detection { label, confidence, bbox, position } = detection;
         if !is_drawn(bbox) {
             return false;
         }
@@ -198,16 +210,23 @@ impl DrawnBox {
             corner(left, bottom),
         ]);
         points.outline_color = Some(colour);
+        points.metadata.truncate(FIXED_PAIRS);
         points.metadata.iter_mut().for_each(|pair| pair.value.clear());
         let [label_value, class_value, confidence_value] = &mut points.metadata[..] else { return false };
         label_value.value.push_str(&name);
         // Writing to a string cannot fail.
         let _ = write!(class_value.value, "{label}");
         let _ = write!(confidence_value.value, "{confidence}");
+        for (key, mm) in POSITION_KEYS.iter().zip(position.iter().flat_map(Position::mm)) {
+            points.metadata.push(KeyValuePair { key: (*key).to_owned(), value: mm.to_string() });
+        }
         text.position = Some(corner(left, top));
         text.background_color = Some(Color { a: 0.6, ..colour });
         text.text.clear();
         let _ = write!(text.text, "{name} {:.0}%", confidence * 100.0);
+        if let Some(depth) = position.as_ref().and_then(Position::depth) {
+            let _ = write!(text.text, " {depth}");
+        }
         true
     }
 }
@@ -220,7 +239,9 @@ fn describe(points: &PointsAnnotation) -> String {
     let corners: Vec<_> = points.points.iter().take(8).map(|point| format!("{:.3},{:.3}", point.x, point.y)).collect();
     let value = |key| points.metadata.iter().find(|pair| pair.key == key).map_or("?", |pair| &pair.value[..]);
     let short = |key| value(key).chars().take(40).collect::<String>();
-    format!("class {} ({}) at {}", short("class"), short("confidence"), corners.join(" "))
+    let position = POSITION_KEYS.map(short).join(" ");
+    let position = if position == "? ? ?" { String::new() } else { format!(", position {position} mm") };
+    format!("class {} ({}) at {}{position}", short("class"), short("confidence"), corners.join(" "))
 }
 
 fn colour(label: u32) -> Color {
@@ -234,7 +255,7 @@ mod tests {
 
     fn detections(count: u32) -> Vec<Detection> {
         let bbox = BBox { xmin: 0.25, ymin: 0.5, xmax: 0.75, ymax: 1.5 };
-        (0..count).map(|label| Detection { label, confidence: 0.893, bbox }).collect()
+        (0..count).map(|label| Detection { label, confidence: 0.893, bbox, ..Detection::default() }).collect()
     }
 
     fn encoded(detections: &[Detection]) -> Vec<u8> {
@@ -274,6 +295,28 @@ mod tests {
         assert_eq!(counts(&longer), ("10001 boxes".to_owned(), "10000 boxes".to_owned()));
         // The last text is cut: boxes before it agree, and the rest cannot be read.
         assert!(compare(&message[..message.len() - 1], &sent, Some((640, 352))).is_err());
+    }
+
+    #[test]
+    fn positions_are_kept_and_compared() {
+        let size = Some((640, 352));
+        let mut sent = detections(2);
+        sent[0].position = Some(Position::from_mm([-120.5, f32::NAN, 1237.0]));
+        let message = encoded(&sent);
+        let all = ImageAnnotations::decode(&message[..]).expect("a message");
+        let texts: Vec<_> = all.texts.iter().map(|text| text.text.as_str()).collect();
+        assert_eq!(texts, ["person 89% 1.24 m", "bicycle 89%"]);
+        let pairs: Vec<_> =
+            all.points[0].metadata[3..].iter().map(|pair| (pair.key.as_str(), pair.value.as_str())).collect();
+        assert_eq!(pairs, [("x_mm", "-120.5"), ("y_mm", "NaN"), ("z_mm", "1237")]);
+        assert_eq!(all.points[1].metadata.len(), 3, "that of the box before is forgotten");
+        assert_eq!(compare(&message, &sent, size), Ok(()));
+        let farther = [Detection { position: Some(Position::from_mm([-120.5, f32::NAN, 1238.0])), ..sent[0] }, sent[1]];
+        let (expected, found) = compare(&message, &farther, size).expect_err("another distance");
+        assert!(expected.ends_with("position -120.5 NaN 1238 mm") && found.ends_with("1237 mm"), "{expected}, {found}");
+        // Files of earlier versions have no positions beside their boxes.
+        assert_eq!(compare(&encoded(&detections(2)), &sent, size), Ok(()));
+        assert!(compare(&message, &detections(2), size).is_err(), "a position that the camera did not send");
     }
 
     /// Two bytes a box in a file must not become 200 in memory.

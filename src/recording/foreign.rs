@@ -246,6 +246,8 @@ struct Found {
     class: Option<u32>,
     name: Option<String>,
     confidence: Option<f32>,
+    /// x, y and z in millimeters.
+    position: Option<[f32; 3]>,
     /// Left, top, right, bottom.
     edges: [f64; 4],
 }
@@ -288,7 +290,7 @@ impl Boxes {
         let Some((width, height)) = size.filter(|(width, height)| *width > 0 && *height > 0) else { return };
         let mut boxes = Vec::new();
         let mut named = HashSet::new();
-        for Found { class, name, confidence, edges: [left, top, right, bottom] } in &self.found {
+        for Found { class, name, confidence, position, edges: [left, top, right, bottom] } in &self.found {
             let x = |pixels: &f64| (pixels / f64::from(width)) as f32;
             let y = |pixels: &f64| (pixels / f64::from(height)) as f32;
             // A number whose name fits a record keeps both.
@@ -301,10 +303,14 @@ impl Boxes {
             if let Some(line) = line.filter(|line| named.insert(*line)) {
                 self.records.extend_from_slice(&line);
             }
-            boxes.push(serde_json::json!({
+            let mut one = serde_json::json!({
                 "label": label, "confidence": confidence.filter(|of| of.is_finite()).unwrap_or(CONFIDENCE_UNKNOWN),
                 "xmin": x(left), "ymin": y(top), "xmax": x(right), "ymax": y(bottom),
-            }));
+            });
+            for (key, mm) in ["x", "y", "z"].into_iter().zip(position.iter().flatten()) {
+                one[key] = serde_json::json!(mm);
+            }
+            boxes.push(one);
         }
         if !boxes.is_empty() {
             self.json = serde_json::Value::Array(boxes).to_string().into_bytes();
@@ -319,10 +325,12 @@ impl Found {
         let name = ["label", "name", "class_name", "class"].into_iter().find_map(value);
         let name = name.filter(|name| name.parse::<u32>().is_err()).map(str::to_owned);
         let confidence = ["confidence", "score"].into_iter().find_map(value).and_then(|text| text.parse().ok());
+        let [x, y, z] = annotations::POSITION_KEYS.map(|key| value(key).and_then(|text| text.parse::<f32>().ok()));
+        let position = x.zip(y).zip(z).map(|((x, y), z)| [x, y, z]);
         let edges = points.points.iter().fold([f64::MAX, f64::MAX, f64::MIN, f64::MIN], |[l, t, r, b], point| {
             [l.min(point.x), t.min(point.y), r.max(point.x), b.max(point.y)]
         });
-        Self { class, name, confidence, edges }
+        Self { class, name, confidence, position, edges }
     }
 
     /// Adds the name and the confidence in a text, unless they are known.

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use super::faults::Faults;
 use super::random::Random;
 use crate::frame::{DeviceTime, LabelMap, PixelFormat, Size};
-use crate::wire::Dialect;
+use crate::wire::{DetectionSyntax, Dialect};
 
 /// The format of a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub struct SimConfig {
     pub dialect: Dialect,
     /// Number of objects in the picture, each with a box; at most 10,000.
     pub boxes: u32,
+    /// Sends the position of each object in millimeters, as spatial networks do. Only in dialects that have detections.
+    pub spatial: bool,
     /// Sends the extension records of wire.md section 7.
     pub records: bool,
     /// A folder of PNG and JPEG files that replace the drawn background. They are sorted by name and scaled to `size`.
@@ -71,6 +73,7 @@ impl Default for SimConfig {
             format: Coding::Pixels(PixelFormat::Bgr888p),
             dialect: Dialect::Img,
             boxes: 3,
+            spatial: false,
             records: false,
             images: None,
             seed: 1,
@@ -130,8 +133,9 @@ pub(super) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a s
     known.nearest(word).map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?"))
 }
 
-const KEYS: [&str; 11] =
-    ["size", "fps", "format", "dialect", "boxes", "records", "images", "seed", "fault", "fragment", "nodelay"];
+const KEYS: [&str; 12] = [
+    "size", "fps", "format", "dialect", "boxes", "spatial", "records", "images", "seed", "fault", "fragment", "nodelay",
+];
 
 /// Above the resolution of every sensor, and still within the decoder's hard limit for payloads.
 const MAX_PIXELS: u64 = 40_000_000;
@@ -175,6 +179,12 @@ impl SimConfig {
             return contradiction(format!(
                 "dialect {} carries JPEG, H264 or H265, but the format is {}; use dialect IMG for pixels",
                 self.dialect, self.format
+            ));
+        }
+        if self.spatial && self.dialect.detections() == DetectionSyntax::None {
+            return contradiction(format!(
+                "dialect {} has no detections that could have a position; use dialect IMG or FRAME with spatial",
+                self.dialect
             ));
         }
         if let Coding::Pixels(format) = self.format {
@@ -225,6 +235,7 @@ impl FromStr for SimConfig {
                     dialect_given = true;
                 }
                 "boxes" => config.boxes = value.parse().map_err(|_| bad("a number of boxes"))?,
+                "spatial" => config.spatial = switch(value).ok_or_else(|| bad("on or off"))?,
                 "records" => config.records = switch(value).ok_or_else(|| bad("on or off"))?,
                 "images" => config.images = (!value.is_empty()).then(|| PathBuf::from(value)),
                 "seed" => config.seed = value.parse().map_err(|_| bad("a whole number"))?,
@@ -255,6 +266,9 @@ impl fmt::Display for SimConfig {
             "size={width}x{height}&fps={}&format={}&dialect={}&boxes={}&seed={}",
             self.fps, self.format, self.dialect, self.boxes, self.seed
         )?;
+        if self.spatial {
+            f.write_str("&spatial=on")?;
+        }
         if self.records {
             f.write_str("&records=on")?;
         }
@@ -331,7 +345,7 @@ mod tests {
             "format=nv12&boxes=0&records=on&nodelay=on&seed=99",
             "format=jpeg",
             "dialect=abcde-256",
-            "dialect=FRAME&format=h265",
+            "dialect=FRAME&format=h265&spatial=on",
             "fault=short:0.01,junk:0.5&fragment=7&images=/tmp/x",
         ] {
             let config: SimConfig = text.parse().expect(text);
@@ -362,5 +376,6 @@ mod tests {
         assert_eq!(error("fps=-1"), "fps is -1: expected 0 (as fast as the client reads) to 1000000");
         assert!(error("format=nv12&size=63x48").contains("multiple of 2"));
         assert!(error("format=nv12&dialect=abcde").contains("use dialect IMG"));
+        assert!(error("format=jpeg&spatial=on").contains("use dialect IMG or FRAME with spatial"));
     }
 }

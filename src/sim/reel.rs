@@ -148,7 +148,10 @@ impl Reel {
                 Rgb { width, height, bytes: vec![0; 3 * width * height] }
             }),
         };
-        let detections = self.scene.draw(k, &mut picture);
+        let mut detections = self.scene.draw(k, &mut picture);
+        if !self.config.spatial {
+            detections.iter_mut().for_each(|detection| detection.position = None);
+        }
         (picture, detections)
     }
 

@@ -2,7 +2,7 @@
 
 use super::pixels::Rgb;
 use super::random::Random;
-use crate::frame::{BBox, Detection};
+use crate::frame::{BBox, Detection, Position};
 
 /// An object that moves in a loop within its cell of the picture. Distances are in pixels.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ struct Object {
     reach: (usize, usize),
     /// Offset of its loop, in frames.
     phase: usize,
+    /// Smallest distance from the camera in millimeters. It moves away by at most [`DEPTH_REACH_MM`].
+    depth_mm: usize,
 }
 
 /// A scene that repeats after `frames` frames.
@@ -27,6 +29,12 @@ pub(super) struct Scene {
     objects: Vec<Object>,
 }
 
+/// Distance by which an object moves away from the camera, in millimeters.
+const DEPTH_REACH_MM: usize = 1000;
+
+/// Width of the picture at a distance of 1: that of the color camera of an OAK-D, which sees 69 degrees.
+const WIDTH_AT_1: f32 = 1.37;
+
 /// Classes of the network of the standalone page (COCO).
 const CLASSES: usize = 80;
 
@@ -35,6 +43,8 @@ impl Scene {
     pub(super) fn new((width, height): (u32, u32), boxes: u32, frames: usize, seed: u64) -> Self {
         let (width, height, boxes) = (width as usize, height as usize, boxes as usize);
         let mut random = Random::new(seed);
+        // A generator of its own, so that the pictures of a seed stay as they are.
+        let mut depths = Random::new(!seed);
         // A grid with one cell per object, so that any number of objects fits.
         let columns = (1..).find(|columns| columns * columns >= boxes).unwrap_or(1).max(1);
         let rows = boxes.div_ceil(columns).max(1);
@@ -56,7 +66,15 @@ impl Scene {
                 let (h, y, reach_y) = extent(top, bottom, height);
                 let color = [0; 3].map(|_: u8| 64 + random.below(192) as u8);
                 let (label, phase) = (random.below(CLASSES) as u32, random.below(frames));
-                Object { label, color, size: (w, h), at: (x, y), reach: (reach_x, reach_y), phase }
+                Object {
+                    label,
+                    color,
+                    size: (w, h),
+                    at: (x, y),
+                    reach: (reach_x, reach_y),
+                    phase,
+                    depth_mm: 600 + depths.below(3000),
+                }
             })
             .collect();
         Self { width, height, frames, objects }
@@ -76,7 +94,7 @@ impl Scene {
         Rgb { width: self.width, height: self.height, bytes }
     }
 
-    /// Draws the objects of frame `k` and returns their boxes.
+    /// Draws the objects of frame `k` and returns their boxes and positions.
     pub(super) fn draw(&self, k: usize, picture: &mut Rgb) -> Vec<Detection> {
         let row = 3 * self.width;
         let place = |object: &Object| {
@@ -95,6 +113,10 @@ impl Scene {
                 line.as_chunks_mut::<3>().0.fill(color);
             }
             let part = |at: usize, side: usize| (at as f64 / side as f64) as f32;
+            let depth_mm = object.depth_mm + DEPTH_REACH_MM * there_and_back(turn, self.frames) / self.frames;
+            // From the middle of the picture to the middle of the object, in pixels.
+            let aside = |at: usize, size: usize, side: usize| (at as f32 + size as f32 / 2.0) - side as f32 / 2.0;
+            let mm = WIDTH_AT_1 * depth_mm as f32 / self.width as f32;
             Detection {
                 label: object.label,
                 confidence: 0.5 + 0.5 * part(there_and_back(turn, self.frames), self.frames + 1),
@@ -104,6 +126,11 @@ impl Scene {
                     xmax: part(x + w, self.width),
                     ymax: part(y + h, self.height),
                 },
+                position: Some(Position::from_mm([
+                    (mm * aside(x, w, self.width)).round(),
+                    (mm * -aside(y, h, self.height)).round(),
+                    depth_mm as f32,
+                ])),
             }
         };
         self.objects.iter().map(place).collect()

@@ -9,7 +9,7 @@ use super::config::{SimConfig, SimError, device_time};
 use super::faults::Fault;
 use super::random::Random;
 use super::reel::{Reel, Still};
-use crate::frame::{BBox, Detection, DeviceTime, LabelMap, Track};
+use crate::frame::{BBox, Counters, Detection, DeviceTime, LabelMap, Position, Track};
 use crate::wire::encode::{self, HeaderFields};
 use crate::wire::{DetectionSyntax, Dialect, LINE};
 
@@ -26,6 +26,8 @@ pub struct Truth {
     pub detections: Vec<Detection>,
     /// The tracks after the rounding of their text form; empty if the dialect has none.
     pub tracks: Vec<Track>,
+    /// The counters, if the dialect has them.
+    pub counters: Option<Counters>,
     /// The whole payload, without damage.
     pub payload: Arc<[u8]>,
     /// The fault that damaged this frame.
@@ -296,6 +298,7 @@ impl Stream {
             detection_text: Vec::new(),
             detections: Vec::new(),
             tracks: Vec::new(),
+            counters: (config.dialect == Dialect::Abcde256).then(|| counters(index)),
             payload: Arc::clone(&still.payload),
             damage: None,
             mishaps: Vec::new(),
@@ -463,11 +466,16 @@ impl Stream {
     }
 
     fn header(&self, truth: &Truth, payload_len: usize, detections_len: usize) -> Vec<u8> {
-        let counters = [(truth.index / 50) as u32, (truth.index / 70) as u32, 0, 0];
-        let Truth { device_time, tracks, .. } = truth;
+        let Truth { device_time, tracks, counters, .. } = truth;
+        let counters = counters.unwrap_or_default();
         let fields = HeaderFields { device_time: *device_time, payload_len, detections_len, counters, tracks };
         encode::header(self.reel.config().dialect, &fields)
     }
+}
+
+/// The counters of a camera that sees an object move left every 50 frames and right every 70 frames.
+fn counters(index: u64) -> Counters {
+    Counters { left: (index / 50) as u32, right: (index / 70) as u32, ..Counters::default() }
 }
 
 /// Removes a range of bytes from the pieces.
@@ -504,16 +512,18 @@ fn overflowing_detections(time: DeviceTime, payload_len: usize, detections: &mut
     }
 }
 
-/// A detection after the rounding of its text form: percent with one decimal, edges with four.
+/// A detection after the rounding of its text form: percent with one decimal, edges with four, positions in whole millimeters.
 fn as_printed(detection: &Detection) -> Detection {
     let number = |text: String| -> f64 { text.parse().expect("printed from a number") };
     let edge = |value: f32| number(format!("{value:.4}")) as f32;
     let percent = number(format!("{:.1}", f64::from(detection.confidence) * 100.0));
     let BBox { xmin, ymin, xmax, ymax } = detection.bbox;
+    let whole = |mm: f32| number(format!("{mm:.0}")) as f32;
     Detection {
         label: detection.label,
         confidence: (percent / 100.0) as f32,
         bbox: BBox { xmin: edge(xmin), ymin: edge(ymin), xmax: edge(xmax), ymax: edge(ymax) },
+        position: detection.position.map(|position| Position::from_mm(position.mm().map(whole))),
     }
 }
 

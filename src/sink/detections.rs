@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::frame::{Frame, NamedDetection, Received, Track};
+use crate::frame::{Counters, Frame, NamedDetection, Received, Track};
 use crate::hub::{Budget, LaneCounter, Policy, RecvTimeoutError, Taker, weighed_lane};
 use crate::live::{Camera, Sink};
 use crate::overlay::Style;
@@ -121,6 +121,9 @@ pub struct DetectionRecord<'a> {
     /// Objects that the camera follows, if it sends them.
     #[serde(skip_serializing_if = "<[Track]>::is_empty")]
     pub tracks: &'a [Track],
+    /// Objects that the camera has counted, if it counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counters: Option<Counters>,
 }
 
 impl<'a> DetectionRecord<'a> {
@@ -145,6 +148,7 @@ impl<'a> DetectionRecord<'a> {
                 .map(|detection| detection.named(names).on_track(Track::of(&frame.tracks, detection)))
                 .collect(),
             tracks: &frame.tracks,
+            counters: frame.counters,
         }
     }
 }
@@ -252,15 +256,20 @@ impl Sink for Detections {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{BBox, Detection};
+    use crate::frame::{BBox, Detection, Position};
 
     #[test]
     fn a_record_holds_what_was_sent() {
         let mut frame = Frame::with_payload(b"abc");
         frame.device_time.0 = -5;
         let bbox = BBox { xmin: -0.25, ymin: 0.5, xmax: f32::NAN, ymax: 1.5 };
-        frame.detections.push(Detection { label: 0, confidence: 0.893, bbox });
-        frame.detections.push(Detection { label: 900, confidence: f32::NAN, bbox: BBox::default() });
+        frame.detections.push(Detection { label: 0, confidence: 0.893, bbox, ..Detection::default() });
+        frame.detections.push(Detection {
+            label: 900,
+            confidence: f32::NAN,
+            bbox: BBox::default(),
+            position: Some(Position::from_mm([-120.5, f32::NAN, 1237.0])),
+        });
         let style = Style::default();
         let frame = DetectedFrame::new(&Arc::new(frame), false, 0);
         assert!(frame.frame.payload().is_empty() && frame.weight() < 2000);
@@ -269,17 +278,20 @@ mod tests {
             "{\"seq\":7,\"device_time_us\":-5,\"arrival_unix_ns\":0,\"width\":null,\"height\":null,\"format\":null,\
              \"bytes\":3,\"detections\":[\
              {\"label\":0,\"name\":\"person\",\"confidence\":0.893,\"bbox\":[-0.25,0.5,null,1.5]},\
-             {\"label\":900,\"name\":\"#900\",\"confidence\":null,\"bbox\":[0.0,0.0,0.0,0.0]}]}"
+             {\"label\":900,\"name\":\"#900\",\"confidence\":null,\"bbox\":[0.0,0.0,0.0,0.0],\
+             \"position_mm\":[-120.5,null,1237.0]}]}"
         );
         let mut tracked = Frame::default();
         let bbox = BBox { xmin: 0.25, ymin: 0.5, xmax: 0.75, ymax: 1.0 };
-        tracked.detections.push(Detection { label: 0, confidence: 0.5, bbox });
+        tracked.detections.push(Detection { label: 0, confidence: 0.5, bbox, ..Detection::default() });
+        tracked.counters = Some(Counters { left: 3, right: 14, up: 0, down: 0 });
         tracked.tracks = vec![Track { id: 7, x: 0.5, y: 0.75 }, Track { id: 9, x: 0.0, y: 0.25 }];
         let tracked = DetectedFrame::new(&Arc::new(tracked), false, 0);
         let json = serde_json::to_string(&DetectionRecord::new(&tracked, 7, &style)).expect("JSON");
         assert!(json.ends_with(
             "\"detections\":[{\"label\":0,\"name\":\"person\",\"confidence\":0.5,\"bbox\":[0.25,0.5,0.75,1.0],\"track\":7}],\
-             \"tracks\":[{\"track\":7,\"x\":0.5,\"y\":0.75},{\"track\":9,\"x\":0.0,\"y\":0.25}]}"
+             \"tracks\":[{\"track\":7,\"x\":0.5,\"y\":0.75},{\"track\":9,\"x\":0.0,\"y\":0.25}],\
+             \"counters\":{\"left\":3,\"right\":14,\"up\":0,\"down\":0}}"
         ), "{json}");
         let sure = Style { threshold: 0.9, ..Style::default() };
         assert!(DetectionRecord::new(&frame, 0, &sure).detections.is_empty());

@@ -43,7 +43,7 @@ impl Bench {
         frame.id = self.sent;
         frame.received = Received { mono_ns: self.sent, unix_ns: 0 };
         frame.geometry = Some(Geometry::tight(PixelFormat::Gray8, 160, 120).expect("a usual geometry"));
-        frame.detections.push(Detection { label: 0, confidence: 0.5, bbox });
+        frame.detections.push(Detection { label: 0, confidence: 0.5, bbox, ..Detection::default() });
         let frame = Arc::new(frame);
         self.camera.outlets.provisional.offer(&frame);
         frame

@@ -11,7 +11,7 @@ use serde_json::error::Category;
 
 use super::record::Unreadable;
 use super::text::{Excerpt, LINE, float};
-use crate::frame::{BBox, Detection, LabelMap};
+use crate::frame::{BBox, Detection, LabelMap, Position};
 
 /// Error in a detection text. The boxes before the error have been parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -92,7 +92,13 @@ pub fn parse(text: &[u8], limit: usize, into: &mut Vec<Detection>) -> Result<(),
             Err(nom::Err::Error(error) | nom::Err::Failure(error)) => return Err(malformed(error.input)),
             Err(nom::Err::Incomplete(_)) => return Err(malformed(rest)),
         };
-        into.push(found);
+        // Before the position, because the first fields of a box look like one.
+        if let Some(next) = joined_box(after) {
+            into.push(found);
+            return Err(no_separator(next));
+        }
+        let (after, position) = position(after);
+        into.push(Detection { position, ..found });
         if let Some(next) = joined_box(after) {
             return Err(no_separator(next));
         }
@@ -133,10 +139,23 @@ fn detection(input: &[u8]) -> IResult<&[u8], Detection> {
     let (input, ymin) = field.parse(input)?;
     let (input, xmax) = field.parse(input)?;
     let (input, ymax) = terminated(field, multispace0).parse(input)?;
-    Ok((input, Detection { label, confidence, bbox: BBox { xmin, ymin, xmax, ymax } }))
+    Ok((input, Detection { label, confidence, bbox: BBox { xmin, ymin, xmax, ymax }, position: None }))
 }
 
-/// Returns the text after the fields that follow the sixth, which Luxonis' host program ignores, too.
+/// Parses the position in millimeters that may follow the sixth field: three fields that are numbers. Returns it with the
+/// text after it, or all of the text if the fields are something else.
+fn position(text: &[u8]) -> (&[u8], Option<Position>) {
+    let field = |text| delimited((char(';'), multispace0), float, multispace0).parse(text) as IResult<&[u8], f32>;
+    let (mut rest, mut mm) = (text, [0.0; 3]);
+    for coordinate in &mut mm {
+        let Ok((after, number)) = field(rest) else { return (text, None) };
+        (rest, *coordinate) = (after, number);
+    }
+    // `7m` is not a number.
+    if matches!(rest, [] | [b';' | b'|', ..]) { (rest, Some(Position::from_mm(mm))) } else { (text, None) }
+}
+
+/// Returns the text after further fields, which Luxonis' host program ignores, too.
 fn without_extra_fields(mut text: &[u8]) -> &[u8] {
     while let [b';', field @ ..] = text {
         let end = field.iter().position(|byte| matches!(byte, b';' | b'|' | b'\r' | b'\n'));
@@ -162,7 +181,7 @@ fn percent(input: &[u8]) -> IResult<&[u8], f32> {
         .parse(input)
 }
 
-/// A box in the third party's `DETECT` message, with further fields that are ignored, such as `x`, `y` and `z`.
+/// A box in the third party's `DETECT` message. Further fields are ignored.
 #[derive(serde::Deserialize)]
 struct JsonBox {
     label: Option<JsonLabel>,
@@ -171,6 +190,17 @@ struct JsonBox {
     ymin: JsonNumber,
     xmax: JsonNumber,
     ymax: JsonNumber,
+    x: Option<JsonNumber>,
+    y: Option<JsonNumber>,
+    z: Option<JsonNumber>,
+}
+
+impl JsonBox {
+    /// Returns the position in millimeters; `None` without `z`, because `x` and `y` alone may be the center of the box.
+    fn position(&self) -> Option<Position> {
+        let number = |field: &Option<JsonNumber>| field.as_ref().map_or(f32::NAN, |JsonNumber(number)| *number);
+        self.z.as_ref().map(|JsonNumber(z)| Position::from_mm([number(&self.x), number(&self.y), *z]))
+    }
 }
 
 #[derive(serde::Deserialize)]
@@ -303,11 +333,13 @@ impl<'de> Visitor<'de> for JsonBoxes<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut boxes: A) -> Result<JsonEnd, A::Error> {
         let (mut end, first) = (JsonEnd::Complete, self.into.len());
-        while let Some(JsonBox { label, confidence, xmin, ymin, xmax, ymax }) = boxes.next_element()? {
+        while let Some(one) = boxes.next_element::<JsonBox>()? {
             if self.into.len() - first >= self.limit {
                 while boxes.next_element::<serde::de::IgnoredAny>()?.is_some() {}
                 return Ok(JsonEnd::TooMany);
             }
+            let position = one.position();
+            let JsonBox { label, confidence, xmin, ymin, xmax, ymax, .. } = one;
             let label = match label {
                 Some(JsonLabel::Number(label)) => label,
                 Some(JsonLabel::Name(name)) => {
@@ -324,7 +356,7 @@ impl<'de> Visitor<'de> for JsonBoxes<'_> {
             };
             let [JsonNumber(confidence), JsonNumber(xmin), JsonNumber(ymin), JsonNumber(xmax), JsonNumber(ymax)] =
                 [confidence, xmin, ymin, xmax, ymax];
-            self.into.push(Detection { label, confidence, bbox: BBox { xmin, ymin, xmax, ymax } });
+            self.into.push(Detection { label, confidence, bbox: BBox { xmin, ymin, xmax, ymax }, position });
         }
         Ok(end)
     }
@@ -403,11 +435,57 @@ mod tests {
             two.replace('|', ";extra;7|"),
             two.replace('|', ";1203;-45;2100;0;0;12|"),
         ] {
-            let found = read(&text).unwrap_or_else(|error| panic!("{text:?}: {error:?}"));
+            let mut found = read(&text).unwrap_or_else(|error| panic!("{text:?}: {error:?}"));
+            if let Some(position) = found[0].position.take() {
+                assert_eq!(position.mm(), [1203.0, -45.0, 2100.0], "{text:?}");
+            }
             assert_eq!(found, read(two).expect("two boxes"), "{text:?}");
         }
         assert_eq!(read(&format!("{one}|")).map(|found| found.len()), Ok(1));
         assert!(read(" \r\n").expect("no box").is_empty());
+    }
+
+    #[test]
+    fn three_numbers_after_the_edges_are_the_position_in_millimeters() {
+        let good = "0;50.0;0.1;0.2;0.3;0.4";
+        let position = |fields: &str| {
+            let found = read(&format!("{good}{fields}|{good}")).unwrap_or_else(|error| panic!("{fields}: {error:?}"));
+            assert_eq!((found.len(), found[1].position), (2, None), "{fields}");
+            found[0].position.map(|position| position.mm().map(|mm| mm.to_string()).join(" "))
+        };
+        let is = |text: &str| Some(text.to_owned());
+        assert_eq!(position(";-120;35.5;1237"), is("-120 35.5 1237"));
+        assert_eq!(position(" ; -120 ; 35.5 ; 1237 "), is("-120 35.5 1237"));
+        assert_eq!(position(";0;0;0"), is("0 0 0"));
+        assert_eq!(position(";nan;inf;1e3"), is("NaN inf 1000"));
+        assert_eq!(position(";1;2;3;"), is("1 2 3"));
+        assert_eq!(position(";1;2;3;four;5"), is("1 2 3"), "further fields are ignored");
+        for none in ["", ";", ";1", ";1;2", ";1;2;", ";1;two;3", ";a;1;2;3", ";1;2;3m", ";1;2;3 4", ";1,2,3"] {
+            assert_eq!(position(none), None, "{none}");
+        }
+        // A `;` instead of the `|` before the next box is still found, with and without a position before it.
+        for joined in [format!("{good};{good}"), format!("{good};-120;35;1237;{good}")] {
+            assert!(matches!(read(&joined), Err((DetectionError::Separator { number: 1, .. }, 1))), "{joined}");
+        }
+    }
+
+    #[test]
+    fn json_boxes_have_positions_if_they_have_a_z() {
+        let position = |members: &str| {
+            let text = format!(
+                r#"[{{"label": 1, "confidence": 0.5, "xmin": 0.1, "ymin": 0.2, "xmax": 0.3, "ymax": 0.4{members}}}]"#
+            );
+            let (read, found, _) = json(text.as_bytes());
+            assert_eq!((read, found.len()), (Ok(()), 1), "{members}");
+            found[0].position.map(|position| position.mm().map(|mm| mm.to_string()).join(" "))
+        };
+        let is = |text: &str| Some(text.to_owned());
+        assert_eq!(position(r#", "x": -120.5, "y": 35, "z": 1237"#), is("-120.5 35 1237"));
+        assert_eq!(position(r#", "z": 1237"#), is("NaN NaN 1237"));
+        assert_eq!(position(r#", "x": NaN, "y": "far", "z": NaN"#), is("NaN NaN NaN"));
+        for none in ["", r#", "x": 0.2, "y": 0.3"#, r#", "x": 1, "y": 2, "z": null"#] {
+            assert_eq!(position(none), None, "{none}");
+        }
     }
 
     #[test]

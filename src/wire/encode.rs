@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use super::header::{self, Dialect};
 use super::text::LINE;
 use super::tracks::SIDE;
-use crate::frame::{Detection, DeviceTime, Frame, Track};
+use crate::frame::{Counters, Detection, DeviceTime, Frame, Position, Track};
 
 /// Formats a time as `str(timedelta.total_seconds())` does: `12.42`, `13.0`, `5e-05`, `-0.25`.
 #[must_use]
@@ -43,8 +43,8 @@ pub struct HeaderFields<'a> {
     pub payload_len: usize,
     /// Bytes of detections between header and payload (`IMG`).
     pub detections_len: usize,
-    /// Objects that moved left, right, up and down (`ABCDE-256`).
-    pub counters: [u32; 4],
+    /// Counted objects (`ABCDE-256`).
+    pub counters: Counters,
     /// Objects being tracked (`ABCDE-256`).
     pub tracks: &'a [Track],
 }
@@ -86,16 +86,20 @@ pub fn img(time: DeviceTime, payload_len: usize, detections_len: usize) -> Vec<u
     format!("{text:LINE$}").into_bytes()
 }
 
-/// Encodes detections for the `IMG` dialect: percent with one decimal, edges with four. Empty without detections.
+/// Encodes detections for the `IMG` dialect: percent with one decimal, edges with four, positions in whole millimeters. Empty
+/// without detections.
 #[must_use]
 pub fn detections(detections: &[Detection]) -> Vec<u8> {
     let mut text = String::with_capacity(40 * detections.len());
-    for (i, Detection { label, confidence, bbox }) in detections.iter().enumerate() {
+    for (i, Detection { label, confidence, bbox, position }) in detections.iter().enumerate() {
         let separator = if i == 0 { "" } else { "|" };
         // Writing to a string cannot fail.
         let _ = write!(text, "{separator}{label};{}", decimals(f64::from(*confidence) * 100.0, 1));
         for edge in [bbox.xmin, bbox.ymin, bbox.xmax, bbox.ymax] {
             let _ = write!(text, ";{}", decimals(f64::from(edge), 4));
+        }
+        for coordinate in position.iter().flat_map(Position::mm) {
+            let _ = write!(text, ";{}", decimals(f64::from(coordinate), 0));
         }
     }
     text.into_bytes()
@@ -114,7 +118,7 @@ pub fn abcde(time: DeviceTime, payload_len: usize) -> Vec<u8> {
 
 /// Encodes an `ABCDE-256` header: 256 bytes, more if the tracks need them. See [`HeaderFields`] for the arguments.
 #[must_use]
-pub fn abcde256(time: DeviceTime, payload_len: usize, counters: [u32; 4], tracks: &[Track]) -> Vec<u8> {
+pub fn abcde256(time: DeviceTime, payload_len: usize, counters: Counters, tracks: &[Track]) -> Vec<u8> {
     let mut list = String::from("[");
     for (i, Track { id, x, y }) in tracks.iter().enumerate() {
         let separator = if i == 0 { "" } else { ", " };
@@ -122,8 +126,9 @@ pub fn abcde256(time: DeviceTime, payload_len: usize, counters: [u32; 4], tracks
         let _ = write!(list, "{separator}['ID {id}', {x}, {y}]");
     }
     list.push(']');
+    let Counters { left, right, up, down } = counters;
     let mut header = abcde(time, payload_len);
-    header.extend_from_slice(format!("{:16}{list:208}", format!("{counters:?}")).as_bytes());
+    header.extend_from_slice(format!("{:16}{list:208}", format!("{:?}", [left, right, up, down])).as_bytes());
     header
 }
 
@@ -145,17 +150,21 @@ pub fn detect(time: DeviceTime, detections: &[Detection]) -> Vec<u8> {
         value => repr(value),
     };
     let mut text = String::from("[");
-    for (i, Detection { label, confidence, bbox }) in detections.iter().enumerate() {
+    for (i, Detection { label, confidence, bbox, position }) in detections.iter().enumerate() {
         let separator = if i == 0 { "" } else { ", " };
         let _ = write!(
             text,
-            "{separator}{{\"label\": {label}, \"confidence\": {}, \"xmin\": {}, \"ymin\": {}, \"xmax\": {}, \"ymax\": {}}}",
+            "{separator}{{\"label\": {label}, \"confidence\": {}, \"xmin\": {}, \"ymin\": {}, \"xmax\": {}, \"ymax\": {}",
             number(*confidence),
             number(bbox.xmin),
             number(bbox.ymin),
             number(bbox.xmax),
             number(bbox.ymax),
         );
+        for (name, coordinate) in ["x", "y", "z"].iter().zip(position.iter().flat_map(Position::mm)) {
+            let _ = write!(text, ", \"{name}\": {}", number(coordinate));
+        }
+        text.push('}');
     }
     text.push(']');
     let mut message = detect_head(time, text.len());
@@ -265,11 +274,11 @@ mod tests {
         let tracks = [(30.0, 105.0), (70.0, 105.0), (110.0, 105.0)];
         let track = |id: u32, (x, y): (f32, f32)| Track { id, x: x / 300.0, y: y / 300.0 };
         let tracks: Vec<_> = (0..).zip(tracks).map(|(id, center)| track(id, center)).collect();
-        let header = abcde256(at, 958, [0; 4], &tracks);
+        let header = abcde256(at, 958, Counters::default(), &tracks);
         assert_eq!(header.len(), 256);
         assert_eq!(text(&header[32..96]), "[0, 0, 0, 0]    [['ID 0', 30, 105], ['ID 1', 70, 105], ['ID 2', ");
         let many: Vec<_> = (0..14).map(|id| track(id, (100.0, 100.0))).collect();
-        assert!(abcde256(at, 958, [0; 4], &many).len() > 256);
+        assert!(abcde256(at, 958, Counters::default(), &many).len() > 256);
         assert_eq!(text(&frame(DeviceTime(12_420_000), 4687)), "FRAME       12.42         4687  ");
         assert_eq!(text(&frame(DeviceTime(12_340_000), 958)), "FRAME       12.34         958   ");
     }
@@ -278,15 +287,33 @@ mod tests {
     fn detections_are_rounded_as_in_python() {
         let edges = |xmin, ymin, xmax, ymax| BBox { xmin, ymin, xmax, ymax };
         let boxes = [
-            Detection { label: 12, confidence: 0.999_999, bbox: edges(-0.012_345_6, -4e-5, 1.0203, 1.5) },
-            Detection { label: 0, confidence: 0.5, bbox: edges(0.031_25, f32::NAN, f32::INFINITY, 0.0) },
+            Detection {
+                label: 12,
+                confidence: 0.999_999,
+                bbox: edges(-0.012_345_6, -4e-5, 1.0203, 1.5),
+                position: Some(Position::from_mm([-120.4, f32::NAN, 1237.6])),
+            },
+            Detection {
+                label: 0,
+                confidence: 0.5,
+                bbox: edges(0.031_25, f32::NAN, f32::INFINITY, 0.0),
+                position: None,
+            },
         ];
-        assert_eq!(text(&detections(&boxes)), "12;100.0;-0.0123;-0.0000;1.0203;1.5000|0;50.0;0.0312;nan;inf;0.0000");
+        assert_eq!(
+            text(&detections(&boxes)),
+            "12;100.0;-0.0123;-0.0000;1.0203;1.5000;-120;nan;1238|0;50.0;0.0312;nan;inf;0.0000"
+        );
         assert!(detections(&[]).is_empty());
         assert!(detect(DeviceTime(0), &[]).is_empty());
         let json = detect(DeviceTime(13_000_000), &boxes[..1]);
-        let body: serde_json::Value = serde_json::from_slice(&json[32..]).expect("JSON");
+        let json_text = text(&json[32..]).replace("NaN", "null");
+        let body: serde_json::Value = serde_json::from_str(&json_text).expect("JSON");
         assert_eq!(body[0]["label"], 12);
+        assert!(
+            json_text.ends_with("\"ymax\": 1.5, \"x\": -120.4000015258789, \"y\": null, \"z\": 1237.5999755859375}]"),
+            "{json_text}"
+        );
         assert_eq!(text(&json[..32]), format!("DETECT       13.0       {:^8}", json.len() - 32));
     }
 

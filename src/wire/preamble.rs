@@ -83,12 +83,12 @@ impl Preamble {
         }
     }
 
-    /// Sets the detections, the tracks, the sequence number and the class names of a frame.
+    /// Sets the detections, the tracks, the counters, the sequence number and the class names of a frame.
     ///
     /// # Errors
     /// If the detections or tracks cannot be parsed completely. The frame has those before the error.
     pub(super) fn join(&mut self, frame: &mut Frame, dialect: Dialect, limits: &Limits) -> Result<(), DetectionError> {
-        let Frame { detections: found, detection_text: text, tracks, header, .. } = frame;
+        let Frame { detections: found, detection_text: text, tracks, counters, header, .. } = frame;
         let read = if text.is_empty() {
             found.append(&mut self.boxes);
             if self.too_many_boxes { Err(DetectionError::TooMany { limit: limits.boxes }) } else { Ok(()) }
@@ -100,7 +100,7 @@ impl Preamble {
             detections::parse(text, limits.boxes, found)
         };
         let followed = match (dialect, header.get(LINE..)) {
-            (Dialect::Abcde256, Some(lists)) => tracks::parse(lists, limits.boxes, tracks),
+            (Dialect::Abcde256, Some(lists)) => tracks::parse(lists, limits.boxes, tracks, counters),
             _ => Ok(()),
         };
         let records = self.unreadable_box.map_or(Ok(()), |line| Err(DetectionError::Record(line)));
@@ -114,14 +114,14 @@ impl Preamble {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{BBox, DeviceTime};
+    use crate::frame::DeviceTime;
 
     #[test]
     fn records_of_too_many_boxes_are_an_error() {
         let limits = Limits { boxes: 2, ..Limits::default() };
         let (mut preamble, mut interpreter) = (Preamble::default(), Interpreter::default());
         for boxes in [3, 2] {
-            let record = Record::Box(Detection { label: 1, confidence: 0.5, bbox: BBox::default() });
+            let record = Record::Box(Detection { label: 1, confidence: 0.5, ..Detection::default() });
             (0..boxes).for_each(|_| preamble.apply(&record, &mut interpreter, &limits));
             let mut frame = Frame::default();
             let read = preamble.join(&mut frame, Dialect::Img, &limits);
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn boxes_of_unsent_frame_are_not_joined_with_next_frame() {
-        let seen = |label| Record::Box(Detection { label, confidence: 0.5, bbox: BBox::default() });
+        let seen = |label| Record::Box(Detection { label, confidence: 0.5, ..Detection::default() });
         let number = |seq| Record::Frame { seq, device_time: DeviceTime(0) };
         let (mut preamble, mut interpreter) = (Preamble::default(), Interpreter::default());
         let mut labels = |records: &[Record]| {

@@ -300,7 +300,10 @@ fn bounding_box(input: &[u8]) -> IResult<&[u8], Record> {
     let (input, ymax) = part.parse(input)?;
     let of_side = |parts| share(f64::from(parts), 10_000.0);
     let bbox = BBox { xmin: of_side(xmin), ymin: of_side(ymin), xmax: of_side(xmax), ymax: of_side(ymax) };
-    Ok((input, Record::Box(Detection { label, confidence: share(f64::from(confidence), 1000.0), bbox })))
+    Ok((
+        input,
+        Record::Box(Detection { label, confidence: share(f64::from(confidence), 1000.0), bbox, position: None }),
+    ))
 }
 
 fn health(input: &[u8]) -> IResult<&[u8], Record> {

@@ -17,7 +17,7 @@ fn drawing_does_not_allocate_after_the_first_frame() {
         .map(|label| {
             let at = label as f32 / 25.0;
             let bbox = BBox { xmin: at, ymin: at, xmax: at + 0.2, ymax: at + 0.2 };
-            Detection { label: label * 5, confidence: at, bbox }
+            Detection { label: label * 5, confidence: at, bbox, ..Detection::default() }
         })
         .collect();
     let only = vec!["Person".to_owned(), "5".to_owned(), "10".to_owned(), "truck".to_owned(), "95".to_owned()];

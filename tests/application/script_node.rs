@@ -222,6 +222,7 @@ pub(crate) fn boxes(seq: u64) -> Vec<Detection> {
                 xmax: share(seq * 11 + n),
                 ymax: share(seq * 17 + n),
             },
+            position: None,
         })
         .collect()
 }

@@ -31,7 +31,7 @@ fn exported(files: &[PathBuf], format: ExportFormat, output: &Path) -> ExportRep
 }
 
 fn seen(label: u32, confidence: f32, [xmin, ymin, xmax, ymax]: [f32; 4]) -> Detection {
-    Detection { label, confidence, bbox: BBox { xmin, ymin, xmax, ymax } }
+    Detection { label, confidence, bbox: BBox { xmin, ymin, xmax, ymax }, ..Detection::default() }
 }
 
 /// Two cameras with their own class names: one raw, one JPEG.
@@ -134,6 +134,9 @@ fn pandas_and_pyarrow_read_the_table() {
         ("ymax", "float"),
         ("width", "uint32"),
         ("height", "uint32"),
+        ("z_mm", "float"),
+        ("track", "uint32"),
+        ("moved_left", "uint32"),
     ] {
         assert_eq!(found["schema"][column], kind, "{column}");
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use oaktap::convert::{Converter, PackedOrder};
 use oaktap::export::{self, Choice, ExportError, ExportFormat, ExportOptions, ExportProgress, ExportReport, TimeSpec};
-use oaktap::frame::{BBox, Detection, Frame, Geometry, LabelMap, PixelFormat, Received};
+use oaktap::frame::{BBox, Detection, Frame, Geometry, LabelMap, PixelFormat, Position, Received};
 use oaktap::recording::{CameraInfo, Compression};
 use serde_json::Value;
 
@@ -57,7 +57,7 @@ fn made(number: u64, detections: Vec<Detection>, geometry: Option<Geometry>, pay
 }
 
 fn seen(label: u32, confidence: f32, [xmin, ymin, xmax, ymax]: [f32; 4]) -> Detection {
-    Detection { label, confidence, bbox: BBox { xmin, ymin, xmax, ymax } }
+    Detection { label, confidence, bbox: BBox { xmin, ymin, xmax, ymax }, ..Detection::default() }
 }
 
 fn names_in(folder: &Path) -> Vec<String> {
@@ -139,7 +139,10 @@ fn depth_keeps_its_16_bits_unless_colors_or_boxes_are_wanted() {
 fn a_table_has_one_row_per_detection() {
     let folder = tempfile::tempdir().expect("a folder");
     let detections = vec![
-        seen(0, 0.875, [-0.5, 0.25, 0.5, 2.0]),
+        Detection {
+            position: Some(Position::from_mm([-120.0, f32::NAN, 1237.0])),
+            ..seen(0, 0.875, [-0.5, 0.25, 0.5, 2.0])
+        },
         seen(57, f32::NAN, [0.0, 0.0, 0.5, 0.5]),
         seen(2, 0.5, [0.1, f32::NAN, 0.2, 0.2]),
     ];
@@ -156,9 +159,10 @@ fn a_table_has_one_row_per_detection() {
     assert_eq!((report.written, report.detections, report.without_box, report.files), (2, 2, 1, 1));
     assert_eq!(
         fs::read_to_string(&out).unwrap(),
-        "camera,seq,device_time_us,arrival_unix_ns,time_utc_ns,label,name,confidence,xmin,ymin,xmax,ymax,width,height\n\
-         front,0,0,1790000000000000000,1789999999995000000,0,\"say \"\"hi\"\", you\",0.875,0.0,0.25,0.5,1.0,8,4\n\
-         front,0,0,1790000000000000000,1789999999995000000,57,#57,,0.0,0.0,0.5,0.5,8,4\n"
+        "camera,seq,device_time_us,arrival_unix_ns,time_utc_ns,label,name,confidence,xmin,ymin,xmax,ymax,width,height,x_mm,y_mm,z_mm,\
+         track,track_x,track_y,moved_left,moved_right,moved_up,moved_down\n\
+         front,0,0,1790000000000000000,1789999999995000000,0,\"say \"\"hi\"\", you\",0.875,0.0,0.25,0.5,1.0,8,4,-120.0,,1237.0,,,,,,,\n\
+         front,0,0,1790000000000000000,1789999999995000000,57,#57,,0.0,0.0,0.5,0.5,8,4,,,,,,,,,,\n"
     );
     assert_eq!(report.bytes, fs::metadata(&out).unwrap().len());
 
@@ -169,8 +173,43 @@ fn a_table_has_one_row_per_detection() {
     assert_eq!(lines.len(), 2);
     assert_eq!(lines[0]["detections"][0]["bbox"].to_string(), "[0.0,0.25,0.5,1.0]");
     assert_eq!(lines[0]["detections"][1]["confidence"], Value::Null);
+    assert_eq!(lines[0]["detections"][0]["position_mm"].to_string(), "[-120.0,null,1237.0]");
+    assert_eq!(lines[0]["detections"][1].get("position_mm"), None);
     assert_eq!((&lines[1]["seq"], &lines[1]["device_time_us"]), (&Value::from(1), &Value::from(25_000)));
     assert_eq!(lines[1]["detections"], Value::Array(vec![]));
+}
+
+#[test]
+fn tracks_and_counters_are_exported() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // Without records the camera sends no boxes, as Luxonis' program. 140 frames, so that both counters move.
+    let frames = recordings::frames("size=64x48&dialect=ABCDE-256&boxes=2", 141);
+    let files = recording(folder.path(), "front", frames);
+    let out = folder.path().join("a.csv");
+    exported(&files, &options(ExportFormat::Csv, out.clone()));
+    let text = fs::read_to_string(&out).unwrap();
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(rows.len(), 1 + 2 * 141, "a row for each track");
+    let last = &rows[2 * 141];
+    let column = |name: &str| last[rows[0].iter().position(|column| *column == name).expect(name)];
+    assert_eq!(["seq", "label", "name", "confidence", "xmin", "track"].map(column), ["140", "", "", "", "", "1"]);
+    assert_eq!(["moved_left", "moved_right", "moved_up", "moved_down"].map(column), ["2", "2", "0", "0"]);
+    assert!(column("track_x").parse::<f32>().is_ok_and(|x| (0.0..=1.0).contains(&x)), "{last:?}");
+
+    let boxed = recordings::frames("size=64x48&dialect=ABCDE-256&boxes=2&records=on", 3);
+    let files = recording(folder.path(), "boxed", boxed);
+    let out = folder.path().join("a.jsonl");
+    exported(&files, &options(ExportFormat::Jsonl, out.clone()));
+    let first: Value = serde_json::from_str(fs::read_to_string(&out).unwrap().lines().next().expect("a line")).unwrap();
+    assert_eq!((&first["detections"][1]["track"], &first["tracks"][1]["track"]), (&Value::from(1), &Value::from(1)));
+    assert_eq!(first["counters"].to_string(), r#"{"left":0,"right":0,"up":0,"down":0}"#);
+    let out = folder.path().join("boxed.csv");
+    exported(&files, &options(ExportFormat::Csv, out.clone()));
+    assert_eq!(
+        fs::read_to_string(&out).unwrap().lines().count(),
+        1 + 2 * 3,
+        "a track with a box has no row of its own"
+    );
 }
 
 #[test]

@@ -553,6 +553,7 @@ fn the_tracks_of_a_simulated_camera_arrive_as_they_were_sent() {
     assert_eq!((read.confirmed.len(), read.bad_detections), (40, 0));
     for (frame, turn) in read.confirmed.iter().zip(&sent) {
         assert_eq!(frame.tracks, turn.truth.tracks);
+        assert_eq!(frame.counters, turn.truth.counters);
         assert!(matches!(frame.tracks.len(), 5 | 14), "{}", frame.tracks.len());
     }
 }

@@ -25,7 +25,10 @@ fn noise(len: usize, mut seed: u64) -> Vec<u8> {
 fn frame(number: u64, geometry: Option<Geometry>, payload: &[u8]) -> Frame {
     let bbox = BBox { xmin: 0.25, ymin: 0.125, xmax: 0.5, ymax: 0.75 };
     let mut frame = frames::frame(number, 1_000_000 + 25_000 * number as i64, geometry, payload);
-    frames::set_detections(&mut frame, vec![Detection { label: (number % 3) as u32, confidence: 0.875, bbox }]);
+    frames::set_detections(
+        &mut frame,
+        vec![Detection { label: (number % 3) as u32, confidence: 0.875, bbox, ..Detection::default() }],
+    );
     frame.received = Received { mono_ns: 7 + number, unix_ns: 1_790_000_000_000_000_000 + 25_000_000 * number as i64 };
     frame
 }
@@ -156,7 +159,7 @@ fn the_player_returns_the_recorded_frames() {
 fn dialects_and_records_round_trip() {
     let at = |number: i64| DeviceTime(1_000_000 + 25_000 * number);
     let bbox = BBox { xmin: 0.1, ymin: 0.2, xmax: 0.3, ymax: 0.4 };
-    let boxes = [Detection { label: 1, confidence: 0.5, bbox }];
+    let boxes = [Detection { label: 1, confidence: 0.5, bbox, ..Detection::default() }];
     let payload = noise(64 * 48 * 3, 3);
     let mut jpeg = Vec::new();
     let encoder = jpeg_encoder::Encoder::new(&mut jpeg, 80);

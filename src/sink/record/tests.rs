@@ -39,7 +39,12 @@ fn frame(n: u64, bytes: usize) -> Frame {
 }
 
 fn with_detection(mut frame: Frame, label: u32, confidence: f32) -> Frame {
-    frame.detections.push(Detection { label, confidence, bbox: BBox { xmin: 0.1, ymin: 0.1, xmax: 0.5, ymax: 0.5 } });
+    frame.detections.push(Detection {
+        label,
+        confidence,
+        bbox: BBox { xmin: 0.1, ymin: 0.1, xmax: 0.5, ymax: 0.5 },
+        ..Detection::default()
+    });
     frame
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::convert::{ConvertError, encode_png};
 use crate::file::NewFile;
 use crate::frame::picture::rgb;
-use crate::frame::{Frame, LabelMap, NamedDetection, Picture, Size, Track, Utc};
+use crate::frame::{Counters, Frame, LabelMap, NamedDetection, Picture, Size, Track, Utc};
 use crate::sink::names;
 
 /// Folder or file that snapshots are saved to.
@@ -80,6 +80,10 @@ struct Sidecar<'a> {
     /// The frame waited in the camera's queue before we connected.
     stale: bool,
     detections: Vec<NamedDetection<'a>>,
+    #[serde(skip_serializing_if = "<[Track]>::is_empty")]
+    tracks: &'a [Track],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counters: Option<Counters>,
 }
 
 /// Metadata of a snapshot that is not part of its frame.
@@ -212,6 +216,8 @@ fn sidecar(pixels: RgbPixels<'_>, frame: &Frame, info: SnapshotInfo<'_>) -> Vec<
         detections: (frame.detections.iter())
             .map(|detection| detection.named(info.names).on_track(Track::of(&frame.tracks, detection)))
             .collect(),
+        tracks: &frame.tracks,
+        counters: frame.counters,
     };
     let mut json = serde_json::to_vec_pretty(&sidecar).expect("plain values can be serialized");
     json.push(b'\n');
@@ -232,7 +238,7 @@ mod tests {
         frame.because = "12 bytes are 2x2 RGB888p".into();
         frame.header.extend_from_slice(b"IMG -0.000005 12 0              ");
         let bbox = BBox { xmin: 0.1, ymin: 0.2, xmax: 1.5, ymax: 0.4 };
-        frame.detections.push(Detection { label: 2, confidence: f32::NAN, bbox });
+        frame.detections.push(Detection { label: 2, confidence: f32::NAN, bbox, ..Detection::default() });
         frame
     }
 

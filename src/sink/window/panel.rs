@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::design::{Design, Ink};
 use super::pen::{Pen, shortened};
-use crate::frame::{Frame, LabelMap};
+use crate::frame::{Frame, LabelMap, Millimeters, Position};
 use crate::overlay::{Rect, Style, class_color};
 use crate::units::count;
 
@@ -23,6 +23,9 @@ const PANEL_CHARS: i32 = 28;
 /// Longest name of a class in the list, in characters.
 const NAME_CHARS: usize = 16;
 
+/// Characters of a distance, with a space before it.
+const DEPTH_CHARS: usize = 7;
+
 /// Detections of one class in the shown frames.
 #[derive(Clone, Debug, PartialEq)]
 struct ClassCount {
@@ -30,6 +33,8 @@ struct ClassCount {
     count: u32,
     /// Greatest confidence, 0 to 1.
     best: f32,
+    /// Distance of the nearest one, if the camera sends distances.
+    nearest: Option<Millimeters>,
 }
 
 /// Numbers of detections at one time.
@@ -103,9 +108,13 @@ impl Panel {
                     name: names.title(detection.label).into_owned(),
                     count: 0,
                     best: 0.0,
+                    nearest: None,
                 });
                 count.count += 1;
                 count.best = count.best.max(detection.confidence);
+                let depth = detection.position.as_ref().and_then(Position::depth);
+                let both = count.nearest.into_iter().chain(depth);
+                count.nearest = both.reduce(|one, other| if other < one { other } else { one });
                 *of_camera.entry(detection.label).or_default() += 1;
             }
             let others = of_camera.values().skip(HISTORY_CLASSES_MAX).sum();
@@ -184,7 +193,10 @@ impl Panel {
         let bottom = place.map_or(caption, |place| place.y);
         let mut shown: Vec<(&u32, &ClassCount)> = self.classes.iter().collect();
         shown.sort_by_key(|(label, count)| (std::cmp::Reverse(count.count), **label));
-        for (label, ClassCount { name, count, best }) in shown {
+        // The names leave room for the distances if there are some.
+        let has_depths = shown.iter().any(|(_, count)| count.nearest.is_some());
+        let name_chars = if has_depths { NAME_CHARS - DEPTH_CHARS } else { NAME_CHARS };
+        for (label, ClassCount { name, count, best, nearest }) in shown {
             if y + line > bottom - space {
                 pen.write(left, y, Ink::Dim, "...");
                 break;
@@ -198,9 +210,11 @@ impl Panel {
                 let thin = pen.design.thin();
                 pen.canvas.outline(swatch, thin, class_color(*label));
             }
-            let name: String = name.chars().take(NAME_CHARS).collect();
+            let name: String = name.chars().take(name_chars).collect();
             pen.write(left + 4 * space, y, ink, &name);
-            let numbers = format!("{count:>3} {:>4.0}%", best * 100.0);
+            let depth = nearest.map_or_else(String::new, |depth| depth.to_string());
+            let depth = if has_depths { format!("{depth:>DEPTH_CHARS$}") } else { depth };
+            let numbers = format!("{count:>3} {:>4.0}%{depth}", best * 100.0);
             pen.write(right - numbers.chars().count() as i32 * advance, y, ink, &numbers);
             self.places.push((Rect::new(at.x, y, at.width, line), *label));
             y += line;
@@ -239,7 +253,7 @@ mod tests {
         let mut frame = Frame::default();
         let detection = |(label, confidence): &(u32, f32)| {
             let bbox = BBox { xmin: 0.0, ymin: 0.0, xmax: 1.0, ymax: 1.0 };
-            Detection { label: *label, confidence: *confidence, bbox }
+            Detection { label: *label, confidence: *confidence, bbox, ..Detection::default() }
         };
         frame.detections = found.iter().map(detection).collect();
         frame
@@ -272,6 +286,18 @@ mod tests {
         assert_eq!(found("CAR"), [2, 51], "car, then carrot, which is not in the picture");
         assert_eq!(found("so")[0], 0, "person, which is in the picture, before sofa");
         assert!(found("helicopter").is_empty());
+    }
+
+    #[test]
+    fn the_nearest_object_of_a_class_has_its_distance() {
+        let mut panel = Panel::default();
+        let mut frame = frame(&[(0, 0.5), (0, 0.5), (0, 0.5), (0, 0.1), (2, 0.5)]);
+        for (detection, z) in frame.detections.iter_mut().zip([2500.0, 1237.0, 0.0, 300.0]) {
+            detection.position = Some(Position::from_mm([0.0, 0.0, z]));
+        }
+        panel.count([(0, &frame)].into_iter(), &Style::default(), 0.3, 0);
+        let nearest: Vec<_> = panel.classes.values().map(|count| count.nearest).collect();
+        assert_eq!(nearest, [Some(Millimeters(1237.0)), None], "without the one below the threshold, and without 0");
     }
 
     #[test]

@@ -118,7 +118,7 @@ mod tests {
         let bbox = BBox { xmin: 0.25, ymin: 0.5, xmax: 0.75, ymax: 0.9 };
         let mut overlay = Overlay::new(Style::default());
         overlay.set_strokes(Some(strokes));
-        overlay.draw(&mut picture, &[Detection { label: 0, confidence: 0.5, bbox }], None);
+        overlay.draw(&mut picture, &[Detection { label: 0, confidence: 0.5, bbox, ..Detection::default() }], None);
         let (color, width) = (class_color(0), picture.width);
         let top = (picture.height as f64 / 2.0).round() as usize;
         let is = |x: usize, y: usize| picture.words()[y * width + x] == color;

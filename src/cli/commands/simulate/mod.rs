@@ -114,6 +114,10 @@ pub(crate) struct SceneArgs {
     #[arg(long, value_name = "N", help_heading = STREAM)]
     boxes: Option<u32>,
 
+    /// Also send the position of each object in millimeters, as spatial networks do; with IMG, FRAME and --mqtt
+    #[arg(long, help_heading = STREAM)]
+    spatial: bool,
+
     /// Also send the extension records: size, labels, sequence numbers
     #[arg(long, help_heading = STREAM)]
     records: bool,
@@ -153,6 +157,7 @@ impl SceneArgs {
     fn ineffective(&self, pictures: bool) -> Option<&'static str> {
         let given = [
             (self.dialect.is_some(), "--dialect"),
+            (self.spatial, "--spatial"),
             (self.records, "--records"),
             (!self.fault.is_empty(), "--fault"),
             (self.nodelay, "--nodelay"),
@@ -171,6 +176,7 @@ impl SceneArgs {
             self.format.as_ref().map(|format| format!("format={format}")),
             self.dialect.as_ref().map(|dialect| format!("dialect={dialect}")),
             self.boxes.map(|boxes| format!("boxes={boxes}")),
+            self.spatial.then(|| "spatial=on".to_owned()),
             self.records.then(|| "records=on".to_owned()),
             self.fragment.map(|bytes| format!("fragment={bytes}")),
             self.seed.map(|seed| format!("seed={seed}")),
@@ -240,14 +246,18 @@ impl SimulateArgs {
     /// Parses the options of a stream of JPEG pictures without headers. `option`: the one that asks for it.
     fn jpeg_config(&self, option: &str) -> anyhow::Result<SimConfig> {
         let of_the_header = self.scene.dialect.is_some().then_some("--dialect");
-        let ineffective = of_the_header.or_else(|| self.scene.ineffective(false)).or_else(|| {
+        // Boxes are JSON there, as in the dialect FRAME.
+        let has_boxes = option == "--mqtt";
+        let of_the_stream = SceneArgs { spatial: self.scene.spatial && !has_boxes, ..self.scene.clone() };
+        let ineffective = of_the_header.or_else(|| of_the_stream.ineffective(false)).or_else(|| {
             let is_jpeg = self.scene.format.as_ref().is_none_or(|format| format.eq_ignore_ascii_case("JPEG"));
             (!is_jpeg).then_some("--format").or_else(|| self.scene.fragment.is_some().then_some("--fragment"))
         });
         if let Some(ineffective) = ineffective {
             return Err(present::Usage(format!("`{ineffective}` has no effect on {option}, which sends JPEG")).into());
         }
-        let scene = SceneArgs { format: Some("JPEG".to_owned()), ..self.scene.clone() };
+        let dialect = has_boxes.then(|| Dialect::Frame.name().to_owned());
+        let scene = SceneArgs { format: Some("JPEG".to_owned()), dialect, ..self.scene.clone() };
         scene.config()
     }
 
