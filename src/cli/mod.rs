@@ -271,6 +271,7 @@ mod tests {
                 "dialect",
                 "boxes",
                 "spatial",
+                "depth",
                 "records",
                 "images",
                 "fault",

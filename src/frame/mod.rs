@@ -103,6 +103,9 @@ pub struct Frame {
     pub tracks: Vec<Track>,
     /// The objects that the camera has counted, if it counts.
     pub counters: Option<Counters>,
+    /// Name of its stream (`@S`), if that is not the first one of the camera: a camera may send pictures of several kinds on
+    /// one connection, such as color and depth.
+    pub stream: Option<Arc<str>>,
     /// Label names sent in the stream, if any.
     pub labels: Option<Arc<LabelMap>>,
     /// Capture time, by the camera's clock.
@@ -216,6 +219,7 @@ impl Frame {
             detections: self.detections.clone(),
             tracks: self.tracks.clone(),
             labels: self.labels.clone(),
+            stream: self.stream.clone(),
             because: Arc::clone(&self.because),
             staleness: self.staleness.clone(),
             coded: None,

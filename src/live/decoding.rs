@@ -101,7 +101,10 @@ impl Decoding {
     pub fn start(camera: &Camera, lanes: PictureLanes, failed: DecodeFailed) -> io::Result<Self> {
         let outlets = &camera.outlets;
         let PictureLanes { provisional, confirmed } = lanes;
-        let is_picture = |frame: &Arc<Frame>| (!frame.kind.is_video()).then(|| Arc::clone(frame));
+        // Pictures of several streams would replace each other.
+        let is_shown = |frame: &Frame| frame.stream.is_none();
+        let is_picture =
+            move |frame: &Arc<Frame>| (is_shown(frame) && !frame.kind.is_video()).then(|| Arc::clone(frame));
         let decoded = (provisional.as_ref().map(Lane::producer), confirmed.as_ref().map(Lane::producer));
         if let Some(lane) = provisional {
             outlets.provisional.add_mapped(lane, is_picture);
@@ -111,14 +114,16 @@ impl Decoding {
             outlets.confirmed.add_mapped(lane, is_picture);
             // Opened with the first frame of video: a hub whose lanes are all muted costs a camera of pictures nothing.
             confirmations.mute(true);
-            outlets.confirmed.add_mapped(marks, |frame| frame.kind.is_video().then(|| FrameKey::of(frame)));
+            outlets.confirmed.add_mapped(marks, move |frame| {
+                (is_shown(frame) && frame.kind.is_video()).then(|| FrameKey::of(frame))
+            });
         }
         let (lane, taker) = group_lane("decode", WAITING_MAX, Item::starts);
         // In one order with the frames. Not counted: they are no frames that a subscriber wants.
         outlets.continuity.add_mapped(lane.sibling(), |event| Some(Item::Continuity(event.clone())));
         let mut unseen = Some((outlets.ledger.clone(), lane.counter()));
         outlets.provisional.add_mapped(lane, move |frame| {
-            frame.kind.is_video().then(|| {
+            (is_shown(frame) && frame.kind.is_video()).then(|| {
                 if let Some((ledger, counter)) = unseen.take() {
                     ledger.watch(counter);
                 }

@@ -174,6 +174,12 @@ impl<W: Write + Seek> SegmentWriter<W> {
         Ok(usize::from(number))
     }
 
+    /// Returns whether a camera has this name.
+    #[must_use]
+    pub fn has_camera(&self, name: &str) -> bool {
+        self.cameras.iter().any(|camera| camera.info.name == name.replace('/', "_"))
+    }
+
     /// Sets the records (labels, dimensions) that the camera sent before this file began and that still apply. The next
     /// frame of the camera is written with them.
     pub fn context(&mut self, camera: usize, records: &[u8]) {

@@ -53,6 +53,8 @@ pub struct SimConfig {
     pub boxes: u32,
     /// Sends the position of each object in millimeters, as spatial networks do. Only in dialects that have detections.
     pub spatial: bool,
+    /// Also sends a depth picture with each picture, as a stream of its own on the same connection: RAW16, in millimeters.
+    pub depth: bool,
     /// Sends the extension records of wire.md section 7.
     pub records: bool,
     /// A folder of PNG and JPEG files that replace the drawn background. They are sorted by name and scaled to `size`.
@@ -74,6 +76,7 @@ impl Default for SimConfig {
             dialect: Dialect::Img,
             boxes: 3,
             spatial: false,
+            depth: false,
             records: false,
             images: None,
             seed: 1,
@@ -133,8 +136,9 @@ pub(super) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a s
     known.nearest(word).map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?"))
 }
 
-const KEYS: [&str; 12] = [
-    "size", "fps", "format", "dialect", "boxes", "spatial", "records", "images", "seed", "fault", "fragment", "nodelay",
+const KEYS: [&str; 13] = [
+    "size", "fps", "format", "dialect", "boxes", "spatial", "depth", "records", "images", "seed", "fault", "fragment",
+    "nodelay",
 ];
 
 /// Above the resolution of every sensor, and still within the decoder's hard limit for payloads.
@@ -187,6 +191,12 @@ impl SimConfig {
                 self.dialect
             ));
         }
+        if self.depth && !self.dialect.carries_raw_pixels() {
+            return contradiction(format!(
+                "dialect {} carries no raw pixels, so no depth; use dialect IMG with depth",
+                self.dialect
+            ));
+        }
         if let Coding::Pixels(format) = self.format {
             let (x, y) = super::pixels::grain(format);
             if !width.is_multiple_of(x) || !height.is_multiple_of(y) {
@@ -236,6 +246,7 @@ impl FromStr for SimConfig {
                 }
                 "boxes" => config.boxes = value.parse().map_err(|_| bad("a number of boxes"))?,
                 "spatial" => config.spatial = switch(value).ok_or_else(|| bad("on or off"))?,
+                "depth" => config.depth = switch(value).ok_or_else(|| bad("on or off"))?,
                 "records" => config.records = switch(value).ok_or_else(|| bad("on or off"))?,
                 "images" => config.images = (!value.is_empty()).then(|| PathBuf::from(value)),
                 "seed" => config.seed = value.parse().map_err(|_| bad("a whole number"))?,
@@ -268,6 +279,9 @@ impl fmt::Display for SimConfig {
         )?;
         if self.spatial {
             f.write_str("&spatial=on")?;
+        }
+        if self.depth {
+            f.write_str("&depth=on")?;
         }
         if self.records {
             f.write_str("&records=on")?;
@@ -346,6 +360,7 @@ mod tests {
             "format=jpeg",
             "dialect=abcde-256",
             "dialect=FRAME&format=h265&spatial=on",
+            "size=64x48&depth=on",
             "fault=short:0.01,junk:0.5&fragment=7&images=/tmp/x",
         ] {
             let config: SimConfig = text.parse().expect(text);

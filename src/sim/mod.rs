@@ -39,6 +39,7 @@ mod application;
 mod bitstream;
 pub mod bootloader;
 mod config;
+mod contents;
 mod faults;
 mod http;
 #[cfg(feature = "mqtt")]

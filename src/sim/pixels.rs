@@ -2,7 +2,7 @@
 
 use half::f16;
 
-use crate::frame::PixelFormat;
+use crate::frame::{Detection, PixelFormat, Position};
 
 /// An RGB picture: rows of three bytes per pixel.
 #[derive(Clone, Debug)]
@@ -169,6 +169,26 @@ fn yuv([r, g, b]: [u8; 3]) -> [u8; 3] {
         scaled(-9_714 * r - 19_070 * g + 28_784 * b, 128),
         scaled(28_784 * r - 24_103 * g - 4_681 * b, 128),
     ]
+}
+
+/// Distance of the background in depth pictures, in millimeters.
+const BACKGROUND_MM: u16 = 5000;
+
+/// Returns a RAW16 picture of the distances in millimeters: those of the objects in their boxes, and that of the background
+/// elsewhere. The left 1/40 of the picture is 0, because the right camera of a stereo pair does not see it.
+pub(super) fn depth((width, height): (u32, u32), detections: &[Detection]) -> Vec<u8> {
+    let (width, height) = (width as usize, height as usize);
+    let mut samples = vec![BACKGROUND_MM; width * height];
+    for Detection { bbox, position, .. } in detections {
+        let Some(depth) = position.as_ref().and_then(Position::depth) else { continue };
+        let at = |share: f32, side: usize| ((share * side as f32).round() as usize).min(side);
+        let columns = at(bbox.xmin, width)..at(bbox.xmax, width);
+        for row in samples.chunks_exact_mut(width).take(at(bbox.ymax, height)).skip(at(bbox.ymin, height)) {
+            row[columns.clone()].fill(depth.0 as u16);
+        }
+    }
+    samples.chunks_exact_mut(width).for_each(|row| row[..width / 40].fill(0));
+    samples.into_iter().flat_map(u16::to_le_bytes).collect()
 }
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ pub struct Still {
     pub detections: Arc<[Detection]>,
     /// CRC-32 (IEEE 802.3) of the payload. 0 if the stream sends no records, which alone carry it.
     pub(super) crc32: u32,
+    /// The depth picture of the same scene, if the configuration asks for one.
+    pub(super) depth: Option<Arc<[u8]>>,
 }
 
 /// The pictures of a simulated camera. Any number of streams can share them. Renders each picture at its first use.
@@ -65,7 +67,7 @@ impl Reel {
             Coding::Pixels(format) => Geometry::tight(format, width, height).ok().and_then(|tight| tight.byte_len()),
             Coding::H264 | Coding::H265 => Some(pixels / 8),
         };
-        let len = len.unwrap_or(3 * pixels);
+        let len = len.unwrap_or(3 * pixels) + if config.depth { 2 * pixels } else { 0 };
         let files = config.images.as_deref().map(list).transpose()?;
         let frames = match &files {
             Some(files) if files.len().saturating_mul(len) > IMAGES_MAX_BYTES => {
@@ -148,10 +150,7 @@ impl Reel {
                 Rgb { width, height, bytes: vec![0; 3 * width * height] }
             }),
         };
-        let mut detections = self.scene.draw(k, &mut picture);
-        if !self.config.spatial {
-            detections.iter_mut().for_each(|detection| detection.position = None);
-        }
+        let detections = self.scene.draw(k, &mut picture);
         (picture, detections)
     }
 
@@ -167,7 +166,11 @@ impl Reel {
     }
 
     fn render(&self, k: usize) -> Still {
-        let (picture, detections) = self.picture(k);
+        let (picture, mut detections) = self.picture(k);
+        let depth = self.config.depth.then(|| super::pixels::depth(self.config.size, &detections).into());
+        if !self.config.spatial {
+            detections.iter_mut().for_each(|detection| detection.position = None);
+        }
         let payload =
             match self.config.format {
                 Coding::Pixels(format) => pixels::layout(&picture, format).or_else(|| bitstream::jpeg(&picture)),
@@ -177,7 +180,7 @@ impl Reel {
             };
         let payload: Arc<[u8]> = payload.expect("`SimConfig::check` limits the sides of a JPEG").into();
         let crc32 = if self.config.records { crc32(&payload) } else { 0 };
-        Still { payload, detections: detections.into(), crc32 }
+        Still { payload, detections: detections.into(), crc32, depth }
     }
 }
 

@@ -106,6 +106,9 @@ pub struct DetectionRecord<'a> {
     pub width: Option<u32>,
     /// Height of the picture in pixels, if known.
     pub height: Option<u32>,
+    /// Name of the stream, if it is not the first one of the camera.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream: Option<&'a str>,
     /// Pixel format or encoding, if known.
     pub format: Option<&'a str>,
     /// Bytes of the payload.
@@ -140,6 +143,7 @@ impl<'a> DetectionRecord<'a> {
             arrival_unix_ns: frame.received.unix_ns,
             width: frame.geometry.map(|geometry| geometry.width),
             height: frame.geometry.map(|geometry| geometry.height),
+            stream: frame.stream.as_deref(),
             format: frame.format(),
             bytes: *bytes,
             sha256: None,

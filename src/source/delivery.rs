@@ -49,7 +49,12 @@ pub(super) struct Delivery {
     warnings: [RepeatedWarning; 6],
     /// Layout of the last frame, to log changes.
     layout: Option<Option<Geometry>>,
+    /// Streams beside the first one that were reported.
+    streams: Vec<Arc<str>>,
 }
+
+/// Streams of a camera that are reported: a peer may send any number of names.
+const STREAMS_MAX: usize = 16;
 
 /// Kinds of warnings that a stream may cause with every frame.
 #[derive(Clone, Copy, Debug)]
@@ -116,7 +121,22 @@ impl Delivery {
             leaving: false,
             warnings: [RepeatedWarning::default(); 6],
             layout: None,
+            streams: Vec::new(),
         }
+    }
+
+    /// Says once that a frame is of another stream than the first one.
+    fn see_stream(&mut self, stream: &Arc<str>, frame: &Frame) {
+        if self.streams.contains(stream) || self.streams.len() == STREAMS_MAX {
+            return;
+        }
+        self.streams.push(Arc::clone(stream));
+        tracing::warn!(
+            camera = %self.name,
+            "the camera also sends a stream `{stream}`, {}: recordings keep it as a camera of its own, `NAME_{stream}`; windows and \
+             snapshots of a live camera show its first stream only",
+            frame.because
+        );
     }
 
     /// Prepares for the next connection: forgets the provisional frame and the note of the one before.
@@ -232,12 +252,14 @@ impl Delivery {
     pub(super) fn deliver(&mut self, event: Event, progress: &Progress<'_>) {
         let mut allowed = true;
         if let Event::Frame(frame) = &event {
-            if self.layout.replace(frame.geometry) != Some(frame.geometry) {
+            if let Some(stream) = &frame.stream {
+                self.see_stream(stream, frame);
+            } else if self.layout.replace(frame.geometry) != Some(frame.geometry) {
                 tracing::info!(camera = %self.name, "{}: {}", frame.dialect, frame.because);
             }
             let (id, bytes, boxes) = (frame.id, frame.payload().len(), frame.detections.len());
             tracing::debug!(camera = %self.name, id, bytes, boxes, "{} frame", frame.kind.name());
-            allowed = self.expected.allows(progress.introduction, frame);
+            allowed = frame.stream.is_some() || self.expected.allows(progress.introduction, frame);
             self.correct_layouts(frame);
             if allowed {
                 self.outlets.provisional.offer(frame);

@@ -62,8 +62,12 @@ impl Stats {
         self.frames.received += 1;
         self.frames.repeated += u64::from(self.repeats);
         self.frames.pending += 1;
-        here.frames += 1;
         here.sync_lost = false;
+        if frame.stream.is_some() {
+            // Rates, gaps and the camera's clock are those of its first stream.
+            return self.outages.frame(frame.received.mono_ns);
+        }
+        here.frames += 1;
         let lost = std::mem::take(&mut here.lost_since_frame);
         if here.frames == 1 {
             here.first = frame.received;

@@ -16,6 +16,10 @@ use crate::frame::{Detection, Frame, Interpreter};
 pub(super) struct Preamble {
     pub(super) detect: Option<DetectMessage>,
     pub(super) introduction: Arc<Introduction>,
+    /// Name of the first stream of the camera (`@S`).
+    first_stream: Option<Arc<str>>,
+    /// Name of the stream of the next frames, unless it is the first one.
+    stream: Option<Arc<str>>,
     seq: Option<u64>,
     boxes: Vec<Detection>,
     /// There were more boxes than [`Limits::boxes`].
@@ -39,9 +43,17 @@ impl DetectMessage {
 }
 
 impl Preamble {
-    /// Returns the state for the next connection to the same camera, which keeps the class names only.
+    /// Returns the state for the next connection to the same camera, which keeps the class names and the name of the first
+    /// stream.
     pub(super) fn for_next_connection(&mut self) -> Self {
-        Self { introduction: Arc::new(self.introduction.for_next_connection()), ..Self::default() }
+        let introduction = Arc::new(self.introduction.for_next_connection());
+        Self { introduction, first_stream: self.first_stream.take(), ..Self::default() }
+    }
+
+    /// The next frames are of this stream.
+    fn select_stream(&mut self, name: &str) {
+        let first = self.first_stream.get_or_insert_with(|| name.into());
+        self.stream = (**first != *name).then(|| name.into());
     }
 
     /// Drops everything about the next frame. Returns its `DETECT` message, whose bytes have to be counted.
@@ -72,9 +84,12 @@ impl Preamble {
             Record::Unreadable(line) if line.is_box() => {
                 self.unreadable_box.get_or_insert(*line);
             }
+            Record::Stream(name) => self.select_stream(name),
             _ => {}
         }
-        if Introduction::is_described_by(record) {
+        let is_of_stream = matches!(record, Record::Stream(_) | Record::Dimensions { .. } | Record::FrameRate(_));
+        // The introduction describes the first stream.
+        if Introduction::is_described_by(record) && !(is_of_stream && self.stream.is_some()) {
             Arc::make_mut(&mut self.introduction).apply(record, limits);
         }
         // The receiver reports a layout that no payload can have.
@@ -107,6 +122,7 @@ impl Preamble {
         self.clear_boxes();
         frame.camera_seq = self.seq.take();
         frame.labels.clone_from(&self.introduction.labels);
+        frame.stream.clone_from(&self.stream);
         read.and(records).and(followed)
     }
 }
@@ -115,6 +131,30 @@ impl Preamble {
 mod tests {
     use super::*;
     use crate::frame::DeviceTime;
+
+    #[test]
+    fn frames_belong_to_the_stream_that_was_named_last() {
+        let (mut preamble, mut interpreter, limits) = (Preamble::default(), Interpreter::default(), Limits::default());
+        let mut next = |preamble: &mut Preamble, records: &[Record]| {
+            records.iter().for_each(|record| preamble.apply(record, &mut interpreter, &limits));
+            let mut frame = Frame::default();
+            preamble.join(&mut frame, Dialect::Img, &limits).expect("no detections");
+            frame.stream.as_deref().map(str::to_owned)
+        };
+        let stream = |name: &str| Record::Stream(name.to_owned());
+        let size =
+            |width, format: &str| Record::Dimensions { width, height: 4, format: format.to_owned(), stride: None };
+        assert_eq!(next(&mut preamble, &[]), None, "a camera with one stream need not name it");
+        assert_eq!(next(&mut preamble, &[stream("color"), size(8, "BGR888p")]), None);
+        let depth = Some("depth".to_owned());
+        assert_eq!(next(&mut preamble, &[stream("depth"), size(6, "RAW16"), Record::FrameRate(5.0)]), depth);
+        assert_eq!(next(&mut preamble, &[]), depth);
+        let Introduction { size, stream: name, fps, .. } = &*preamble.introduction;
+        assert_eq!((*size, name.as_deref(), *fps), (Some((8, 4)), Some("color"), None), "that of the first stream");
+        assert_eq!(next(&mut preamble, &[stream("color")]), None);
+        let mut preamble = preamble.for_next_connection();
+        assert_eq!(next(&mut preamble, &[stream("depth")]), depth, "also if it comes first after a reconnect");
+    }
 
     #[test]
     fn records_of_too_many_boxes_are_an_error() {

@@ -15,6 +15,7 @@ mod output_fields;
 mod own_senders;
 mod python_sender;
 mod simulate_camera;
+mod streams;
 #[cfg(unix)]
 mod unread;
 

@@ -69,7 +69,7 @@ const CAMERA: &str = "sim:?size=64x48&fault=foreign:0.1";
 #[test]
 fn every_field_of_frames_and_cameras_is_documented() {
     let tracked = "sim:?size=64x48&dialect=abcde-256&format=jpeg";
-    let spatial = "sim:?size=64x48&spatial=on";
+    let spatial = "sim:?size=64x48&spatial=on&depth=on";
     let mut frames = lines(&["detections", CAMERA, "--frames", "20", "--hash", "--json", "-q"]);
     let summary = frames.pop().expect("a summary");
     frames.extend(lines(&["detections", tracked, "--frames", "5", "-q"]));

@@ -202,7 +202,7 @@ fn tracks_and_counters_are_exported() {
     exported(&files, &options(ExportFormat::Jsonl, out.clone()));
     let first: Value = serde_json::from_str(fs::read_to_string(&out).unwrap().lines().next().expect("a line")).unwrap();
     assert_eq!((&first["detections"][1]["track"], &first["tracks"][1]["track"]), (&Value::from(1), &Value::from(1)));
-    assert_eq!(first["counters"].to_string(), r#"{"left":0,"right":0,"up":0,"down":0}"#);
+    assert_eq!(first["counters"], serde_json::json!({"left": 0, "right": 0, "up": 0, "down": 0}));
     let out = folder.path().join("boxed.csv");
     exported(&files, &options(ExportFormat::Csv, out.clone()));
     assert_eq!(

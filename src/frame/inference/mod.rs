@@ -66,13 +66,17 @@ enum Origin {
     Recording,
 }
 
+/// The layout that need not be inferred, if there is one.
+type Announcement = Option<(Geometry, Origin)>;
+
 /// Infers the encoding and layout of payloads, in the order of wire.md section 6.
 #[derive(Clone, Debug, Default)]
 pub struct Interpreter {
     overrides: Overrides,
-    announced: Option<(Geometry, Origin)>,
-    /// Interpretations of raw payloads by length, oldest first.
-    known: Vec<(usize, Interpretation)>,
+    announced: Announcement,
+    /// Interpretations of raw payloads by announcement and length, oldest first: a camera that sends several streams announces
+    /// the layout of each in turn.
+    known: Vec<((Announcement, usize), Interpretation)>,
     now: Interpretation,
 }
 
@@ -98,7 +102,6 @@ impl Interpreter {
     fn set_announced(&mut self, geometry: Geometry, origin: Origin) {
         if self.announced != Some((geometry, origin)) {
             self.announced = Some((geometry, origin));
-            self.known.clear();
         }
     }
 
@@ -133,7 +136,7 @@ impl Interpreter {
                 self.now =
                     Interpretation { kind: encoded.kind, geometry, disputed, because, ..Interpretation::default() };
             }
-        } else if let Some(at) = self.known.iter().position(|(len, _)| *len == payload.len()) {
+        } else if let Some(at) = self.known.iter().position(|(of, _)| *of == (self.announced, payload.len())) {
             if self.known[at].1.retries > 0 {
                 let retries = self.known[at].1.retries - 1;
                 let new = self.infer(payload);
@@ -154,7 +157,7 @@ impl Interpreter {
             if self.known.len() == MAX_KNOWN_LENGTHS {
                 self.known.remove(0);
             }
-            self.known.push((payload.len(), self.now.clone()));
+            self.known.push(((self.announced, payload.len()), self.now.clone()));
         }
         (self.now.kind, self.now.geometry)
     }

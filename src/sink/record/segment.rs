@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::target::FileNames;
@@ -37,6 +38,15 @@ pub(super) struct Segment {
     /// Time at which the open chunk was started.
     open_since: Option<Instant>,
     has_numbers: bool,
+    streams: Vec<StreamChannel>,
+}
+
+/// A stream that is not the first one of its camera.
+struct StreamChannel {
+    camera: usize,
+    name: Arc<str>,
+    /// Its number in the file.
+    number: usize,
 }
 
 impl std::fmt::Debug for Segment {
@@ -64,6 +74,7 @@ impl Segment {
             tally,
             open_since: Some(Instant::now()),
             has_numbers: false,
+            streams: Vec::new(),
         })
     }
 
@@ -107,6 +118,37 @@ impl Segment {
         self.writer.context(camera, records);
     }
 
+    /// Adds a stream of a camera, if the file does not have it: it is a camera of its own there, with the name `NAME_STREAM`.
+    /// `context`: returns the records that still apply.
+    ///
+    /// # Errors
+    /// The file has too many cameras.
+    pub(super) fn add_stream(
+        &mut self,
+        camera: usize,
+        name: &Arc<str>,
+        of: &CameraInfo,
+        context: impl FnOnce() -> Vec<u8>,
+    ) -> Result<(), RecordingError> {
+        if self.stream(camera, name).is_some() {
+            return Ok(());
+        }
+        let whole = format!("{}_{name}", of.name);
+        let numbered = (2..).map(|number| format!("{whole}-{number}"));
+        let free = std::iter::once(whole.clone()).chain(numbered).find(|name| !self.writer.has_camera(name));
+        let number = self.writer.camera(&CameraInfo { name: free.unwrap_or(whole), ..of.clone() })?;
+        self.writer.context(number, &context());
+        self.streams.push(StreamChannel { camera, name: Arc::clone(name), number });
+        Ok(())
+    }
+
+    /// Returns the number of a stream in the file.
+    fn stream(&self, camera: usize, name: &str) -> Option<usize> {
+        let found = self.streams.iter().find(|stream| stream.camera == camera && *stream.name == *name);
+        found.map(|stream| stream.number)
+    }
+
+    /// Writes a frame. Its stream must have been [added](Self::add_stream).
     pub(super) fn frame(
         &mut self,
         camera: usize,
@@ -118,7 +160,8 @@ impl Segment {
         self.tally.frame(camera);
         self.first_mono_ns.get_or_insert(frame.received.mono_ns);
         self.open_since.get_or_insert_with(Instant::now);
-        self.writer.frame_at(camera, frame, log_ns, publish_ns)?;
+        let number = frame.stream.as_deref().and_then(|name| self.stream(camera, name)).unwrap_or(camera);
+        self.writer.frame_at(number, frame, log_ns, publish_ns)?;
         self.flush_if_due()
     }
 
@@ -187,9 +230,12 @@ impl Segment {
                 Err(error) => return Err((error.to_string(), self.lost())),
             }
         }
-        let Self { writer, monitor, names, mut tally, .. } = self;
+        let Self { writer, monitor, names, mut tally, streams, .. } = self;
+        // The streams of a camera have its clock.
+        let of_streams = streams.iter().filter_map(|stream| clocks.get(stream.camera));
+        let clocks: Vec<_> = clocks.iter().chain(of_streams).cloned().collect();
         let lost = |why: String, tally: &ChunkTally| (why, tally.lost(monitor.written(), names.partial_exists()));
-        let disk = writer.finish(clocks).map_err(|error| lost(with_causes(&error), &tally))?;
+        let disk = writer.finish(&clocks).map_err(|error| lost(with_causes(&error), &tally))?;
         let bytes = disk.position();
         tally.flushed(bytes, monitor.written());
         disk.finish(keep_waiting).map_err(|error| lost(error.to_string(), &tally))?;

@@ -543,6 +543,8 @@ impl Decoder {
         self.next_id += 1;
         frame.staleness = match self.recorded_stale {
             Some(stale) => Staleness::Known(stale),
+            // The times of the first stream decide.
+            None if frame.stream.is_some() => Staleness::Known(false),
             None => self.backlog.observe(frame.id, frame.device_time, self.now.mono_ns),
         };
         self.report_verdicts();

@@ -118,6 +118,10 @@ pub(crate) struct SceneArgs {
     #[arg(long, help_heading = STREAM)]
     spatial: bool,
 
+    /// Also send a depth picture with each picture, as a stream of its own on the same connection; with IMG
+    #[arg(long, help_heading = STREAM)]
+    depth: bool,
+
     /// Also send the extension records: size, labels, sequence numbers
     #[arg(long, help_heading = STREAM)]
     records: bool,
@@ -158,6 +162,7 @@ impl SceneArgs {
         let given = [
             (self.dialect.is_some(), "--dialect"),
             (self.spatial, "--spatial"),
+            (self.depth, "--depth"),
             (self.records, "--records"),
             (!self.fault.is_empty(), "--fault"),
             (self.nodelay, "--nodelay"),
@@ -177,6 +182,7 @@ impl SceneArgs {
             self.dialect.as_ref().map(|dialect| format!("dialect={dialect}")),
             self.boxes.map(|boxes| format!("boxes={boxes}")),
             self.spatial.then(|| "spatial=on".to_owned()),
+            self.depth.then(|| "depth=on".to_owned()),
             self.records.then(|| "records=on".to_owned()),
             self.fragment.map(|bytes| format!("fragment={bytes}")),
             self.seed.map(|seed| format!("seed={seed}")),

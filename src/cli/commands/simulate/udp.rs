@@ -13,6 +13,12 @@ use crate::cli::{Ctx, Outcome, present};
 
 pub(super) fn run(ctx: &Ctx, args: &SimulateArgs, host: SocketAddr) -> anyhow::Result<Outcome> {
     let no_effect = args.scene.fragment.map(|_| "--fragment").or(args.scene.nodelay.then_some("--nodelay"));
+    if args.scene.depth {
+        return Err(present::Usage(
+            "--udp sends one picture in each message, so it cannot be used with --depth".to_owned(),
+        )
+        .into());
+    }
     if let Some(option) = no_effect {
         return Err(present::Usage(format!("`{option}` has no effect on --udp, which has no connection")).into());
     }

@@ -33,7 +33,9 @@ impl Worker {
         let now = frame.received.mono_ns;
         let overdue = self.has_reached_limit(frame.received).then(|| self.overdue_mono_ns.unwrap_or(now));
         let split = overdue.is_some_and(|since| {
-            frame.is_key_frame() || Duration::from_nanos(now.saturating_sub(since)) >= KEY_FRAME_TIMEOUT
+            // Video of the first stream begins with a key frame.
+            (frame.is_key_frame() && frame.stream.is_none())
+                || Duration::from_nanos(now.saturating_sub(since)) >= KEY_FRAME_TIMEOUT
         });
         self.overdue_mono_ns = overdue.filter(|_| !split);
         split
@@ -165,7 +167,7 @@ impl Worker {
     pub(super) fn begins_or_continues(&mut self, entry: &Entry) -> bool {
         let Entry::Frame { camera, frame, .. } = entry else { return true };
         let known = &mut self.cameras[*camera];
-        known.clip_begun = known.clip_begun || frame.is_key_frame();
+        known.clip_begun = known.clip_begun || (frame.is_key_frame() && frame.stream.is_none());
         known.clip_begun
     }
 

@@ -439,8 +439,13 @@ impl Worker {
                 let missing = dropped.saturating_sub(known.dropped) + std::mem::take(&mut known.lost_unmarked);
                 known.dropped = *dropped;
                 known.context.observe(frame);
-                known.parameter_sets.observe(frame);
-                let complete = known.parameter_sets.complete(frame);
+                let complete = if let Some(stream) = &frame.stream {
+                    segment.add_stream(*camera, stream, &self.infos[*camera], || known.context.records())?;
+                    None
+                } else {
+                    known.parameter_sets.observe(frame);
+                    known.parameter_sets.complete(frame)
+                };
                 let frame = complete.as_ref().unwrap_or(frame);
                 let is_bad = is_bad_picture(frame);
                 let mut progress = self.shared.progress();

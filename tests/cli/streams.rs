@@ -1,0 +1,83 @@
+//! Several streams on one connection: recordings, exports and detections tell them apart.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::program::run;
+
+/// The camera sends color and depth in turn, and drops nothing: it waits for its receiver.
+const CAMERA: &str = "cam=sim:?size=64x48&depth=on&spatial=on&fps=0";
+
+#[test]
+fn color_and_depth_of_one_connection_are_recorded_and_exported_apart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    let file = path("a.mcap");
+    let (code, _, err) = run(&["record", CAMERA, "-o", &file, "-n", "20"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(err.contains("the camera also sends a stream `depth`, ") && err.contains("RAW16"), "{err}");
+
+    let (code, out, err) = run(&["inspect", &file, "--json"]);
+    assert_eq!(code, 0, "{err}");
+    let found: Value = serde_json::from_str(out.lines().next().expect("a line")).expect("JSON");
+    let cameras: Vec<(&str, u64)> = found["summary"]["files"][0]["cameras"]
+        .as_array()
+        .expect("cameras")
+        .iter()
+        .map(|camera| (camera["name"].as_str().expect("a name"), camera["frames"].as_u64().expect("a number")))
+        .collect();
+    let [("cam", color), ("cam_depth", depth)] = cameras[..] else { panic!("{cameras:?}") };
+    assert!(color.abs_diff(depth) <= 1 && color + depth >= 20, "{cameras:?}");
+    let (code, _, err) = run(&["verify", &file]);
+    assert_eq!(code, 0, "{err}");
+
+    let (code, _, err) = run(&["export", &file, "--to", "png", "-o", &path("png")]);
+    assert_eq!(code, 0, "{err}");
+    let mut kinds = Vec::new();
+    for entry in fs::read_dir(path("png")).expect("a folder") {
+        let entry = entry.expect("a file").path();
+        let name = entry.file_name().and_then(|name| name.to_str()).expect("UTF-8").to_owned();
+        let picture = image::open(&entry).expect("a picture");
+        assert_eq!((picture.width(), picture.height()), (64, 48), "{name}");
+        let is_depth = name.starts_with("cam_depth_");
+        assert_eq!(picture.color() == image::ColorType::L16, is_depth, "{name}: {:?}", picture.color());
+        kinds.push(is_depth);
+    }
+    assert_eq!(kinds.iter().filter(|is_depth| **is_depth).count() as u64, depth);
+
+    // A part of it plays without losses: the numbers of the first stream are not those of the others.
+    for name in ["cam", "cam_depth"] {
+        let (code, out, err) =
+            run(&["export", &file, "--to", "csv", "--camera", name, "-o", &path(&format!("{name}.csv"))]);
+        assert_eq!(code, 0, "{out}{err}");
+    }
+    let (code, _, err) = run(&["replay", &file, "--no-window", "--speed", "max", "--strict"]);
+    assert_eq!(code, 0, "{err}");
+}
+
+#[test]
+fn detections_name_the_stream_and_count_every_frame() {
+    let (code, out, err) = run(&["detections", CAMERA, "-n", "12", "--json", "-q"]);
+    assert_eq!(code, 0, "{err}");
+    let mut lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let summary = lines.pop().expect("a summary");
+    let about: Vec<(&str, &str, usize)> = lines
+        .iter()
+        .map(|line| {
+            let boxes = line["detections"].as_array().expect("a list");
+            let text = |field: &str| line[field].as_str().unwrap_or("");
+            (text("stream"), text("format"), boxes.len())
+        })
+        .collect();
+    let expected = [("", "BGR888p", 3), ("depth", "RAW16", 0)];
+    assert_eq!(about, expected.repeat(6));
+    let position = lines[0]["detections"][0]["position_mm"].as_array().expect("a position");
+    assert!(position.len() == 3 && position[2].as_f64().is_some_and(|z| (600.0..4700.0).contains(&z)), "{position:?}");
+    let camera = &summary["summary"]["cameras"][0];
+    assert_eq!((&camera["balances"], &camera["lossless"]), (&Value::from(true), &Value::from(true)), "{camera}");
+    assert_eq!(
+        (&camera["introduction"]["stream"], &camera["introduction"]["format"]),
+        (&"color".into(), &"BGR888p".into())
+    );
+}
