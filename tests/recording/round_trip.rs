@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use oaktap::frame::{BBox, Detection, DeviceTime, Frame, Geometry, PixelFormat, Pool};
+use oaktap::frame::{BBox, Counters, Detection, DeviceTime, Frame, Geometry, PixelFormat, Pool};
 use oaktap::frame::{Interpreter, Received};
 use oaktap::recording::verify::verify;
 use oaktap::recording::{CameraInfo, Compression, Player, Reader, RecordingEntry, RecordingError, SegmentWriter};
@@ -179,11 +179,12 @@ fn dialects_and_records_round_trip() {
         stream.extend_from_slice(&payload);
     }
     streams.push((Dialect::Img, stream));
+    let counted = Counters { left: 1, right: 2, up: 3, down: 4 };
     for dialect in [Dialect::Abcde, Dialect::Abcde256, Dialect::Frame] {
         let mut stream = Vec::new();
         for number in 0..5 {
             match dialect {
-                Dialect::Abcde256 => stream.extend(encode::abcde256(at(number), jpeg.len(), [1, 2, 3, 4], &[])),
+                Dialect::Abcde256 => stream.extend(encode::abcde256(at(number), jpeg.len(), counted, &[])),
                 Dialect::Frame => {
                     stream.extend(encode::detect(at(number), &boxes));
                     stream.extend(encode::frame(at(number), jpeg.len()));
