@@ -18,6 +18,7 @@
 //! compiled for the instructions of this processor ([`SimdLevel`]).
 
 mod depth;
+mod depth_map;
 mod dispatch;
 mod half_float;
 mod interleaved;
@@ -39,6 +40,7 @@ mod yuv_avx2;
 
 use std::sync::Arc;
 
+pub use depth_map::DepthMap;
 pub use dispatch::SimdLevel;
 pub use png::{encode_gray16_png, encode_png};
 pub use scaled::{Placement, ScaledFrom, Scaler};

@@ -32,6 +32,7 @@ impl Detection {
             confidence: self.confidence,
             bbox: [xmin, ymin, xmax, ymax],
             position_mm: self.position.map(|position| position.mm()),
+            depth_mm: None,
             track: None,
         }
     }
@@ -48,10 +49,24 @@ pub struct NamedDetection<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     position_mm: Option<[f32; 3]>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    depth_mm: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     track: Option<u32>,
 }
 
 impl NamedDetection<'_> {
+    /// Returns the left, top, right and bottom edge as received.
+    #[must_use]
+    pub const fn edges(&self) -> [f32; 4] {
+        self.bbox
+    }
+
+    /// Adds the depth inside of its box in millimeters, if it was measured.
+    #[must_use]
+    pub fn at_depth(self, depth_mm: Option<u16>) -> Self {
+        Self { depth_mm, ..self }
+    }
+
     /// Adds the number of the object's track, if it has one.
     #[must_use]
     pub fn on_track(self, track: Option<&Track>) -> Self {

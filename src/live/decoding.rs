@@ -102,21 +102,23 @@ impl Decoding {
         let outlets = &camera.outlets;
         let PictureLanes { provisional, confirmed } = lanes;
         // Pictures of several streams would replace each other.
-        let is_shown = |frame: &Frame| frame.stream.is_none();
-        let is_picture =
-            move |frame: &Arc<Frame>| (is_shown(frame) && !frame.kind.is_video()).then(|| Arc::clone(frame));
+        let stream = camera.stream.clone();
+        let is_shown = move |frame: &Frame| frame.stream == stream;
+        let shown = is_shown.clone();
+        let is_picture = move |frame: &Arc<Frame>| (shown(frame) && !frame.kind.is_video()).then(|| Arc::clone(frame));
         let decoded = (provisional.as_ref().map(Lane::producer), confirmed.as_ref().map(Lane::producer));
         if let Some(lane) = provisional {
-            outlets.provisional.add_mapped(lane, is_picture);
+            outlets.provisional.add_mapped(lane, is_picture.clone());
         }
         let (marks, confirmations) = hub_lane("confirmations", Policy::DropOldest(CONFIRMATIONS_MAX));
         if let Some(lane) = confirmed {
             outlets.confirmed.add_mapped(lane, is_picture);
             // Opened with the first frame of video: a hub whose lanes are all muted costs a camera of pictures nothing.
             confirmations.mute(true);
-            outlets.confirmed.add_mapped(marks, move |frame| {
-                (is_shown(frame) && frame.kind.is_video()).then(|| FrameKey::of(frame))
-            });
+            let shown = is_shown.clone();
+            outlets
+                .confirmed
+                .add_mapped(marks, move |frame| (shown(frame) && frame.kind.is_video()).then(|| FrameKey::of(frame)));
         }
         let (lane, taker) = group_lane("decode", WAITING_MAX, Item::starts);
         // In one order with the frames. Not counted: they are no frames that a subscriber wants.

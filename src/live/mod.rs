@@ -30,6 +30,8 @@ pub struct Camera {
     pub spec: SourceSpec,
     /// Hubs of the session, and its ledger.
     pub outlets: Outlets,
+    /// Name of the stream whose pictures views show; `None` for the first one.
+    pub stream: Option<Arc<str>>,
 }
 
 impl Camera {
@@ -37,7 +39,14 @@ impl Camera {
     #[must_use]
     pub fn new(name: impl Into<String>, spec: SourceSpec) -> Self {
         let name = name.into();
-        Self { short_name: name.clone(), name, spec, outlets: Outlets::default() }
+        Self { short_name: name.clone(), name, spec, outlets: Outlets::default(), stream: None }
+    }
+
+    /// Returns the camera for views of another stream of the same session, which is that of this camera.
+    #[must_use]
+    pub fn of_stream(&self, stream: &str) -> Self {
+        let name = |name: &str| format!("{name}_{stream}");
+        Self { name: name(&self.name), short_name: name(&self.short_name), stream: Some(stream.into()), ..self.clone() }
     }
 }
 
@@ -77,6 +86,7 @@ pub fn cameras<S: Clone + Into<NamedSource>>(sources: &[S]) -> Vec<Camera> {
         short_name,
         spec: source.spec,
         outlets: Outlets::default(),
+        stream: None,
     };
     names.into_iter().zip(short_names).zip(sources).map(camera).collect()
 }

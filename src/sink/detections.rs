@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::frame::{Counters, Frame, NamedDetection, Received, Track};
+use crate::convert::DepthMap;
+use crate::frame::{Counters, Frame, NamedDetection, PixelFormat, Received, Track};
 use crate::hub::{Budget, LaneCounter, Policy, RecvTimeoutError, Taker, weighed_lane};
 use crate::live::{Camera, Sink};
 use crate::overlay::Style;
@@ -155,6 +156,16 @@ impl<'a> DetectionRecord<'a> {
             counters: frame.counters,
         }
     }
+
+    /// Adds the depths inside of the boxes, from a depth picture of the same connection.
+    #[must_use]
+    pub fn measured_in(self, depths: &mut DepthMap) -> Self {
+        let measure = |detection: NamedDetection<'a>| {
+            let depth_mm = depths.median(detection.edges());
+            detection.at_depth(depth_mm)
+        };
+        Self { detections: self.detections.into_iter().map(measure).collect(), ..self }
+    }
 }
 
 /// Queues the confirmed frames of one camera and numbers them over all connections.
@@ -239,6 +250,7 @@ impl Sink for Detections {
         camera.outlets.ledger.watch(counter.clone());
         let keeps_payloads = self.keeps_payloads;
         let mut weight = LabelWeight::default();
+        let mut has_streams = false;
         // In one order with the frames. Not in the ledger, which counts frames.
         let numbers = lane.sibling();
         let counters = [watched, numbers.counter()];
@@ -247,7 +259,10 @@ impl Sink for Detections {
         });
         camera.outlets.confirmed.add_mapped(lane, move |frame| {
             let label_bytes = weight.of(frame, counter.counts().dropped);
-            Some(Detected::Frame(DetectedFrame::new(frame, keeps_payloads, label_bytes)))
+            has_streams |= frame.stream.is_some();
+            // Boxes of the other streams are measured in depth pictures.
+            let is_depth = frame.geometry.is_some_and(|geometry| geometry.format == PixelFormat::Raw16);
+            Some(Detected::Frame(DetectedFrame::new(frame, keeps_payloads || has_streams && is_depth, label_bytes)))
         });
         (self.taker, self.counters) = (Some(taker), Some(counters));
         Ok(())

@@ -133,8 +133,8 @@ impl Delivery {
         self.streams.push(Arc::clone(stream));
         tracing::warn!(
             camera = %self.name,
-            "the camera also sends a stream `{stream}`, {}: recordings keep it as a camera of its own, `NAME_{stream}`; windows and \
-             snapshots of a live camera show its first stream only",
+            "the camera also sends a stream `{stream}`, {}: recordings keep it as a camera of its own; `oaktap view CAMERA \
+             --stream {stream}` shows it beside the first one, snapshots show the first one only",
             frame.because
         );
     }

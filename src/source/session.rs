@@ -11,8 +11,8 @@ use crate::net::clock::received_now;
 use crate::recording::playback::Playback;
 use crate::stats::{Ledger, Stats};
 
-/// A supervised source. Dropping it ends the session.
-#[derive(Debug)]
+/// A supervised source. Clones are the same session, which ends when the last of them is dropped.
+#[derive(Clone, Debug)]
 pub struct Session {
     name: String,
     spec: SourceSpec,
@@ -45,6 +45,12 @@ impl Session {
         let delivery = Delivery::new(name.clone(), &spec, outlets, options.expect.clone());
         runtime.spawn(supervise::run(spec.clone(), options, delivery, camera_playback, state_sender, stop_receiver));
         Self { name, spec, ledger, state, stop, playback, runtime: runtime.clone() }
+    }
+
+    /// Returns the session under the name of one of its streams, for views of it.
+    #[must_use]
+    pub fn of_stream(&self, stream: &str) -> Self {
+        Self { name: format!("{}_{stream}", self.name), ..self.clone() }
     }
 
     /// Returns the name of the camera, for people.

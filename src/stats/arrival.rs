@@ -60,6 +60,7 @@ impl Stats {
         let is_jump = self.is_jump(frame.device_time, frame.received);
         let here = &mut self.connection;
         self.frames.received += 1;
+        self.streams.frame(frame.stream.as_ref());
         self.frames.repeated += u64::from(self.repeats);
         self.frames.pending += 1;
         here.sync_lost = false;

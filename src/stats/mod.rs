@@ -8,6 +8,7 @@ mod health;
 mod outages;
 mod rates;
 mod sequence;
+mod streams;
 mod summary;
 mod verdict;
 
@@ -29,6 +30,8 @@ use self::rates::RecentFrames;
 pub use self::rates::{RECENT_FRAMES, Rates};
 pub use self::sequence::SequenceCounts;
 use self::sequence::SequenceTracker;
+pub use self::streams::StreamCounts;
+use self::streams::StreamTally;
 pub use self::summary::{LatencySummary, Summary};
 pub use self::verdict::{Finding, Weight, words};
 use crate::frame::{DeviceTime, LabelMap, Received};
@@ -152,6 +155,7 @@ pub struct Stats {
     /// Arrival of the first and of the last frame.
     pub span: Option<(Received, Received)>,
     gaps: GapEstimator,
+    streams: StreamTally,
     sequence: SequenceTracker,
     outages: Outages,
     fresh: Option<Fresh>,
@@ -445,17 +449,6 @@ impl Stats {
     #[must_use]
     pub fn not_sent(&self) -> u64 {
         self.sequence.not_sent()
-    }
-
-    /// Returns the rates over the last [`RECENT_FRAMES`] frames.
-    #[must_use]
-    pub fn rates(&self) -> Rates {
-        self.recent.rates()
-    }
-
-    /// Returns the microseconds between the arrivals of the last [`RECENT_FRAMES`] frames, oldest first.
-    pub fn intervals_us(&self) -> impl ExactSizeIterator<Item = u32> {
-        self.recent.intervals_us()
     }
 
     /// Returns the times from the last byte of a frame to its finished picture, in microseconds.

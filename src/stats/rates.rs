@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::Stats;
 use crate::frame::{DeviceTime, Received};
 
 /// Number of frames over which [`Rates`] are measured.
@@ -18,6 +19,19 @@ pub struct Rates {
     pub mbit_s: f64,
     /// Interarrival jitter in microseconds (RFC 3550, section 6.4.1).
     pub jitter_us: f64,
+}
+
+impl Stats {
+    /// Returns the rates over the last [`RECENT_FRAMES`] frames.
+    #[must_use]
+    pub fn rates(&self) -> Rates {
+        self.recent.rates()
+    }
+
+    /// Returns the microseconds between the arrivals of the last [`RECENT_FRAMES`] frames, oldest first.
+    pub fn intervals_us(&self) -> impl ExactSizeIterator<Item = u32> {
+        self.recent.intervals_us()
+    }
 }
 
 #[derive(Clone, Debug, Default)]

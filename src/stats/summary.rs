@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{CameraHealth, DamagePlace, Finding, FrameCounts, Rates, SequenceCounts, Stats, VideoCounts};
+use super::{CameraHealth, DamagePlace, Finding, FrameCounts, Rates, SequenceCounts, Stats, StreamCounts, VideoCounts};
 use crate::hub::LaneCounts;
 use crate::wire::{ByteCounts, DatagramCounts, Introduction};
 
@@ -24,6 +24,9 @@ pub struct Summary {
     pub down_at_end: bool,
     /// Frames by outcome.
     pub frames: FrameCounts,
+    /// Frames by stream; empty if the camera sends only one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub streams: Vec<StreamCounts>,
     /// The camera's frame numbers by outcome; `None` if it sends no numbers, so that `frames.missing` is an estimate.
     pub numbers: Option<SequenceCounts>,
     /// Received bytes by kind.
@@ -132,6 +135,7 @@ impl Stats {
             not_streaming_seconds: self.outages.total_ns() as f64 / 1e9,
             down_at_end: self.down_at_end(),
             frames: self.frames,
+            streams: self.streams(),
             numbers: self.numbers(),
             bytes,
             fps: per_second(fresh_frames.saturating_sub(1) as f64),

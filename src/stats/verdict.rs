@@ -134,6 +134,7 @@ impl Stats {
         let FrameCounts { received, confirmed, withdrawn, pending, .. } = self.frames;
         let VideoCounts { taken, decoded, failed, skipped, pending: owed } = self.video;
         received == confirmed + withdrawn + pending
+            && received == self.streams.received()
             && taken == decoded + failed + skipped + owed
             && self.closed.balance()
             && self.open.balance()

@@ -52,6 +52,8 @@ fn color_and_depth_of_one_connection_are_recorded_and_exported_apart() {
             run(&["export", &file, "--to", "csv", "--camera", name, "-o", &path(&format!("{name}.csv"))]);
         assert_eq!(code, 0, "{out}{err}");
     }
+    let (code, _, err) = run(&["view", &file, "--stream", "depth", "--no-window"]);
+    assert_eq!((code, err.contains("--stream is for live cameras")), (2, true), "{err}");
     let (code, _, err) = run(&["replay", &file, "--no-window", "--speed", "max", "--strict"]);
     assert_eq!(code, 0, "{err}");
 }
@@ -74,10 +76,41 @@ fn detections_name_the_stream_and_count_every_frame() {
     assert_eq!(about, expected.repeat(6));
     let position = lines[0]["detections"][0]["position_mm"].as_array().expect("a position");
     assert!(position.len() == 3 && position[2].as_f64().is_some_and(|z| (600.0..4700.0).contains(&z)), "{position:?}");
+    // The depth picture before the frame shows the object where it was one frame earlier.
+    assert_eq!(lines[0]["detections"][0].get("depth_mm"), None, "no depth picture has arrived");
+    for detection in lines[2..].iter().flat_map(|line| line["detections"].as_array().expect("a list")) {
+        let (depth, z) = (&detection["depth_mm"], &detection["position_mm"][2]);
+        let differ = depth.as_f64().zip(z.as_f64()).map(|(depth, z)| (depth - z).abs());
+        assert!(differ.is_some_and(|differ| differ < 60.0), "{detection}");
+    }
+    let of = |name: &str, frames: u64| serde_json::json!({"name": name, "received": frames});
+    let streams = summary["summary"]["cameras"][0]["streams"].as_array().expect("streams");
+    let received = streams.iter().filter_map(|stream| stream["received"].as_u64()).collect::<Vec<_>>();
+    assert_eq!(streams[..], [of("color", received[0]), of("depth", received[1])]);
+    assert_eq!(summary["summary"]["cameras"][0]["frames"]["received"], received[0] + received[1]);
     let camera = &summary["summary"]["cameras"][0];
     assert_eq!((&camera["balances"], &camera["lossless"]), (&Value::from(true), &Value::from(true)), "{camera}");
     assert_eq!(
         (&camera["introduction"]["stream"], &camera["introduction"]["format"]),
         (&"color".into(), &"BGR888p".into())
     );
+}
+
+#[test]
+fn a_view_shows_each_stream_in_a_tile_of_its_own() {
+    let (code, out, err) = run(&["view", CAMERA, "--stream", "depth", "--no-window", "-n", "40", "--json", "-q"]);
+    assert_eq!(code, 0, "{err}");
+    let summary: Value = serde_json::from_str(out.lines().last().expect("a line")).expect("JSON");
+    let camera = &summary["summary"]["cameras"][0];
+    let received = |stream: usize| camera["streams"][stream]["received"].as_u64().expect("frames");
+    let lanes = camera["lanes"].as_array().expect("lanes");
+    let offered: Vec<u64> = lanes
+        .iter()
+        .filter(|lane| lane["name"] == "view")
+        .map(|lane| lane["offered"].as_u64().expect("a number"))
+        .collect();
+    // The lanes end before the session does.
+    let [color, depth] = offered[..] else { panic!("two tiles: {camera}") };
+    assert!((1..=received(0)).contains(&color) && (1..=received(1)).contains(&depth), "{camera}");
+    assert_eq!(camera["balances"], true, "{camera}");
 }

@@ -3,6 +3,7 @@
 use std::io;
 
 use clap::Args;
+use oaktap::convert::DepthMap;
 use oaktap::hub::{Budget, RecvTimeoutError};
 use oaktap::live::{self, Sink as _};
 use oaktap::overlay::Style;
@@ -98,6 +99,7 @@ fn print(
     let mut explained = Explained::new(session.name());
     let mut left = args.until.frames.unwrap_or(u64::MAX);
     let mut not_printed = 0;
+    let mut depths = DepthMap::default();
     while left > 0 {
         if receiving.over() && args.until.frames.is_none() {
             left = left.min(detections.waiting());
@@ -114,7 +116,18 @@ fn print(
             Detected::Frame(detected) => {
                 explained.frame(&detected.frame);
                 let sha256 = args.hash.then(|| present::sha256(detected.frame.payload()));
-                present::json(&DetectionRecord { camera, sha256, ..DetectionRecord::new(detected, number, style) })?
+                // Kept only of depth beside other streams, or because of --hash.
+                if !detected.frame.payload().is_empty()
+                    && let Err(error) = depths.read(&detected.frame)
+                {
+                    tracing::warn!(camera = session.name(), "depths cannot be read: {error}");
+                }
+                let record = DetectionRecord { camera, sha256, ..DetectionRecord::new(detected, number, style) };
+                if depths.precedes(&detected.frame) {
+                    present::json(&record.measured_in(&mut depths))?
+                } else {
+                    present::json(&record)?
+                }
             }
             Detected::Measurement(Measurement { topic, value, stale }, received) => {
                 present::json(&MeasurementRecord {

@@ -14,7 +14,7 @@ use oaktap::recording::Reader;
 use oaktap::sink::record::{RecordOptions, Recorders, RecordingTarget};
 use oaktap::sink::snapshot::{SnapshotSaver, SnapshotTarget};
 use oaktap::sink::window::{self, Program, Screen, WindowError, note_channel};
-use oaktap::source::{FileSpec, NamedSource, SourceSpec};
+use oaktap::source::{FileSpec, NamedSource, Session, SourceSpec};
 use oaktap::view::{ViewOptions, Views};
 
 use super::replay::{self, ReplayArgs};
@@ -88,6 +88,10 @@ pub(crate) struct ViewArgs {
     #[command(flatten)]
     fleet: FleetArgs,
 
+    /// Also show this stream of each camera, such as depth, beside its first one; repeatable
+    #[arg(long, value_name = "NAME")]
+    stream: Vec<String>,
+
     #[command(flatten)]
     show: ShowArgs,
 }
@@ -97,6 +101,7 @@ impl ViewArgs {
     pub(crate) fn for_sources(sources: &[NamedSource], expect: Option<Contract>) -> Self {
         Self {
             fleet: FleetArgs::of(sources.iter().map(ToString::to_string).collect(), None),
+            stream: Vec::new(),
             show: ShowArgs {
                 no_window: false,
                 record: RECORDINGS.into(),
@@ -110,11 +115,21 @@ impl ViewArgs {
 
 /// Shows cameras until a stop condition holds, and prints a summary.
 pub(crate) fn run(ctx: &Ctx, args: &ViewArgs) -> anyhow::Result<Outcome> {
+    let without_streams = || {
+        let text = "--stream is for live cameras: in a recording each stream is a camera, which is shown without it";
+        anyhow::Error::from(present::Usage(text.to_owned()))
+    };
     if let Some(folders) = args.fleet.folders() {
+        if !args.stream.is_empty() {
+            return Err(without_streams());
+        }
         return replay::run(ctx, &ReplayArgs::of(folders, args.show.clone()));
     }
     let uris = separated(&args.fleet.sources()?);
-    args.show.show(ctx, &uris)
+    if !args.stream.is_empty() && uris.iter().any(|source| source.spec.recording().is_some()) {
+        return Err(without_streams());
+    }
+    args.show.show(ctx, &uris, &args.stream)
 }
 
 /// Receives what the window shows: first what the command line names, then files that the user drops on the window.
@@ -210,9 +225,9 @@ pub(super) fn separated(sources: &[NamedSource]) -> Vec<NamedSource> {
 }
 
 impl ShowArgs {
-    /// Shows the sources until a stop condition holds, and prints a summary.
-    pub(super) fn show(&self, ctx: &Ctx, sources: &[NamedSource]) -> anyhow::Result<Outcome> {
-        let (receiving, mut screen) = watch(ctx, sources, &self.source, &self.until, &self.record)?;
+    /// Shows the sources, and further streams of them, until a stop condition holds, and prints a summary.
+    pub(super) fn show(&self, ctx: &Ctx, sources: &[NamedSource], streams: &[String]) -> anyhow::Result<Outcome> {
+        let (receiving, mut screen) = watch(ctx, (sources, streams), &self.source, &self.until, &self.record)?;
         let mut player = Player::new(ctx, receiving, &self.until, &self.source, &self.record);
         let shown = if self.no_window {
             without_window(&mut screen, || player.done());
@@ -243,10 +258,10 @@ pub(super) fn advised(error: WindowError) -> anyhow::Error {
     }
 }
 
-/// Starts to receive and to convert. Call it on the thread that shows the screen.
+/// Starts to receive and to convert. The tiles of the streams are after those of the cameras. Call it on the thread that shows the screen.
 pub(super) fn watch(
     ctx: &Ctx,
-    sources: &[NamedSource],
+    (sources, streams): (&[NamedSource], &[String]),
     source: &SourceArgs,
     until: &Until,
     record: &Path,
@@ -266,11 +281,17 @@ pub(super) fn watch(
     let options = RecordOptions { labels: style.names, budget, memory, ..RecordOptions::new(target) };
     let mut recorders = Recorders::new(options);
     let cameras = live::cameras(sources);
-    live::connect(&cameras, &mut views)?;
+    let of_streams = cameras.iter().flat_map(|camera| streams.iter().map(|stream| camera.of_stream(stream)));
+    let tiles: Vec<live::Camera> = cameras.iter().cloned().chain(of_streams).collect();
+    live::connect(&tiles, &mut views)?;
+    // Recordings have all streams of a camera.
     live::connect(&cameras, &mut recorders)?;
-    let pictures = window::subscribe(&cameras, &views);
+    let pictures = window::subscribe(&tiles, &views);
     let receiving = Receiving::start(ctx, cameras, source, until, recorders.monitor())?;
-    let screen = Screen::new(receiving.sessions(), views, pictures, (notify, notes), present::log);
+    let sessions = receiving.sessions();
+    let of_streams = sessions.iter().flat_map(|session| streams.iter().map(|stream| session.of_stream(stream)));
+    let sessions: Vec<Session> = sessions.iter().cloned().chain(of_streams).collect();
+    let screen = Screen::new(&sessions, views, pictures, (notify, notes), present::log);
     Ok((receiving, screen.with_recorders(recorders)))
 }
 
@@ -285,7 +306,7 @@ pub(super) fn without_window(screen: &mut Screen, mut done: impl FnMut() -> bool
 
 /// Returns whether a stop condition holds: the user's, or every camera has sent its frames or has ended.
 pub(super) fn over(receiving: &Receiving, until: &Until) -> bool {
-    let enough = |session: &oaktap::source::Session| {
+    let enough = |session: &Session| {
         let decided = session.ledger().update(|stats| stats.frames.confirmed + stats.frames.withdrawn);
         session.ended() || until.frames.is_some_and(|frames| decided >= frames)
     };

@@ -1,6 +1,6 @@
 //! Tables: rows of aligned columns, and the ledgers of all cameras.
 
-use oaktap::stats::{DamagePlace, Finding, LatencySummary, SequenceCounts, Summary, Weight};
+use oaktap::stats::{DamagePlace, Finding, LatencySummary, SequenceCounts, StreamCounts, Summary, Weight};
 use oaktap::units::{Bytes, count};
 use oaktap::wire::DatagramCounts;
 
@@ -207,6 +207,9 @@ fn remarks(camera: &Summary, verbose: bool, strict: bool) -> Vec<String> {
         let numbers = count(numbers, "numbered frame", "numbered frames");
         format!("of {numbers}: {}", fates.collect::<Vec<_>>().join(", "))
     });
+    let streams = camera.streams.iter().map(|StreamCounts { name, received }| format!("{received} of {name}"));
+    let streams = Some(streams.collect::<Vec<_>>().join(", ")).filter(|streams| !streams.is_empty());
+    let streams = streams.map(|streams| format!("frames by stream: {streams}"));
     let datagrams = camera.datagrams.and_then(of_datagrams);
     let table = camera.introduction.as_ref().and_then(|introduction| introduction.table);
     let names = table.filter(|table| !table.complete).map(|table| {
@@ -218,6 +221,7 @@ fn remarks(camera: &Summary, verbose: bool, strict: bool) -> Vec<String> {
         .into_iter()
         .chain(doubts)
         .chain(numbered)
+        .chain(streams)
         .chain(datagrams)
         .chain(names)
         .chain(superseded)

@@ -101,6 +101,11 @@ impl Screen {
         let absent = self.absent();
         let Some(recorders) = &mut self.recorders else { return };
         let shown = shown_range(self.enlarged, self.interaction.page, self.cameras.len());
+        // The tiles of streams are after those of the cameras.
+        if shown.start >= recorders.connected() {
+            return self
+                .show_note("a stream is recorded together with its camera: enlarge that, or show all".to_owned());
+        }
         let note = match recorders.start_some(shown.clone()) {
             Ok(()) => {
                 let absent = absent.iter().filter(|at| shown.contains(at)).count();

@@ -1,0 +1,98 @@
+//! Counts the frames of each stream of a camera.
+
+use std::sync::Arc;
+
+use super::Stats;
+
+/// Streams that are counted one by one. A peer may send any number of names; the frames of further ones are counted together.
+const COUNTED_MAX: usize = 16;
+
+/// Name under which the frames of further streams are counted.
+const FURTHER: &str = "further streams";
+
+/// Frames of one stream.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct StreamCounts {
+    /// Name that the camera sent (`@S`).
+    pub name: String,
+    /// Frames received completely.
+    pub received: u64,
+}
+
+/// Frames by stream.
+#[derive(Clone, Debug, Default)]
+pub(super) struct StreamTally {
+    first: u64,
+    others: Vec<(Arc<str>, u64)>,
+}
+
+impl StreamTally {
+    /// Counts a frame of this stream, or with `None` of the first one.
+    pub(super) fn frame(&mut self, stream: Option<&Arc<str>>) {
+        let Some(name) = stream else {
+            self.first += 1;
+            return;
+        };
+        let known = self.others.iter().position(|(known, _)| known == name);
+        let at = known.unwrap_or_else(|| {
+            if self.others.len() <= COUNTED_MAX {
+                let is_further = self.others.len() == COUNTED_MAX;
+                self.others.push((if is_further { FURTHER.into() } else { Arc::clone(name) }, 0));
+            }
+            self.others.len() - 1
+        });
+        self.others[at].1 += 1;
+    }
+
+    /// Returns the frames of all streams.
+    pub(super) fn received(&self) -> u64 {
+        self.first + self.others.iter().map(|(_, frames)| frames).sum::<u64>()
+    }
+
+    /// Returns the frames by stream; empty if there is only one. `first`: name of the first one.
+    pub(super) fn counts(&self, first: Option<&str>) -> Vec<StreamCounts> {
+        if self.others.is_empty() {
+            return Vec::new();
+        }
+        let of = |name: &str, received: u64| StreamCounts { name: name.to_owned(), received };
+        let others = self.others.iter().map(|(name, frames)| of(name, *frames));
+        std::iter::once(of(first.unwrap_or_default(), self.first)).chain(others).collect()
+    }
+}
+
+impl Stats {
+    /// Returns the frames by stream; empty if the camera sends only one.
+    #[must_use]
+    pub fn streams(&self) -> Vec<StreamCounts> {
+        self.streams.counts(self.introduction.stream.as_deref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_counted_by_stream() {
+        let mut tally = StreamTally::default();
+        tally.frame(None);
+        assert_eq!(tally.counts(Some("color")), [], "one stream");
+        let depth = Arc::from("depth");
+        tally.frame(Some(&depth));
+        tally.frame(Some(&depth));
+        let counts = tally.counts(Some("color"));
+        let counts: Vec<_> = counts.iter().map(|of| (of.name.as_str(), of.received)).collect();
+        assert_eq!((counts, tally.received()), (vec![("color", 1), ("depth", 2)], 3));
+    }
+
+    #[test]
+    fn any_number_of_names_takes_bounded_memory_and_no_frame_is_forgotten() {
+        let mut tally = StreamTally::default();
+        for number in 0..1000 {
+            tally.frame(Some(&number.to_string().into()));
+        }
+        let counts = tally.counts(None);
+        assert_eq!((counts.len(), tally.received()), (2 + COUNTED_MAX, 1000));
+        assert_eq!(counts.last().map(|of| (of.name.as_str(), of.received)), Some((FURTHER, 1000 - COUNTED_MAX as u64)));
+    }
+}
