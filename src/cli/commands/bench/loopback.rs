@@ -16,6 +16,7 @@ use oaktap::sim::{Coding, Reel, Sent, SimConfig, Simulator};
 use oaktap::source::{SessionOptions, SessionState, SourceSpec};
 use oaktap::stats::Stats;
 use oaktap::sync::locked;
+use oaktap::units::count;
 use tokio::sync::Notify;
 
 use super::kernels::BOXES;
@@ -230,8 +231,13 @@ pub(super) fn watch(
     let measured = watching.began.map_or(0, |(.., before)| watching.frames - before);
     let Some(((began, cpu, _), (geometry, bytes))) = watching.began.zip(watching.first).filter(|_| measured > 0) else {
         let (found, least) = (watching.frames, watching.warm_up + 1);
-        let error = anyhow::anyhow!("received {found} frames, expected at least {least} to measure");
-        return Err(advised(error, "measure for longer: --duration, or --frames"));
+        let found_text = count(found, "frame", "frames");
+        let error = anyhow::anyhow!("received {found_text}, expected at least {least} to measure");
+        let help = match found {
+            0 => session.spec().help_without_frames(),
+            _ => "measure for longer: --duration, or --frames",
+        };
+        return Err(advised(error, help));
     };
     let pass = Pass {
         frames: measured,
@@ -338,7 +344,7 @@ mod tests {
         let error = watch_sim("size=64x48&fps=0&boxes=0", None, || true).err().unwrap();
         assert!(error.to_string().ends_with(" frames, expected at least 11 to measure"), "{error}");
         let error = watch_sim("size=64x48&fps=0", Some(1), || false).err().unwrap();
-        assert_eq!(error.to_string(), "received 1 frames, expected at least 2 to measure");
+        assert_eq!(error.to_string(), "received 1 frame, expected at least 2 to measure");
         let error = watch_sim("size=64x48&fps=0&format=h264", Some(9), || false).err().unwrap();
         assert!(format!("{error:#}").contains("H264 video has no pixels"), "{error:#}");
     }

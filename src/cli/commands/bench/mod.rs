@@ -13,17 +13,17 @@ mod report;
 use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use clap::Args;
 use oaktap::frame::{Geometry, PixelFormat};
 use oaktap::source::NamedSource;
 use oaktap::stats::Summary;
+use oaktap::units::count;
 
 use self::measure::Copying;
-use self::report::{BenchReport, Row};
+use self::report::{BenchReport, NotMeasured, Row};
 use crate::cli::fleet::FleetArgs;
 use crate::cli::plot_file::PlotFile;
-use crate::cli::present::{self, Usage, advised};
+use crate::cli::present::{self, Usage, advised, printable};
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, json_option};
 
@@ -78,9 +78,7 @@ pub(crate) fn run(ctx: &Ctx, args: &BenchArgs) -> anyhow::Result<Outcome> {
                 Usage(format!("{} cameras are measured one after the other, each without a limit", sources.len()));
             return Err(advised(error.into(), "give --duration or --frames, which hold for each camera"));
         }
-        let measured = sources.iter().map(|source| stream(ctx, source, args)).collect::<anyhow::Result<Vec<_>>>()?;
-        let (rows, cameras) = measured.into_iter().unzip();
-        BenchReport::new(ctx.command, rows, cameras)
+        streams(ctx, &sources, args)?
     } else if let Some(limit) = limit {
         let error = Usage(format!("{limit} limits the measurement of a camera, but none is given"));
         return Err(advised(error.into(), "such as: oaktap bench 192.168.1.50 --duration 10s"));
@@ -103,7 +101,8 @@ pub(crate) fn run(ctx: &Ctx, args: &BenchArgs) -> anyhow::Result<Outcome> {
         file.write(&report)?;
         present::say(&format!("the plot is in {}", file.path().display()));
     }
-    Ok(if report.lossless() { Outcome::Done } else { Outcome::Lossy })
+    present::exit_reasons(&report.exit_reason().into_iter().collect::<Vec<_>>());
+    Ok(if report.is_complete() { Outcome::Done } else { Outcome::Lossy })
 }
 
 fn simulated(sizes: &[(u32, u32)], formats: &[PixelFormat]) -> anyhow::Result<Vec<Row>> {
@@ -133,19 +132,50 @@ fn simulated(sizes: &[(u32, u32)], formats: &[PixelFormat]) -> anyhow::Result<Ve
     Ok(rows)
 }
 
+/// Measures one camera after the other. The failure of one does not end the others.
+///
+/// # Errors
+/// None of them could be measured.
+fn streams(ctx: &Ctx, sources: &[NamedSource], args: &BenchArgs) -> anyhow::Result<BenchReport> {
+    let (mut rows, mut cameras, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+    for (source, turn) in sources.iter().zip(1..) {
+        let what = format!("cannot measure the stream of {source}");
+        let measured = match turn {
+            2.. if ctx.stop.asked() => Err(anyhow::anyhow!("stopped before its turn")),
+            _ => stream(ctx, source, args),
+        };
+        match measured {
+            Ok((row, camera)) => {
+                rows.push(row);
+                cameras.push(camera);
+            }
+            Err(error) if sources.len() == 1 => return Err(error.context(what)),
+            Err(error) => {
+                present::failure_of(&what, &error, ctx.command);
+                failed.push(NotMeasured { camera: name(source), error: printable(&format!("{error:#}")) });
+            }
+        }
+    }
+    if rows.is_empty() {
+        let names: Vec<_> = failed.iter().map(|failed| failed.camera.as_str()).collect();
+        anyhow::bail!("{} of {} cameras failed: {}", failed.len(), sources.len(), present::listed(&names));
+    }
+    Ok(BenchReport { failed, ..BenchReport::new(ctx.command, rows, cameras) })
+}
+
+/// Returns the name of a camera in the results.
+fn name(source: &NamedSource) -> String {
+    source.name.clone().unwrap_or_else(|| source.spec.to_string())
+}
+
 fn stream(ctx: &Ctx, source: &NamedSource, args: &BenchArgs) -> anyhow::Result<(Row, Summary)> {
     ctx.stop.on_signals()?;
     let deadline = args.until.deadline();
     let over = || ctx.stop.asked() || deadline.is_some_and(|deadline| deadline <= Instant::now());
     let style = args.source.style()?;
-    let limit = match (args.until.frames, args.until.duration) {
-        (None, None) => "until it ends or Ctrl-C",
-        _ => "until --frames or --duration",
-    };
-    present::say(&format!("measuring the stream of {source}, {limit}"));
-    let watched = loopback::watch(source.spec.clone(), args.source.session_options(), style, args.until.frames, over)
-        .with_context(|| format!("cannot measure the stream of {source}"))?;
-    let summary = watched.stats.summary(&source.name.clone().unwrap_or_else(|| source.spec.to_string()));
+    present::say(&format!("measuring the stream of {source}, {}", until_text(&args.until)));
+    let watched = loopback::watch(source.spec.clone(), args.source.session_options(), style, args.until.frames, over)?;
+    let summary = watched.stats.summary(&name(source));
     // Encoded frames have different lengths.
     let bytes = summary.bytes.payload.checked_div(summary.frames.confirmed).map_or(watched.bytes, |mean| mean as usize);
     let mut copying = Copying::new(bytes);
@@ -155,13 +185,35 @@ fn stream(ctx: &Ctx, source: &NamedSource, args: &BenchArgs) -> anyhow::Result<(
     Ok((row, summary))
 }
 
+/// Says when the measurement of a camera ends.
+fn until_text(until: &Until) -> String {
+    let frames = until.frames.map(|frames| count(frames, "frame", "frames"));
+    match (frames, until.duration) {
+        (None, None) => "until it ends or Ctrl-C".to_owned(),
+        (Some(frames), None) => format!("until it has sent {frames}"),
+        (None, Some(duration)) => format!("for {duration:?}"),
+        (Some(frames), Some(duration)) => format!("until it has sent {frames}, at most for {duration:?}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::measure::median;
+    use super::*;
 
     #[test]
     fn the_median_is_the_middle_value() {
         assert_eq!(median(&mut [5.0, 1.0, 3.0]), 3.0);
         assert_eq!(median(&mut []), 0.0);
+    }
+
+    #[test]
+    fn the_limits_that_were_given_are_named() {
+        let text =
+            |frames, seconds: Option<u64>| until_text(&Until { frames, duration: seconds.map(Duration::from_secs) });
+        assert_eq!(text(None, None), "until it ends or Ctrl-C");
+        assert_eq!(text(Some(1), None), "until it has sent 1 frame");
+        assert_eq!(text(None, Some(10)), "for 10s");
+        assert_eq!(text(Some(20), Some(60)), "until it has sent 20 frames, at most for 60s");
     }
 }

@@ -8,6 +8,8 @@ use oaktap::stats::Summary;
 use oaktap::units::count;
 use serde::Serialize;
 
+use crate::cli::present::{self, ExitReason};
+
 /// One stage at one size.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Row {
@@ -117,6 +119,15 @@ impl fmt::Display for Capacity {
     }
 }
 
+/// A camera that could not be measured.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct NotMeasured {
+    /// Its name, or else its source.
+    pub(crate) camera: String,
+    /// Why, in one line.
+    pub(crate) error: String,
+}
+
 /// The results of one run.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct BenchReport {
@@ -133,6 +144,8 @@ pub(crate) struct BenchReport {
     pub(crate) rows: Vec<Row>,
     /// The ledgers of the measured streams, if some were given.
     pub(crate) cameras: Vec<Summary>,
+    /// The cameras that could not be measured.
+    pub(crate) failed: Vec<NotMeasured>,
 }
 
 impl BenchReport {
@@ -154,12 +167,24 @@ impl BenchReport {
             instructions: oaktap::convert::SimdLevel::best().name(),
             rows,
             cameras,
+            failed: Vec::new(),
         }
     }
 
-    /// Returns whether every frame that was sent arrived intact.
-    pub(crate) fn lossless(&self) -> bool {
-        self.rows.iter().all(|row| row.frames_lost == 0) && self.cameras.iter().all(|camera| camera.lossless)
+    /// Returns whether every camera was measured, and every frame that was sent arrived intact.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.failed.is_empty()
+            && self.rows.iter().all(|row| row.frames_lost == 0)
+            && self.cameras.iter().all(|camera| camera.lossless)
+    }
+
+    /// Returns why the program exits with code 3 although the measured cameras lost no frame.
+    pub(crate) fn exit_reason(&self) -> Option<ExitReason> {
+        let names: Vec<_> = self.failed.iter().map(|failed| failed.camera.as_str()).collect();
+        let all = self.failed.len() + self.cameras.len();
+        let text = format!("exit code 3: {} of {all} cameras not measured: {}", names.len(), present::listed(&names));
+        let help = "`oaktap doctor CAMERA` finds out why a camera sends nothing";
+        (!names.is_empty()).then_some(ExitReason { text, help })
     }
 
     /// Describes the machine in one line.
