@@ -308,6 +308,8 @@ impl Source for HttpPost {
         let Self { listener, connections, shared, posts, decoder, rhythm } = self;
         *locked(&shared.camera) = Some(posted.from.ip().to_canonical());
         let mut reception = Reception::begin(attempts, decoder, *rhythm, opened);
+        // A camera may post on events only.
+        reception.may_pause = reception.attempts.options.timeouts.idle_fixed.is_none();
         // Posted before the picture that they belong to.
         let mut detections = Vec::new();
         let mut next_post = Some(posted);
@@ -317,6 +319,16 @@ impl Source for HttpPost {
                 None => match reception.wait(next(listener, connections, shared, posts)).await {
                     Ok(Some(posted)) => posted,
                     Ok(None) => break Ok(()),
+                    Err(SourceErrorKind::Idle(_)) if reception.may_pause => {
+                        // The camera may have another address by then.
+                        *locked(&shared.camera) = None;
+                        let Some(posted) = reception.unless_stopped(next(listener, connections, shared, posts)).await
+                        else {
+                            break Ok(());
+                        };
+                        *locked(&shared.camera) = Some(posted.from.ip().to_canonical());
+                        posted
+                    }
                     Err(error) => break Err(error),
                 },
             };

@@ -25,6 +25,8 @@ pub(super) struct Reception<'a> {
     pub(super) silence: SilenceMonitor,
     /// State of a connection without a byte.
     pub(super) silent: SessionState,
+    /// A pause is not an outage, unless the user has set a limit for it.
+    pub(super) may_pause: bool,
     sync_losses: SyncLosses,
     /// Frames received.
     pub(super) frames: u64,
@@ -49,6 +51,7 @@ impl<'a> Reception<'a> {
             decoder,
             silence,
             silent: SessionState::Silent,
+            may_pause: false,
             sync_losses: SyncLosses::default(),
             frames: 0,
             last_len: 0,
@@ -172,7 +175,7 @@ impl<'a> Reception<'a> {
     /// Returns whether the stream is stalled, and the user has not set a longer silence as normal.
     fn is_outage(&self) -> bool {
         let Attempts { options, state, .. } = &*self.attempts;
-        options.timeouts.idle_fixed.is_none() && matches!(*state.borrow(), SessionState::Stalled)
+        options.timeouts.idle_fixed.is_none() && !self.may_pause && matches!(*state.borrow(), SessionState::Stalled)
     }
 
     /// Counts an outage if the camera is not streaming once the connection has ended like this.

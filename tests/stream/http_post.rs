@@ -22,7 +22,10 @@ fn waiting(options: SessionOptions) -> (Bench, SocketAddr) {
 
 /// Sends bytes over a new connection. Returns the answer.
 fn send(address: SocketAddr, bytes: &[u8]) -> String {
-    let mut client = TcpStream::connect(address).expect("a connection");
+    exchange(TcpStream::connect(address).expect("a connection"), bytes)
+}
+
+fn exchange(mut client: TcpStream, bytes: &[u8]) -> String {
     // The other side may close it before it has read everything.
     let _ = client.write_all(bytes);
     let mut answer = Vec::new();
@@ -36,9 +39,13 @@ fn send(address: SocketAddr, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-fn post(address: SocketAddr, fields: &str, body: &[u8]) {
+fn request(fields: &str, body: &[u8]) -> Vec<u8> {
     let head = format!("POST /front?id=1 HTTP/1.1\r\nHost: x\r\n{fields}Content-Length: {}\r\n\r\n", body.len());
-    let answer = send(address, &[head.as_bytes(), body].concat());
+    [head.as_bytes(), body].concat()
+}
+
+fn post(address: SocketAddr, fields: &str, body: &[u8]) {
+    let answer = send(address, &request(fields, body));
     assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
 }
 
@@ -109,6 +116,35 @@ fn wrong_requests_are_refused_and_the_next_picture_arrives() {
     assert_eq!(bench.end().frames.confirmed, 1);
 }
 
+/// Cameras that post on events only pause for hours.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_pause_between_posts_is_not_an_outage() {
+    let (stalled, idle) = (Duration::from_millis(20), Duration::from_millis(100));
+    let timeouts = Timeouts { stalled, idle, ..Timeouts::default() };
+    let (bench, address) = waiting(SessionOptions { timeouts, ..SessionOptions::default() });
+    for _ in 0..3 {
+        post(address, "", &jpeg(100));
+        bench.kept();
+    }
+    bench.reach("a pause", |state| matches!(state, SessionState::Stalled));
+    // Until the pause is long, another address is refused: then it may be that of the same camera.
+    let other = || {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from(([127, 0, 0, 2], 0)).into()).expect("an address of this host");
+        socket.connect(&address.into()).expect("a connection");
+        exchange(socket.into(), &request("", &jpeg(100)))
+    };
+    let answer = std::iter::repeat_with(other).find(|answer| !answer.starts_with("HTTP/1.1 403")).expect("endless");
+    assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+    bench.kept();
+    bench.reach("the next frame", |state| matches!(state, SessionState::Streaming));
+    bench.reach("the next pause", |state| matches!(state, SessionState::Stalled));
+    let stats = bench.end();
+    assert!(!stats.down_at_end() && stats.connections == 1, "{stats:?}");
+    assert!(stats.findings().iter().all(|finding| finding.count != "not_streaming_seconds"), "{:?}", stats.findings());
+}
+
 #[test]
 fn a_camera_that_stops_posting_is_awaited_again() {
     let timeouts = Timeouts { idle_fixed: Some(Duration::from_millis(200)), ..Timeouts::default() };
@@ -119,7 +155,7 @@ fn a_camera_that_stops_posting_is_awaited_again() {
     bench.reach("a listener", |state| matches!(state, SessionState::Waiting));
     post(address, "", &jpeg(100));
     assert_eq!(bench.kept().id, 1);
-    bench.end();
+    assert_eq!(bench.end().connections, 2);
 }
 
 #[test]
