@@ -21,7 +21,7 @@ use super::present::{self, ExitReason};
 use super::recording_summary::{self, RecordingSummary};
 use super::source_args::SourceArgs;
 use super::status_lines::{LastStatus, Since, StatusLines};
-use super::waiting::Waiting;
+use super::waiting::{Advised, Waiting};
 use super::{Ctx, Outcome, Until};
 
 /// Default of the limit for a camera that sends nothing after the others have sent the frames of `--frames`.
@@ -122,13 +122,14 @@ impl Receiving {
         let short_names = cameras.iter().map(|camera| camera.short_name.clone()).collect();
         let live = Live::start(cameras, &args.session_options()).context("cannot start the receiving threads")?;
         let only = Arc::new(Only { labels: args.only.clone(), style, warned: Mutex::default() });
+        let advised = Advised::new(until.duration.is_some());
         let watch = |session: &Session| {
             let (trouble, since) = (LastTrouble::default(), Arc::new(Since::default()));
             let printing = (Arc::clone(&trouble), Arc::clone(&since));
             // The names in a recording of another program are known at its end only.
             let live_names =
                 session.spec().recording().is_none().then(|| (Arc::clone(&only), session.ledger().clone()));
-            let waiting = Waiting::new(until.duration.is_some());
+            let waiting = Waiting::new(advised.clone());
             let states = session.changes();
             live.runtime().spawn(print_states(session.name().to_owned(), states, printing, live_names, waiting));
             (trouble, since)
@@ -428,7 +429,7 @@ pub(crate) struct StreamSummary<'a, T> {
     pub(crate) recordings: &'a [RecordingSummary],
 }
 
-/// Prints the state of a session whenever it changes, and from time to time while no frames arrive.
+/// Prints each new state of a session, and reminders while no frames arrive.
 async fn print_states(
     name: String,
     mut changes: watch::Receiver<SessionState>,
@@ -457,16 +458,17 @@ async fn print_states(
             | SessionState::Streaming
             | SessionState::Stalled => (state.to_string(), None),
         };
-        if line != printed {
+        let is_new = waiting.observe(&state, &line);
+        if line != printed && is_new {
             present::log(&format!("{name}: {line}"));
-            help.as_ref().inspect(|help| present::log(&format!("help: {help}")));
-            printed = line;
+            let help = help.filter(|help| waiting.advised().is_new(help));
+            help.inspect(|help| present::log(&format!("help: {name}: {help}")));
         }
+        printed = line;
         // The names have been received with the first frame.
         if let Some((only, ledger)) = live_names.take_if(|_| matches!(state, SessionState::Streaming)) {
             only.warn(&name, &ledger.snapshot());
         }
-        waiting.observe(&state);
         loop {
             tokio::select! {
                 Ok(()) = changes.changed() => break,
