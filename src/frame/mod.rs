@@ -33,7 +33,7 @@ pub use pool::{Lease, Pool};
 pub use position::{Millimeters, Position};
 pub use sequence::Sequence;
 pub use size::Size;
-pub use time::{Backlog, DeviceTime, Received, Staleness, Verdict};
+pub use time::{Backlog, DeviceTime, Received, Staleness, Verdict, has_waited};
 pub use track::{Counters, Track};
 pub use utc::Utc;
 

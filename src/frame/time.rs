@@ -95,6 +95,13 @@ pub struct Backlog {
     over: bool,
 }
 
+/// Returns whether a frame arrived so soon after the one before that it had waited in the camera or in the system: in less
+/// than half of the time between both by the camera's clock. Times are microseconds.
+#[must_use]
+pub const fn has_waited(step_us: i64, arrived_us: i64) -> bool {
+    step_us > 0 && arrived_us < step_us / 2
+}
+
 impl Backlog {
     /// Most frames that a camera keeps. A sender that is merely fast looks stale for no longer than this.
     pub const MAX_FRAMES: u32 = 9;
@@ -130,7 +137,7 @@ impl Backlog {
             }
             self.steps_us.push(step_us);
             let waited_us = arrived_us - last_us;
-            in_burst = waited_us < step_us / 2;
+            in_burst = has_waited(step_us, waited_us);
             let pace = step_us / 4 * 3..=step_us.saturating_add(step_us / 2);
             let is_paced = step_us >= Self::MIN_PACED_STEP_US
                 && pace.contains(&waited_us)
@@ -368,6 +375,15 @@ mod tests {
             let age = backlog.observe(n, DeviceTime(25_000 * n as i64), 25_000_000 * n);
             backlog.give_up();
             assert_eq!(age.get(), Some(n < 9), "frame {n}");
+        }
+    }
+
+    #[test]
+    fn a_frame_that_arrives_in_less_than_half_its_time_has_waited() {
+        for (step_us, arrived_us, waited) in
+            [(100, 49, true), (100, 50, false), (100, 0, true), (0, 0, false), (-5, -9, false)]
+        {
+            assert_eq!(has_waited(step_us, arrived_us), waited, "{step_us} {arrived_us}");
         }
     }
 

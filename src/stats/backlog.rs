@@ -2,7 +2,7 @@
 //! faster than they were captured, and would inflate the rates.
 
 use super::{Stats, Timed};
-use crate::frame::Received;
+use crate::frame::{Received, has_waited};
 
 /// Frames in a row that arrive at the pace of the camera's clock, after which the backlog is over.
 const SETTLED_FRAMES: u32 = 10;
@@ -35,7 +35,7 @@ impl Burst {
         if self.over {
             return BurstStep::Paced;
         }
-        if step_us > 0 && arrived_us < step_us.unsigned_abs() / 2 {
+        if has_waited(step_us, i64::try_from(arrived_us).unwrap_or(i64::MAX)) {
             self.early += 1;
             self.settled = 0;
             return BurstStep::Early;
