@@ -4,15 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
 use oaktap::discovery::{CameraState, PortProbe};
-use oaktap::net::discovery::wait_for;
 use oaktap::net::port_probe::probe_port;
 use oaktap::sync::locked;
 
-use super::Ctx;
 use super::camera_arg::{CameraArg, Located, runtime};
 use super::camera_ends::{CameraEnd, CameraResult, End, document_failure, finish, report_failure};
 use super::camera_label::CameraLabel;
@@ -20,12 +18,9 @@ use super::camera_session::{BootloaderCamera, EnterOptions, unless_stopped};
 use super::configured_cameras::ConfiguredCamera;
 use super::effect::{Asks, Effect};
 use super::fleet::{FilePort, NamedCamera, configured_in, named_cameras};
-use super::present::{self, Refused, Usage, advised, printable};
+use super::present::{self, Refused, Usage, WrongPort, advised, printable};
+use super::{Ctx, application_wait};
 
-/// The limit for applications to run again after a reset: the bootloader waits for a host first, for as long as its settings
-/// say.
-const APPLICATION_TIMEOUT: Duration = Duration::from_secs(60);
-const APPLICATION_QUERY_TIMEOUT: Duration = Duration::from_secs(1);
 /// The limit for a connection to the port that the user gave.
 const PORT_PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Cameras that are queried at the same time.
@@ -119,7 +114,7 @@ impl Turn<'_> {
 
     /// Stops the application of the camera and waits for its bootloader.
     pub(crate) async fn enter(&self, ctx: &Ctx) -> anyhow::Result<BootloaderCamera> {
-        self.stopped.store(self.runs_an_application(), Ordering::Relaxed);
+        self.stopped.store(self.runs_an_application() && !ctx.stop.asked(), Ordering::Relaxed);
         let port_help = self.named.port_help.clone();
         let entered = self.options.enter(self.located.clone(), self.label().name, port_help, &ctx.stop).await;
         // Its host decides for how long a camera in use stays without its application.
@@ -141,13 +136,13 @@ impl Turn<'_> {
         if probe_port(ip, port, PORT_PROBE_TIMEOUT).await != PortProbe::Open {
             return Ok(());
         }
-        let error = Usage(format!(
+        let error = WrongPort(format!(
             "TCP port {port} of camera {} belongs to its running application, expected the port of its bootloader",
             self.label()
         ));
-        let camera = self.named.camera.clone().without_port();
-        let help = format!("nothing was changed; give the camera without the port: oaktap {command} {camera}");
-        Err(advised(error.into(), help))
+        let again = present::again_for(command, &[&self.named.word], &[self.named.word_without_port()]);
+        let help = format!("nothing was changed; give the camera without the port: {again}");
+        Err(advised(error.into(), printable(&help)))
     }
 
     /// Refuses a port on which no bootloader of another camera of this command listened, before the application is stopped
@@ -159,11 +154,9 @@ impl Turn<'_> {
             "camera {} was not stopped, because the bootloader of camera {other} did not listen on TCP port {port}",
             self.label()
         );
-        let camera = self.named.camera.clone().without_port();
-        Err(advised(
-            anyhow::Error::msg(text),
-            format!("nothing was changed; give the camera without the port: {camera}"),
-        ))
+        let word = self.named.word_without_port();
+        let help = format!("nothing was changed; give the camera without the port: {word}");
+        Err(advised(WrongPort(text).into(), help))
     }
 
     /// Searches for the camera again: hours may have passed since the user agreed.
@@ -263,7 +256,7 @@ impl BootloaderFleet {
             self.consent(ctx, effect, &[&turn])?;
             let result = work(&turn).map_err(|error| documented(turn.identified(error)));
             if effect.waits.after(result.as_ref().err()) {
-                self.wait_for_applications(ctx, &[&turn])?;
+                wait_for_applications(ctx, &[&turn])?;
             }
             return Ok(vec![result?]);
         }
@@ -310,64 +303,26 @@ impl BootloaderFleet {
             let waits =
                 |end: &End<T>| effect.waits.after(if let End::Failed(error) = end { Some(error) } else { None });
             let waiting = asked.iter().zip(&ends).filter(|(_, end)| waits(end)).filter_map(|(turn, _)| *turn);
-            self.wait_for_applications(ctx, &waiting.collect::<Vec<_>>())?;
+            wait_for_applications(ctx, &waiting.collect::<Vec<_>>())?;
         }
         let row = |((named, turn), end): ((&NamedCamera, &Option<Turn<'_>>), End<T>)| CameraEnd {
             camera: named.name.clone().unwrap_or_else(|| named.camera.to_string()),
             id: turn.as_ref().and_then(|turn| turn.label().id),
             address: turn.as_ref().map(|turn| turn.located.ip.to_string()),
             word: named.word.clone(),
+            retry: match &end {
+                End::Failed(error) if present::is_of_port(error) => named.word_without_port(),
+                _ => named.word.clone(),
+            },
             end,
         };
         finish(ctx, self.cameras.iter().zip(&turns).zip(ends).map(row).collect())
     }
 
-    /// Waits until the applications that ran before run again, at most [`APPLICATION_TIMEOUT`] for all of them, and names
-    /// the cameras whose application does not.
-    fn wait_for_applications(&self, ctx: &Ctx, turns: &[&Turn<'_>]) -> anyhow::Result<()> {
-        let stopped: Vec<_> = turns.iter().filter(|turn| turn.stopped.load(Ordering::Relaxed)).collect();
-        let labels: Vec<_> = stopped.iter().map(|turn| turn.label().to_string()).collect();
-        if !labels.is_empty() && !ctx.stop.asked() {
-            present::say(&format!("waiting until the application runs again: {}", present::listed(&labels)));
-        }
-        let until = Instant::now() + APPLICATION_TIMEOUT;
-        for turn in stopped {
-            if ctx.stop.asked() {
-                break;
-            }
-            let Some(before) = &turn.located.camera else { continue };
-            let mut known = before.ips();
-            known.push(turn.located.ip);
-            let mut last = None;
-            // The cameras boot at the same time, so the last one needs a moment only.
-            let limit = until.saturating_duration_since(Instant::now()).max(APPLICATION_QUERY_TIMEOUT);
-            let udp_port = self.options.search.udp_port;
-            let runs = wait_for(&before.id, &known, udp_port, limit, |camera| {
-                last = Some(camera.state);
-                camera.state == CameraState::FlashBooted
-            });
-            let label = turn.label();
-            match runtime()?.block_on(unless_stopped(&ctx.stop, runs, String::new)) {
-                Err(_) => present::say(&format!("{label}: not waiting for its application; it boots by itself")),
-                Ok(found) if found.as_ref().is_ok_and(Option::is_some) => {
-                    present::say(&format!("{label}: runs its application again"));
-                }
-                Ok(_) => {
-                    let state = last.map_or("it does not answer".to_owned(), |state| format!("state: {state}"));
-                    let seconds = APPLICATION_TIMEOUT.as_secs();
-                    let text = format!("{label}: does not run its application {seconds} s after its reset ({state})");
-                    let ip = turn.located.ip;
-                    present::always_say(&format!("{text}\nhelp: `oaktap doctor {ip}` finds out why"));
-                }
-            }
-        }
-        Ok(())
-    }
-
     fn turn<'a>(&'a self, ctx: &Ctx, named: &'a NamedCamera) -> anyhow::Result<Turn<'a>> {
         let runtime = runtime()?;
         let located = runtime.block_on(self.options.locate(&named.camera, &ctx.stop))?;
-        located.replied(self.options.search.udp_port)?;
+        located.replied()?;
         let turn = Turn { named, located, options: &self.options, stopped: Arc::default() };
         let checked = runtime.block_on(unless_stopped(&ctx.stop, turn.check_port(ctx.command), || {
             "stopped; nothing was changed in the camera".to_owned()
@@ -412,6 +367,12 @@ impl BootloaderFleet {
         }
         self.options.ask(&what, &list, &ctx.stop)
     }
+}
+
+/// Waits for the applications that the turns have stopped.
+fn wait_for_applications(ctx: &Ctx, turns: &[&Turn<'_>]) -> anyhow::Result<()> {
+    let stopped = turns.iter().filter(|turn| turn.stopped.load(Ordering::Relaxed));
+    application_wait::until_running(&ctx.stop, &stopped.map(|turn| (turn.label(), &turn.located)).collect::<Vec<_>>())
 }
 
 /// Looks at the cameras that have a turn. Each may take seconds, so many are queried at once.

@@ -12,13 +12,13 @@ use clap::Args;
 use oaktap::discovery::{self, AnswerError, DiscoveredCamera, Subnet};
 use oaktap::net::discovery::{RESPONSE_WINDOW, Survey, Targets, find};
 use oaktap::sim::bootloader::{CameraConfig, CameraSimulator};
+use oaktap::source::intended;
 
 use super::present::{self, Usage, advised, printable};
-use super::value_parsers;
+use super::{SEARCH, value_parsers};
 
 /// Cameras that an error names.
 const NAMED_MAX: usize = 5;
-const SEARCH: &str = "Search";
 /// Extensions of files that people give in the place of a camera.
 const FILES: [&str; 4] = ["mcap", "dap", "toml", "blob"];
 
@@ -95,6 +95,8 @@ impl FromStr for CameraArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        // As in the sources of commands that receive, which share the configuration file.
+        let text = text.trim();
         let expected = "expected an IPv4 address such as 192.168.1.50, the id of a camera, or the start of its id such as \
                         14442C; `oaktap list` shows both";
         let invalid = || match Path::new(text).is_file() || text.starts_with("file:") {
@@ -120,7 +122,10 @@ impl FromStr for CameraArg {
         }
         let port = port.map(|port| match port.parse() {
             Ok(port) if port != 0 => Ok(port),
-            _ => Err(format!("expected a port from 1 to 65535, found `{port}`")),
+            _ => {
+                let intended = intended(text).map(|intended| format!("; did you mean `{intended}`?"));
+                Err(format!("expected a port from 1 to 65535, found `{port}`{}", intended.unwrap_or_default()))
+            }
         });
         let port = port.transpose()?;
         Ok(ip.map_or_else(|_| Self::Host { host: host.to_owned(), port }, |ip| Self::Address { ip, port }))
@@ -178,6 +183,8 @@ pub(crate) struct Located {
     pub(crate) ip: Ipv4Addr,
     /// The TCP port, if the user gave one.
     pub(crate) port: Option<u16>,
+    /// The UDP port of its discovery service: a simulated camera does not use that of `--udp-port`.
+    pub(crate) udp_port: u16,
     /// Its reply. `None`: no reply from the address that the user gave. A firewall may block it.
     pub(crate) camera: Option<DiscoveredCamera>,
     /// The reason for rejecting a reply from this address.
@@ -185,15 +192,15 @@ pub(crate) struct Located {
 }
 
 impl Located {
-    fn at(ip: Ipv4Addr, port: Option<u16>, survey: Survey) -> Self {
+    fn at(ip: Ipv4Addr, port: Option<u16>, udp_port: u16, survey: Survey) -> Self {
         let rejected = survey.unrecognized.into_iter().find(|(from, _)| *from == ip).map(|(_, error)| error);
-        Self { ip, port, camera: survey.cameras.into_iter().next(), rejected }
+        Self { ip, port, udp_port, camera: survey.cameras.into_iter().next(), rejected }
     }
 
-    /// Returns the reply of the camera. `udp_port` is the one that was searched.
-    pub(crate) fn replied(&self, udp_port: u16) -> anyhow::Result<DiscoveredCamera> {
+    /// Returns the reply of the camera.
+    pub(crate) fn replied(&self) -> anyhow::Result<DiscoveredCamera> {
         self.camera.clone().ok_or_else(|| {
-            let ip = self.ip;
+            let Self { ip, udp_port, .. } = self;
             let error = match &self.rejected {
                 Some(error) => {
                     anyhow::anyhow!("the reply from {ip}, UDP port {udp_port}, is not from a camera: {error}")
@@ -254,24 +261,24 @@ impl CameraArg {
                 let ip = simulated.ip()?;
                 let survey =
                     find(&Targets::only(ip, discovery::PORT), REPLY_TIMEOUT.max(search.wait), |_| true).await?;
-                Ok(Located::at(ip, None, survey))
+                Ok(Located::at(ip, None, discovery::PORT, survey))
             }
             Self::Address { ip, port } => {
                 let survey =
                     find(&Targets::only(*ip, search.udp_port), REPLY_TIMEOUT.max(search.wait), |_| true).await?;
-                Ok(Located::at(*ip, *port, survey))
+                Ok(Located::at(*ip, *port, search.udp_port, survey))
             }
             Self::Id(wanted) => {
                 let targets = Targets { subnets: search.subnet.clone(), port: search.udp_port, ..Targets::default() };
                 let survey = find(&targets, search.wait, |camera| camera.id.eq_ignore_ascii_case(wanted)).await?;
-                choose(wanted, &survey)
+                choose(wanted, &survey, search.udp_port)
             }
         }
     }
 }
 
-/// Returns the only camera whose id is `wanted` or starts with it.
-pub(crate) fn choose(wanted: &str, survey: &Survey) -> anyhow::Result<Located> {
+/// Returns the only camera whose id is `wanted` or starts with it. `udp_port` is the one that was searched.
+pub(crate) fn choose(wanted: &str, survey: &Survey, udp_port: u16) -> anyhow::Result<Located> {
     let begins = |camera: &&DiscoveredCamera| {
         camera.id.get(..wanted.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(wanted))
     };
@@ -280,7 +287,7 @@ pub(crate) fn choose(wanted: &str, survey: &Survey) -> anyhow::Result<Located> {
     match candidates.as_slice() {
         [camera] => {
             let ip = camera.ip().ok_or_else(|| anyhow::anyhow!("camera {} has no address", camera.id))?;
-            Ok(Located { ip, port: None, camera: Some((*camera).clone()), rejected: None })
+            Ok(Located { ip, port: None, udp_port, camera: Some((*camera).clone()), rejected: None })
         }
         [] if survey.cameras.is_empty() => Err(advised(
             anyhow::anyhow!("no camera replied to the search for `{wanted}`"),
@@ -321,6 +328,7 @@ mod tests {
         let address = |ip: [u8; 4], port| CameraArg::Address { ip: ip.into(), port };
         for (text, expected) in [
             ("192.168.1.50", address([192, 168, 1, 50], None)),
+            (" 192.168.1.50 ", address([192, 168, 1, 50], None)),
             ("169.254.1.222:11490", address([169, 254, 1, 222], Some(11_490))),
             ("14442C10D13EABCE00", CameraArg::Id("14442C10D13EABCE00".to_owned())),
             ("1", CameraArg::Id("1".to_owned())),
@@ -377,7 +385,7 @@ mod tests {
     fn an_exact_id_wins_over_longer_ids_that_start_with_it() {
         let survey = survey(&["14442C10", "14442C1077", "1844A"]);
         for (wanted, ip) in [("14442C10", 1), ("14442c107", 2), ("18", 3)] {
-            let located = choose(wanted, &survey).expect(wanted);
+            let located = choose(wanted, &survey, 11_491).expect(wanted);
             assert_eq!(located.ip, Ipv4Addr::new(10, 0, 0, ip));
         }
     }
@@ -394,7 +402,7 @@ mod tests {
             ),
             ("F", &Survey::default(), "no camera replied to the search for `F`"),
         ] {
-            assert_eq!(choose(wanted, survey).unwrap_err().to_string(), error);
+            assert_eq!(choose(wanted, survey, 11_491).unwrap_err().to_string(), error);
         }
     }
 }

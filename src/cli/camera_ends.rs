@@ -20,9 +20,6 @@ impl CameraResult for () {}
 
 /// The failures that were printed, with the first camera of each: forty cameras can fail for one reason.
 static REPORTED: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
-/// A longer reason is cut off in the table.
-const CELL_CHARS_MAX: usize = 60;
-
 /// The result of one camera.
 #[derive(Debug)]
 pub(crate) enum End<T> {
@@ -51,6 +48,8 @@ pub(crate) struct CameraEnd<T> {
     pub(crate) address: Option<String>,
     /// The word of a command line that selects it.
     pub(crate) word: String,
+    /// The word that selects it when the command is repeated.
+    pub(crate) retry: String,
     pub(crate) end: End<T>,
 }
 
@@ -161,41 +160,45 @@ pub(crate) fn finish<T: CameraResult>(ctx: &Ctx, cameras: Vec<CameraEnd<T>>) -> 
 /// nothing.
 fn again<T>(command: &str, cameras: &[CameraEnd<T>]) -> Option<String> {
     let is_open = |camera: &&CameraEnd<T>| matches!(camera.end, End::Failed(_) | End::NotTried);
-    let words: Vec<_> = cameras.iter().filter(is_open).map(|camera| shell_word(&camera.word)).collect();
-    let all = cameras.iter().filter(|camera| !matches!(camera.end, End::Same(_))).count();
-    let words = printable(&words.join(" "));
-    (cameras.iter().filter(is_open).count() < all)
-        .then(|| format!("for the cameras that are not done, with the same options: oaktap {command} {words}"))
+    let open: Vec<_> = cameras.iter().filter(is_open).map(|camera| camera.retry.clone()).collect();
+    let all: Vec<_> = cameras.iter().map(|camera| camera.word.as_str()).collect();
+    let different = cameras.iter().filter(|camera| !matches!(camera.end, End::Same(_))).count();
+    (open.len() < different)
+        .then(|| format!("for the cameras that are not done: {}", printable(&present::again_for(command, &all, &open))))
 }
 
-/// Quotes the word for a shell.
-fn shell_word(word: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "-_.:=/,".contains(c);
-    if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
-}
-
+/// Returns a row for each camera, and below them the causes of the failures: a cell is too narrow for them.
 fn table<T: CameraResult>(cameras: &[CameraEnd<T>]) -> String {
     let mut rows = vec![["camera", "id", "address", "result"].map(str::to_owned)];
     for CameraEnd { camera, id, address, end, .. } in cameras {
         let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         let result = match end {
             End::Done(result) => result.cell().to_owned(),
-            End::Failed(error) => format!("failed: {}", shortened(&error.to_string())),
+            End::Failed(_) => "failed".to_owned(),
             End::NotTried => "not tried".to_owned(),
             End::Same(other) => format!("the same camera as {other}"),
         };
         rows.push([camera.clone(), or_none(id), or_none(address), result]);
     }
-    present::aligned(&rows, 4).trim_end().to_owned()
+    let mut text = present::aligned(&rows, 4).trim_end().to_owned();
+    for (cause, names) in causes(cameras) {
+        text.push_str(&format!("\nfailed: {}: {cause}", present::listed(&names).trim_start()));
+    }
+    text
 }
 
-/// Returns the beginning of a text that has been printed before, for a cell of a table.
-fn shortened(text: &str) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    match line.char_indices().nth(CELL_CHARS_MAX) {
-        Some((end, _)) => format!("{}...", &line[..end]),
-        None => line.to_owned(),
+/// Returns each cause of a failure in one line, with the names of its cameras.
+fn causes<T>(cameras: &[CameraEnd<T>]) -> Vec<(String, Vec<&str>)> {
+    let mut causes: Vec<(String, Vec<&str>)> = Vec::new();
+    for CameraEnd { camera, end, .. } in cameras {
+        let End::Failed(error) = end else { continue };
+        let cause = printable(&format!("{error:#}")).replace('\n', " ");
+        match causes.iter_mut().find(|(known, _)| *known == cause) {
+            Some((_, names)) => names.push(camera),
+            None => causes.push((cause, vec![camera])),
+        }
     }
+    causes
 }
 
 /// Names the cameras that failed or were not tried. Empty if there are none.
@@ -222,7 +225,7 @@ mod tests {
     fn ends(ends: Vec<End<u8>>) -> Vec<CameraEnd<u8>> {
         let camera = |(at, end)| {
             let camera = format!("c{at}");
-            CameraEnd { word: camera.clone(), camera, id: None, address: None, end }
+            CameraEnd { word: camera.clone(), retry: camera.clone(), camera, id: None, address: None, end }
         };
         ends.into_iter().enumerate().map(camera).collect()
     }
@@ -248,12 +251,10 @@ mod tests {
     fn the_help_selects_the_cameras_that_are_not_done() {
         let failed = || End::Failed(anyhow::anyhow!("no reply"));
         let mut cameras = ends(vec![End::Done(1), failed(), End::Same("c0".to_owned()), End::NotTried, failed()]);
-        cameras[4].word = "door=sim:?a=1&b='".to_owned();
+        cameras[4].retry = "door=sim:?a=1&b='".to_owned();
         let help = again("flash", &cameras).expect("one is done");
-        assert_eq!(
-            help,
-            r"for the cameras that are not done, with the same options: oaktap flash c1 c3 'door=sim:?a=1&b='\'''"
-        );
+        let start = r"for the cameras that are not done: oaktap c1 c3 'door=sim:?a=1&b='\'''";
+        assert!(help.starts_with(start), "{help}");
         assert_eq!(again("flash", &ends(vec![failed(), End::NotTried])), None);
     }
 
@@ -271,15 +272,19 @@ mod tests {
     #[test]
     fn every_camera_has_a_row() {
         const LONG: &str = "no reply from a camera at 192.168.1.51, UDP port 11491, within 2 s\nand a second line";
-        let mut ends = ends(vec![End::Done(1), End::Failed(anyhow::anyhow!(LONG)), End::NotTried]);
+        let failed = || End::Failed(anyhow::anyhow!(LONG).context("cannot enter its bootloader"));
+        let mut ends = ends(vec![End::Done(1), failed(), End::NotTried, failed()]);
         ends[0].id = Some("14442C".to_owned());
         ends[0].address = Some("192.168.1.50".to_owned());
         assert_eq!(
             table(&ends),
             "camera  id      address       result\n\
              c0      14442C  192.168.1.50  done\n\
-             c1      -       -             failed: no reply from a camera at 192.168.1.51, UDP port 11491, with...\n\
-             c2      -       -             not tried"
+             c1      -       -             failed\n\
+             c2      -       -             not tried\n\
+             c3      -       -             failed\n\
+             failed: c1, c3: cannot enter its bootloader: no reply from a camera at 192.168.1.51, UDP port 11491, within \
+             2 s and a second line"
         );
     }
 }

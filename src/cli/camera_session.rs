@@ -126,6 +126,7 @@ pub(crate) struct BootloaderCamera {
     pub(crate) camera: DiscoveredCamera,
     ip: Ipv4Addr,
     port: u16,
+    udp_port: u16,
     /// Help if it cannot be reached at this port, which the user did not give.
     port_help: Option<String>,
     options: EnterOptions,
@@ -149,7 +150,7 @@ impl EnterOptions {
         port_help: Option<String>,
         stop: &Stop,
     ) -> anyhow::Result<BootloaderCamera> {
-        let found = located.replied(self.search.udp_port)?;
+        let found = located.replied()?;
         let resets = !matches!(found.state, CameraState::Bootloader | CameraState::Booted);
         if stop.asked() {
             return Err(stopped("stopped; nothing was changed in the camera"));
@@ -157,26 +158,17 @@ impl EnterOptions {
         if resets {
             present::say(&format!("{}: entering the bootloader", CameraLabel::found(found.id, name.clone())));
         }
-        let camera = self.to_bootloader(located.ip).await?;
+        let camera = to_bootloader(located.ip, located.udp_port).await?;
         let ip = preferred(&camera, located.ip);
         Ok(BootloaderCamera {
             label: CameraLabel::found(camera.id.clone(), name),
             camera,
             ip,
             port: located.port.unwrap_or(xlink::PORT),
+            udp_port: located.udp_port,
             port_help,
             options: self.clone(),
             stop: stop.clone(),
-        })
-    }
-
-    /// Resets the camera at this address into its bootloader, unless it is there already.
-    async fn to_bootloader(&self, ip: Ipv4Addr) -> anyhow::Result<DiscoveredCamera> {
-        reset_to_bootloader(ip, self.search.udp_port, RESET_TIMEOUT).await.map_err(|error| {
-            let help = error.help();
-            let refused = matches!(error, ResetError::InUse { .. });
-            let error = if refused { Refused(error.to_string()).into() } else { anyhow::Error::from(error) };
-            with_help(error, help)
         })
     }
 
@@ -193,6 +185,16 @@ impl EnterOptions {
             anyhow::bail!("cancelled; nothing was changed")
         }
     }
+}
+
+/// Resets the camera at this address into its bootloader, unless it is there already.
+async fn to_bootloader(ip: Ipv4Addr, udp_port: u16) -> anyhow::Result<DiscoveredCamera> {
+    reset_to_bootloader(ip, udp_port, RESET_TIMEOUT).await.map_err(|error| {
+        let help = error.help();
+        let refused = matches!(error, ResetError::InUse { .. });
+        let error = if refused { Refused(error.to_string()).into() } else { anyhow::Error::from(error) };
+        with_help(error, help)
+    })
 }
 
 /// Returns the id of a camera for use in the name of a file. Discovery accepts no other ids, but a file that is written
@@ -250,13 +252,13 @@ impl BootloaderCamera {
         let alive =
             |camera: &DiscoveredCamera| matches!(camera.state, CameraState::Bootloader | CameraState::FlashBooted);
         let id = &self.camera.id;
-        let found = wait_for(id, &known, self.udp_port(), REAPPEAR_TIMEOUT, alive);
+        let found = wait_for(id, &known, self.udp_port, REAPPEAR_TIMEOUT, alive);
         let camera = self.unless_stopped(found, "waiting for the camera after its reset").await??.ok_or_else(|| {
             let error =
                 anyhow::anyhow!("camera {id} did not answer within {} s of its reset", REAPPEAR_TIMEOUT.as_secs());
             advised(error, "run `oaktap list` or `oaktap doctor`; power-cycle the camera if neither finds it")
         })?;
-        let camera = self.options.to_bootloader(preferred(&camera, self.ip)).await?;
+        let camera = to_bootloader(preferred(&camera, self.ip), self.udp_port).await?;
         Ok(Self { ip: preferred(&camera, self.ip), camera, ..self.clone() })
     }
 
@@ -277,8 +279,8 @@ impl BootloaderCamera {
     }
 
     /// Returns the UDP port of its discovery service.
-    pub(crate) fn udp_port(&self) -> u16 {
-        self.options.search.udp_port
+    pub(crate) const fn udp_port(&self) -> u16 {
+        self.udp_port
     }
 
     /// Returns how long to wait for an answer: `default`, unless the user gave a time.
@@ -334,7 +336,7 @@ impl BootloaderCamera {
         present::say(&format!("{}: waiting for the application, at most {seconds} s", self.label));
         let (id, ip) = (&self.camera.id, self.ip);
         let runs = async |limit| {
-            wait_until_running(id, ip, self.udp_port(), limit).await.map_err(|error| {
+            wait_until_running(id, ip, self.udp_port, limit).await.map_err(|error| {
                 let help =
                     "`oaktap info CAMERA` shows whether the camera has an application, `oaktap list` what it is doing";
                 advised(error.into(), help)

@@ -58,6 +58,11 @@ impl ConfiguredCamera {
         self.parsed().is_err() && self.camera.parse::<SourceSpec>().is_ok()
     }
 
+    /// Returns whether it is the simulated stream of a camera.
+    pub(crate) fn is_simulated_stream(&self) -> bool {
+        matches!(self.camera.parse(), Ok(SourceSpec::Sim(_)))
+    }
+
     /// Returns the word of a command line that selects it.
     pub(crate) fn word(&self) -> &str {
         self.name.as_deref().unwrap_or(&self.camera)
@@ -99,10 +104,10 @@ fn not_a_camera(name: &str, table: &DeTable<'_>) -> String {
     });
     match (setting, table.iter().next()) {
         (Some(address), _) => format!("a camera has only an address: write {name} = \"{address}\""),
-        (None, Some((inner, _))) => {
+        (None, Some((inner, value))) if value.get_ref().as_str().is_some() => {
             format!("a name with a dot needs quotes: \"{name}.{}\" = \"192.168.1.50\"", inner.get_ref())
         }
-        (None, None) => format!("a camera has an address: write {name} = \"192.168.1.50\""),
+        (None, _) => format!("a camera has an address: write {name} = \"192.168.1.50\""),
     }
 }
 
@@ -180,7 +185,8 @@ fn add(
     if let Err(error) = camera.parse::<SourceSpec>()
         && !is_valid
     {
-        faults.push((camera_at, first_line(&error)));
+        // The help of all faults stands below them, but this one says what was meant.
+        faults.push((camera_at, error.to_string().replace("\nhelp: ", "; ")));
     }
     let new = ConfiguredCamera { name, camera: camera.to_owned(), file: PathBuf::new() };
     let lower = |camera: &ConfiguredCamera| camera.name.as_ref().map(|name| name.to_lowercase());

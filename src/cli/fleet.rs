@@ -241,6 +241,18 @@ pub(crate) struct NamedCamera {
     pub(crate) port_help: Option<String>,
 }
 
+impl NamedCamera {
+    /// Returns the word of a command line that selects it at the default port.
+    pub(crate) fn word_without_port(&self) -> String {
+        let camera = self.camera.clone().without_port();
+        match (self.camera.port(), self.word.split_once('=')) {
+            (None, _) => self.word.clone(),
+            (Some(_), Some((name, _))) => format!("{name}={camera}"),
+            (Some(_), None) => camera.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for NamedCamera {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.name {
@@ -303,8 +315,8 @@ pub(crate) fn named_cameras(
     Ok(cameras)
 }
 
-/// Returns the cameras of these words, and the streams that are named by a URL. Without words, those of the configuration
-/// file.
+/// Returns the cameras of these words, and the streams that are named by a URL or simulated by the file. Without words, those
+/// of the configuration file.
 pub(crate) fn cameras_and_streams(
     words: &[String],
     configured: &[ConfiguredCamera],
@@ -315,8 +327,10 @@ pub(crate) fn cameras_and_streams(
         anyhow::Ok(NamedSource { name: name.map(str::to_owned), spec })
     };
     let (mut streams, mut others) = (Vec::new(), Vec::new());
+    // Commands that receive take it as a stream, without a bootloader.
+    let is_stream = |known: &ConfiguredCamera| is_url(&known.camera) || known.is_simulated_stream();
     if words.is_empty() {
-        let (urls, cameras): (Vec<_>, Vec<_>) = configured.iter().cloned().partition(|known| is_url(&known.camera));
+        let (urls, cameras): (Vec<_>, Vec<_>) = configured.iter().cloned().partition(is_stream);
         for known in urls {
             streams.push(stream(known.name.as_deref(), &known.camera)?);
         }
@@ -328,7 +342,7 @@ pub(crate) fn cameras_and_streams(
             Some(known) => (known.name.as_deref(), known.camera.as_str()),
             None => split_name(word).map_err(|error| invalid(&error))?,
         };
-        if is_url(camera) {
+        if is_url(camera) || known.is_some_and(is_stream) {
             streams.push(stream(name, camera)?);
         } else {
             others.push(word.replacen("tcp://", "", 1));
@@ -419,6 +433,9 @@ mod tests {
                 "[cameras]\nfront = { address = \"10.0.0.5\" }",
                 "a camera has only an address: write front = \"10.0.0.5\"",
             ),
+            ("[cameras]\nfront = { port = 5000 }", "a camera has an address: write front = \"192.168.1.50\""),
+            ("[cameras]\nfront = \"simm:\"", "expected `tcp://`"),
+            ("[cameras]\nfront = \"simm:\"", "; did you mean `sim:`?"),
             ("[cameras]\n\"a/b\" = \"10.0.0.5\"", "line 2, column 1: invalid name `a/b`"),
             (
                 "cameras = [\"a=10.0.0.5\", \"a=10.0.0.6\"]",

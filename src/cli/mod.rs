@@ -1,6 +1,7 @@
 //! The command line: arguments, output and exit codes.
 
 mod application;
+mod application_wait;
 mod bootloader_fleet;
 mod camera_arg;
 mod camera_ends;
@@ -75,6 +76,8 @@ pub(crate) struct Cli {
 
 pub(crate) const WHEN_TO_STOP: &str = "When to stop";
 pub(crate) const OUTPUT: &str = "Output";
+/// Options of the search for cameras.
+pub(crate) const SEARCH: &str = "Search";
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -251,7 +254,7 @@ mod tests {
     /// The options of each heading. All others stand under "Options".
     const HEADINGS: [(&str, &[&str]); 11] = [
         (OUTPUT, &["json", "verbose", "quiet", "color", "status"]),
-        ("Search", &["subnet", "wait", "udp_port"]),
+        (SEARCH, &["subnet", "wait", "udp_port"]),
         ("When to stop", &["frames", "duration"]),
         (
             "Stream",

@@ -26,7 +26,7 @@ const COMMANDS: [(&str, &[&str]); 16] = [
 ];
 
 /// Options that people try, and the name that the option has in every command. Only names that the command has are suggested.
-const OPTIONS: [(&str, &[&str]); 10] = [
+const OPTIONS: [(&str, &[&str]); 11] = [
     ("threshold", &["min-confidence", "confidence", "conf", "score", "min-score"]),
     ("only", &["label", "class", "classes", "filter"]),
     ("frames", &["count", "limit", "number", "max-frames"]),
@@ -34,10 +34,14 @@ const OPTIONS: [(&str, &[&str]); 10] = [
     ("output", &["out", "dir", "output-dir", "folder", "file", "dest"]),
     ("idle-timeout", &["inactivity-timeout", "inactivity", "timeout-idle", "read-timeout", "reconnect-timeout"]),
     ("buffer", &["memory", "max-memory", "mem", "buffer-size", "ram", "cache"]),
+    ("listen", &["port", "bind"]),
     ("quiet", &["silent"]),
     ("color", &["colour", "no-color", "no-colour"]),
     ("to", &["format", "as", "type"]),
 ];
+
+/// Words for a frame rate. Commands that receive have no option for it.
+const FRAME_RATES: [&str; 4] = ["fps", "rate", "framerate", "frame-rate"];
 
 /// Adds a suggestion to an error of the arguments `words`, which begin with the program's name.
 pub(super) fn improve(mut error: Error, program: &Command, words: &[String]) -> Error {
@@ -79,6 +83,17 @@ fn tip(error: &Error, program: &Command, words: &[String]) -> Option<String> {
         }
         ErrorKind::UnknownArgument => {
             let given = given(ContextKind::InvalidArg)?;
+            let receives = ["view", "record", "snapshot", "detections"];
+            let name = given.strip_prefix("--")?.split('=').next()?;
+            let receives = words.iter().any(|word| receives.contains(&word.as_str()));
+            if name == "port" && receives {
+                return Some("the port follows the address, such as 192.168.1.50:9876".to_owned());
+            }
+            if FRAME_RATES.contains(&name) && receives {
+                let text = "oaktap receives every frame that the camera sends; its application sets the rate: `oaktap flash \
+                            CAMERA --fps N`";
+                return Some(text.to_owned());
+            }
             let option = meant(&OPTIONS, given.strip_prefix("--")?)?;
             let command = words.iter().skip(1).find_map(|word| program.find_subcommand(word))?;
             let has = |command: &Command| command.get_arguments().any(|argument| argument.get_long() == Some(option));
@@ -189,6 +204,10 @@ mod tests {
             (&["Devices"], "tip: the command is `oaktap list`"),
             (&["scan"], "tip: the command is `oaktap list`"),
             (&["show", "192.168.1.50"], "tip: the command is `oaktap view`"),
+            (&["view", "--fps", "10", "192.168.1.50"], "tip: oaktap receives every frame that the camera sends"),
+            (&["view", "10.0.0.5", "--port", "9876"], "tip: the port follows the address"),
+            (&["simulate", "--port", "9876"], "tip: the option is `--listen`"),
+            (&["record", "--fps=10", "192.168.1.50"], "`oaktap flash CAMERA --fps N`"),
             (&["play", "cam.mcap"], "tip: the command is `oaktap replay`"),
             (&["192.168.1.50"], "tip: `oaktap view 192.168.1.50` shows this camera"),
             (&["cam.mcap"], "tip: `oaktap replay cam.mcap` plays this recording"),

@@ -83,6 +83,10 @@ fn discovery(facts: &Facts, target: &CheckedCamera) -> Finding {
 
 fn no_answer(facts: &Facts, target: &CheckedCamera) -> Finding {
     let finding = |level, observed: String| Finding::new("discovery", &target.name, level, observed);
+    if let Some(why) = &target.unresolved {
+        let hint = "give the address of the camera; `oaktap list` shows all cameras that answer";
+        return finding(Level::Fail, why.clone()).hint(hint);
+    }
     let open = target.ports.iter().find(|(_, probe)| *probe == PortProbe::Open).map(|(port, _)| *port);
     let neighbor = target.ip.and_then(|ip| facts.host.neighbors.iter().find(|neighbor| neighbor.ip == ip));
     let absent = "check that the camera has power (its LED blinks) and that this is its address; `oaktap list` shows \

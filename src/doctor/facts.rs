@@ -126,7 +126,7 @@ pub struct CheckedCamera {
     pub ip: Option<Ipv4Addr>,
     /// The URL of its stream, if the user gave one other than `tcp://`. Passwords are hidden.
     pub source: Option<String>,
-    /// The system's error text if the host name in the URL could not be resolved.
+    /// Why the address is not known: the name of the host could not be resolved, or no camera replied with this id.
     pub unresolved: Option<String>,
     /// The camera's answers to discovery, if it answered.
     pub camera: Option<DiscoveredCamera>,
@@ -143,6 +143,13 @@ pub struct CheckedCamera {
     pub stream: Option<StreamMeasurement>,
     /// The version of the bootloader. `None`: not queried, because that stops the application.
     pub bootloader: Option<Version>,
+}
+
+impl CheckedCamera {
+    /// Returns whether its stream is simulated in this program.
+    pub(super) fn is_simulated(&self) -> bool {
+        self.source.as_ref().is_some_and(|source| source.starts_with("sim:"))
+    }
 }
 
 /// The route that this host uses for packets to one address.

@@ -18,7 +18,7 @@ mod url;
 
 pub use facts::Facts;
 pub use link_budget::{LinkBudget, tcp_capacity_mbit_s};
-pub use redact::redact;
+pub use redact::{Identifying, host_name, redact};
 
 use std::fmt;
 

@@ -29,10 +29,11 @@ fn port(target: &CheckedCamera) -> Option<Finding> {
         return None;
     }
     if target.ports.is_empty() && target.stream.is_some() {
-        return Some(finding(
-            Level::Skip,
-            "the camera connects or sends to this host, so there is no port to probe".to_owned(),
-        ));
+        let why = match target.is_simulated() {
+            true => "the stream is simulated in this program, so there is no port to probe",
+            false => "the camera connects or sends to this host, so there is no port to probe",
+        };
+        return Some(finding(Level::Skip, why.to_owned()));
     }
     if target.ports.is_empty() {
         return Some(match state {
@@ -132,6 +133,9 @@ fn budget(facts: &Facts, target: &CheckedCamera, stream: &StreamMeasurement) -> 
     let finding = |level, observed: String| Finding::new("budget", &target.name, level, observed);
     let interface = target.route.interface.as_deref();
     let link = facts.host.links.iter().find(|link| Some(link.name.as_str()) == interface);
+    if target.is_simulated() {
+        return finding(Level::Skip, format!("{:.0} Mbit/s; a simulated stream uses no link", stream.mbit_s));
+    }
     let host_speed = link.filter(|link| link.kind != LinkKind::Wireless).and_then(|link| link.speed_mbit_s);
     let camera_link = target.camera.as_ref().and_then(|camera| camera.link.as_ref());
     let camera_speed = camera_link.map(|link| link.speed_mbit_s);

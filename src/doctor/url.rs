@@ -17,11 +17,11 @@ pub(super) fn judge(target: &CheckedCamera) -> Vec<Finding> {
         }
         (None, _) => {}
     }
-    findings.push(finding(
-        "discovery",
-        Level::Skip,
-        "only the stream of a URL is checked; `oaktap doctor IP` checks a camera itself".to_owned(),
-    ));
+    let why = match target.is_simulated() {
+        true => "only the stream of a simulated camera is checked: it has no bootloader",
+        false => "only the stream of a URL is checked; `oaktap doctor IP` checks a camera itself",
+    };
+    findings.push(finding("discovery", Level::Skip, why.to_owned()));
     findings
 }
 

@@ -281,7 +281,10 @@ impl SourceError {
                 "if this persists, another client may hold the camera: close that client or power-cycle the camera",
             ),
             SourceErrorKind::NotACamera { found, .. } if is_http(found) => {
-                Some("if this port serves motion JPEG or still pictures, use http://HOST:PORT/PATH")
+                let address = self.conn.source.strip_prefix("tcp://").unwrap_or("HOST:PORT");
+                return Some(Cow::Owned(format!(
+                    "if this port serves motion JPEG or still pictures, give http://{address}/ with the path of the pictures"
+                )));
             }
             SourceErrorKind::NotACamera { .. } => {
                 Some("check the address and port: camera streams usually use port 5000 or 9876")
@@ -371,7 +374,11 @@ mod tests {
         assert_eq!(error.class(), SourceErrorClass::Fatal);
         assert_eq!(
             error.help(),
-            Some("if this port serves motion JPEG or still pictures, use http://HOST:PORT/PATH".into())
+            Some(
+                "if this port serves motion JPEG or still pictures, give http://192.168.1.50:8080/ with the path of the \
+                 pictures"
+                    .into()
+            )
         );
     }
 

@@ -58,6 +58,6 @@ pub use named::{NamedSource, check_name, split_name};
 pub use options::SessionOptions;
 pub use outlets::{Continuity, Outlets};
 pub use session::Session;
-pub use spec::{SourceSpec, SourceSpecError, without_password};
+pub use spec::{SourceSpec, SourceSpecError, intended, without_password};
 pub use state::{Outside, SessionState};
 pub use udp::UdpSpec;

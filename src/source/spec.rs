@@ -10,6 +10,7 @@ use super::MqttSpec;
 use super::{FileSpec, UdpSpec};
 #[cfg(feature = "http")]
 use super::{HttpPostSpec, HttpSpec};
+use crate::frame::LabelMap;
 use crate::sim::{SimConfig, SimError};
 use crate::wire::PORT;
 
@@ -181,11 +182,19 @@ impl FromStr for SourceSpec {
                 return MqttSpec::parse(scheme == "mqtts", rest).map(Self::Mqtt).map_err(fail);
             }
             Some((scheme, _)) => {
-                return Err(fail(format!("`{scheme}://` is not supported; expected {}", SCHEMES.concat())));
+                let help = intended(text).map(|intended| format!("did you mean `{intended}`?"));
+                let why = format!("`{scheme}://` is not supported; expected {}", SCHEMES.concat());
+                return Err(SourceSpecError { help, ..fail(why) });
             }
             None => {
                 if let Some(file) = recording(text) {
                     return file.map(Self::File).map_err(fail);
+                }
+                if let Some(intended) = intended(text) {
+                    let help = Some(format!("did you mean `{intended}`?"));
+                    let scheme = text.split(':').next().unwrap_or_default();
+                    let why = format!("`{scheme}:` is not supported; expected {}", SCHEMES.concat());
+                    return Err(SourceSpecError { help, ..fail(why) });
                 }
                 if let Some((why, help)) = not_an_address(text) {
                     return Err(SourceSpecError { help: Some(help), ..fail(why) });
@@ -196,6 +205,25 @@ impl FromStr for SourceSpec {
         let (host, port) = host_and_port(address, PORT).map_err(fail)?;
         Ok(Self::Tcp { host: host.to_owned(), port })
     }
+}
+
+/// Schemes of other programs that are spelled like ours.
+const FOREIGN_SCHEMES: [&str; 4] = ["rtsp", "rtsps", "rtmp", "ftp"];
+
+/// Returns the source that is meant by a text with a misspelled scheme, such as `simm:` or `tcp:192.168.1.50`.
+#[must_use]
+pub fn intended(text: &str) -> Option<String> {
+    let (scheme, rest) = text.split_once(':')?;
+    let is_port = !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
+    if is_port || FOREIGN_SCHEMES.contains(&scheme) {
+        return None;
+    }
+    let schemes = SCHEMES.concat();
+    let known = || schemes.split('`').skip(1).step_by(2);
+    let names: LabelMap = known().map(|known| known.trim_end_matches(['/', ':'])).collect();
+    let nearest = names.nearest(scheme)?;
+    let nearest = known().find(|known| known.trim_end_matches(['/', ':']) == nearest)?;
+    Some(format!("{nearest}{}", rest.trim_start_matches('/')))
 }
 
 /// Fewest digits of a camera's id. Ids have 16 to 18; people shorten them.
@@ -414,6 +442,26 @@ mod tests {
     }
 
     #[test]
+    fn a_misspelled_scheme_is_recognized() {
+        for (text, expected) in [
+            ("simm:", Some("sim:")),
+            ("Sim:?size=64x48", Some("sim:?size=64x48")),
+            ("tcp:192.168.1.50", Some("tcp://192.168.1.50")),
+            ("tcp:/192.168.1.50:5000", Some("tcp://192.168.1.50:5000")),
+            ("lisen://:5000", Some("listen://:5000")),
+            ("flie:a.mcap", Some("file:a.mcap")),
+            ("rtsp://192.168.1.50", None),
+            ("tcp:5000", None),
+            ("cam:", None),
+            ("192.168.1.50:x", None),
+            ("[::1]:5000", None),
+            ("fe80::1", None),
+        ] {
+            assert_eq!(intended(text).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn addresses_are_parsed_with_and_without_scheme_and_port() {
         for (text, spec) in [
             ("192.168.1.50", tcp("192.168.1.50", 5000)),
@@ -448,6 +496,12 @@ mod tests {
             ("tcp://", "invalid source `tcp://`: missing host"),
             ("listen://:x", "invalid source `listen://:x`: expected a port from 1 to 65535, found `x`"),
             ("cam:", "invalid source `cam:`: expected a port from 1 to 65535, found ``"),
+            (
+                "htp://10.0.0.5/",
+                "invalid source `htp://10.0.0.5/`: `htp://` is not supported; expected `tcp://`, `listen://`, `http://`, \
+                 `https://`, `http-post://`, `mqtt://`, `mqtts://`, `udp://`, `sim:` or `file:`\nhelp: did you mean \
+                 `http://10.0.0.5/`?",
+            ),
             ("cam:0", "invalid source `cam:0`: expected a port from 1 to 65535, found `0`"),
             ("cam:65536", "invalid source `cam:65536`: expected a port from 1 to 65535, found `65536`"),
             ("[::1", "invalid source `[::1`: missing `]` after the IPv6 address"),

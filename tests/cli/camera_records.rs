@@ -280,11 +280,12 @@ fn a_camera_without_control_is_sent_no_command() {
 #[test]
 fn a_camera_without_a_free_connection_is_reported() {
     let camera = Camera::that_sends_and_leaves(lines(&["@N busy: 3 clients are served"]));
-    let (code, _, err) = run(&["detections", &camera.uri, "--duration", "1s"]);
+    let uri = camera.uri.clone();
+    let (code, _, err) = run(&["detections", &uri, "--duration", "1s"]);
     camera.end();
     assert_eq!(code, 1, "{err}");
     assert!(err.contains("connection lost: the camera closed the connection: \"busy: 3 clients are served\""), "{err}");
-    assert!(err.contains(&format!("help: {}: the camera serves three clients at a time", camera.uri)), "{err}");
+    assert!(err.contains(&format!("help: {uri}: the camera serves three clients at a time")), "{err}");
 }
 
 #[test]

@@ -98,6 +98,31 @@ fn a_command_without_cameras_lists_the_ways_to_give_them() {
 }
 
 #[test]
+fn a_benchmark_reports_the_cameras_that_it_measured_although_others_failed() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
+    let dead = format!("yard=tcp://{closed}");
+    let cameras = ["bench", "front=sim:?size=64x48&fps=0", &dead, "gate=sim:?size=64x48&fps=0", "-n", "30"];
+    let (code, out, err) = run(&cameras);
+    assert_eq!(code, 3, "{err}");
+    assert_eq!(out.lines().filter(|line| line.starts_with("stream ")).count(), 2, "{out}");
+    assert!(
+        err.contains("measuring the stream of front=sim:") && err.contains(", until it has sent 30 frames\n"),
+        "{err}"
+    );
+    let failure = format!("error: cannot measure the stream of {dead}\n  because cannot connect");
+    assert!(err.contains(&failure) && err.contains("\nexit code 3: 1 of 3 cameras not measured: yard\n"), "{err}");
+
+    let (code, out, err) = run(&[&cameras[..], &["--json"]].concat());
+    assert_eq!(code, 3, "{err}");
+    let summary = &lines(&out)[0]["summary"];
+    assert_eq!(summary["failed"][0]["camera"], "yard", "{out}");
+    assert_eq!(summary["rows"].as_array().map(Vec::len), Some(2), "{out}");
+
+    let (code, _, err) = run(&["bench", &dead, &format!("door=tcp://{closed}"), "-n", "30"]);
+    assert!(code == 1 && err.contains("2 of 2 cameras failed: yard, door"), "{err}");
+}
+
+#[test]
 fn status_lines_hold_the_counts_of_each_camera() {
     let (code, out, err) = run(&[
         "view",
@@ -320,6 +345,66 @@ fn doctor_checks_the_host_once_for_several_named_cameras() {
     seen.sort_unstable_by_key(|(subject, check)| (subject.as_str(), check.as_str()));
     seen.dedup();
     assert_eq!(seen.len(), all, "a check was repeated: {out}");
+}
+
+#[test]
+fn doctor_checks_the_stream_of_a_simulated_camera_of_a_file() {
+    let (_folder, config) = config();
+    let (code, out, err) = run(&["doctor", "--config", &config, "--measure", "200ms", "--json"]);
+    assert_eq!(code, 0, "{err}{out}");
+    let lines = lines(&out);
+    let checks = lines[0]["summary"]["checks"].as_array().expect("a list");
+    for name in ["yard", "front"] {
+        let of = |check: &str| checks.iter().find(|found| found["subject"] == name && found["check"] == check);
+        assert_eq!(of("stream").expect("it is checked")["level"], "PASS", "{out}");
+        assert!(of("state").is_none(), "it has no bootloader: {out}");
+    }
+    assert!(!out.contains("oaktap flash"), "{out}");
+}
+
+#[test]
+fn doctor_says_why_one_of_several_cameras_has_no_address() {
+    // RFC 6761: names below `invalid` do not exist.
+    let (code, out, err) = run(&["doctor", "oak1.invalid", "gate=sim:", "--no-stream"]);
+    assert_eq!(code, 1, "{err}");
+    assert!(
+        out.contains("FAIL  discovery  invalid camera `oak1.invalid`: no id, and not the name of a host: "),
+        "{out}"
+    );
+}
+
+#[test]
+fn the_udp_port_of_real_cameras_does_not_hide_simulated_ones() {
+    let (_folder, config) = bootloaders();
+    let port = std::net::UdpSocket::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port();
+    let port = port.to_string();
+    for command in [
+        &["list", "--config", &config][..],
+        &["doctor", "gate=sim:", "--no-stream"],
+        &["info", "--config", &config, "--yes"],
+    ] {
+        let (code, out, err) = run(&[command, &["--udp-port", &port]].concat());
+        assert_eq!(code, 0, "{command:?}: {err}{out}");
+        assert!(!out.contains("missing"), "{command:?}: {out}");
+    }
+}
+
+#[test]
+fn erasing_a_camera_without_an_application_says_so() {
+    let (code, out, err) = run(&["erase", "sim:", "--yes"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains(": there was no application; its section table was read back and is empty"), "{out}");
+    let (_, out, _) = run(&["erase", "sim:", "--yes", "--json"]);
+    assert_eq!(lines(&out)[0]["summary"]["found"], Value::Array(Vec::new()), "{out}");
+}
+
+#[test]
+fn a_misspelled_scheme_has_one_help() {
+    for (word, intended) in [("simm:", "sim:"), ("tcp:192.0.2.1", "tcp://192.0.2.1")] {
+        let (code, _, err) = run(&["view", word]);
+        assert!(code == 2 && err.ends_with(&format!("help: did you mean `{intended}`?\n")), "{err}");
+        assert_eq!(err.matches("help: ").count(), 1, "{err}");
+    }
 }
 
 #[test]

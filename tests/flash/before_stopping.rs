@@ -40,9 +40,12 @@ fn the_port_of_a_stream_is_refused_before_the_application_stops() {
         ("flash", &["--yes", "--app", &app, "--dry-run"]),
     ] {
         let (code, out, said) = run_at(&scene, stream, command, more);
+        let mut again = scene.at(command, more);
+        again[1] = "127.0.0.1".to_owned();
         let error = format!(
             "error: TCP port {stream} of camera {ID} belongs to its running application, expected the port of its \
-             bootloader\nhelp: nothing was changed; give the camera without the port: oaktap {command} 127.0.0.1\n"
+             bootloader\nhelp: nothing was changed; give the camera without the port: oaktap {}\n",
+            again.join(" ")
         );
         assert_eq!((code, out.as_str(), said.as_str()), (2, "", error.as_str()), "{command} {more:?}");
     }
@@ -91,10 +94,13 @@ fn proves_wrong(command: &str, more: &[&str]) {
     assert!(said.contains(&waits), "{command}: {said}");
     let state =
         format!("camera {ID} entered its bootloader, which boots the application by itself: by default after 30 s\n");
-    let help = "help: give the camera without the port, unless it is forwarded to port 11490 of the camera; `oaktap boot \
-                127.0.0.1` boots the application at once";
+    let help = format!(
+        "help: give the camera without the port, unless it is forwarded to port 11490 of the camera; `oaktap boot \
+         127.0.0.1 --udp-port {}` boots the application at once",
+        scene.camera.places()[0].discovery
+    );
     assert!(said.contains(&state) && said.contains("because cannot connect to 127.0.0.1:"), "{said}");
-    assert!(said.trim_end().ends_with(help), "{said}");
+    assert!(said.trim_end().ends_with(&help), "{said}");
     assert_eq!(scene.camera.activity(), Activity::Application { silent: false });
 }
 
@@ -213,7 +219,8 @@ fn the_wait_for_a_new_address_ends_when_the_user_said() {
     let (code, _, said) = scene.run("network", &words);
     let error = format!(
         "error: the settings were written and read back, but camera {ID} did not answer at 198.51.100.77 within 1 s; it still \
-         answers at 127.0.0.1\nhelp: `oaktap network CAMERA show` shows its settings\n"
+         answers at 127.0.0.1\nhelp: `oaktap network --udp-port {} CAMERA show` shows its settings\n",
+        scene.camera.places()[0].discovery
     );
     assert!(code == 1 && said.ends_with(&error), "{code}: {said}");
 }

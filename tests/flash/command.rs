@@ -866,7 +866,7 @@ fn several_cameras_are_flashed_at_once_with_one_receipt_each() {
     }
     let failed = format!("error: {}: flash failed\n  because reading the application back: byte 600000", addresses[1]);
     assert!(said.contains(&failed) && said.contains("1 of 3 cameras failed: "), "{said}");
-    let again = format!("not done, with the same options: oaktap flash {}\n", addresses[1]);
+    let again = format!("not done: oaktap flash {} --app {app} --receipts", addresses[1]);
     assert!(said.contains(&again), "{said}");
     let ends: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
     let (total, ends) = ends.split_last().expect("lines");

@@ -151,6 +151,10 @@ fn a_signal_to_every_other_command_leaves_a_camera_that_boots() {
             // It may have been faster than the signal.
             assert!(matches!(code, Some(0 | 1)), "{context}: {code:?} {said}");
             assert!(code == Some(0) || (said.contains("stopped") && said.contains("` continues")), "{context}: {said}");
+            if command == "backup" && code == Some(1) {
+                let waited = "waiting until the application runs again; Ctrl-C ends the waiting: ";
+                assert!(said.contains(waited) && said.contains(": runs its application again"), "{context}: {said}");
+            }
             if command == "erase" {
                 let free = |camera: &mut SimulatedCamera| {
                     matches!(camera.activity(), Activity::Bootloader | Activity::Application { .. })

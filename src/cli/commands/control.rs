@@ -59,13 +59,14 @@ pub(crate) fn run(ctx: &Ctx, args: &ControlArgs) -> anyhow::Result<Outcome> {
         let error = Usage(format!("no camera given for {}", orders.join(" ")));
         return Err(advised(error.into(), "give the address or the id of a camera, or --config oaktap.toml"));
     }
+    let given = cameras.clone();
     let cameras = FleetArgs::of(cameras, args.config.clone()).sources_in_turn()?;
     if let Some(camera) = cameras.iter().find(|camera| !matches!(camera.spec, SourceSpec::Tcp { .. })) {
         return Err(Usage(format!("`{camera}` is not a camera on the network: expected an address")).into());
     }
     let several = cameras.len() > 1;
     let mut ends = Vec::new();
-    for camera in &cameras {
+    for (at, camera) in cameras.iter().enumerate() {
         let name = camera.name.clone().unwrap_or_else(|| camera.spec.to_string());
         let result = set(ctx, args, camera, &orders, several.then_some(&name));
         if !several {
@@ -78,8 +79,10 @@ pub(crate) fn run(ctx: &Ctx, args: &ControlArgs) -> anyhow::Result<Outcome> {
         if let Err(error) = &result {
             report_failure(ctx, &name, None, error)?;
         }
-        let (word, address) = (camera.to_string(), Some(camera.spec.to_string()));
-        ends.push(CameraEnd { camera: name, id: None, address, word, end: result.into() });
+        // Without words, the cameras are those of the file.
+        let word = given.get(at).unwrap_or(&name).clone();
+        let (retry, address) = (word.clone(), Some(camera.spec.to_string()));
+        ends.push(CameraEnd { camera: name, id: None, address, word, retry, end: result.into() });
     }
     finish(ctx, ends).map(|_| Outcome::Done)
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use oaktap::bootloader::Version;
 use oaktap::doctor::facts::CheckedCamera;
 use oaktap::doctor::observe::{self, ObserveOptions, observe};
-use oaktap::doctor::{Facts, Finding, Level, judge, redact};
+use oaktap::doctor::{Facts, Finding, Identifying, Level, host_name, judge, redact};
 use oaktap::file;
 use oaktap::flash::FlashTarget;
 use oaktap::net::discovery::{Survey, Targets, find};
@@ -76,8 +76,8 @@ pub(crate) struct DoctorArgs {
     #[arg(long, requires = "cameras")]
     enter_bootloader: bool,
 
-    /// Write all observations to a new file that can be attached to a bug report. Ids, hardware addresses and public
-    /// addresses are redacted
+    /// Write all observations to a new file that can be attached to a bug report. Ids, hardware addresses, public
+    /// addresses, and the hosts and users of URLs are redacted
     #[arg(long, value_name = "FILE")]
     bundle: Option<PathBuf>,
 
@@ -174,10 +174,10 @@ async fn look(args: &DoctorArgs, cameras: &[NamedCamera], streams: &[NamedSource
             Ok(CameraArg::Address { ip, port }) => {
                 let port = port.filter(|_| !args.no_stream);
                 let name = name.clone().unwrap_or_else(|| camera.clone().without_port().to_string());
-                named.push(observe::NamedCamera { name, ip, port });
+                named.push(observe::NamedCamera { name, ip, port, udp_port: None });
                 continue;
             }
-            Ok(CameraArg::Id(id)) => choose(&id, &survey),
+            Ok(CameraArg::Id(id)) => choose(&id, &survey, udp_port),
             Ok(camera) => camera.locate(&args.options.search).await,
             Err(error) => Err(error),
         };
@@ -186,14 +186,16 @@ async fn look(args: &DoctorArgs, cameras: &[NamedCamera], streams: &[NamedSource
             // The other cameras are checked all the same.
             Err(error) if cameras.len() > 1 && !error.is::<Usage>() => {
                 let name = name.clone().unwrap_or_else(|| camera.to_string());
-                absent.push(CheckedCamera { name, ..CheckedCamera::default() });
+                let unresolved = Some(format!("{error:#}"));
+                absent.push(CheckedCamera { name, unresolved, ..CheckedCamera::default() });
                 continue;
             }
             Err(error) => return Err(error),
         };
+        let (ip, udp_port) = (located.ip, Some(located.udp_port));
         let id = located.camera.map(|camera| camera.id);
-        let name = name.clone().or(id).unwrap_or_else(|| located.ip.to_string());
-        named.push(observe::NamedCamera { name, ip: located.ip, port: None });
+        let name = name.clone().or(id).unwrap_or_else(|| ip.to_string());
+        named.push(observe::NamedCamera { name, ip, port: None, udp_port });
     }
     if named.is_empty() && streams.is_empty() && !absent.is_empty() {
         let host = observe::host();
@@ -291,17 +293,26 @@ fn check_lines(finding: &Finding, width: usize) -> String {
     if matches!(level, Level::Fail | Level::Warn) {
         let indent = " ".repeat(width + 10);
         let commands = commands.iter().map(|command| format!("$ {command}"));
-        text.extend(hint.iter().cloned().chain(commands).map(|line| format!("{indent}{line}\n")));
+        text.extend(
+            hint.iter().map(|hint| present::repeating(hint)).chain(commands).map(|line| format!("{indent}{line}\n")),
+        );
     }
     text
 }
 
 fn bundle(path: &Path, report: &DoctorReport) -> anyhow::Result<()> {
-    let mut names: Vec<_> = report.facts.seen.iter().map(|camera| camera.id.as_str()).collect();
-    names.extend(report.facts.targets.iter().filter(|target| target.camera.is_some()).map(|t| t.name.as_str()));
+    let Facts { seen, targets, .. } = report.facts;
     // Addresses are redacted by their own rule.
-    names.retain(|name| name.parse::<std::net::IpAddr>().is_err());
-    let text = redact(&serde_json::to_string_pretty(report)?, &names);
+    let is_name = |name: &&str| name.parse::<std::net::IpAddr>().is_err();
+    let ids = seen.iter().map(|camera| camera.id.as_str());
+    let names = targets.iter().filter(|target| target.camera.is_some()).map(|target| target.name.as_str());
+    // Without a name, a camera is named by its host or its URL.
+    let hosts = targets.iter().filter(|target| target.name.contains('.')).map(|target| target.name.as_str());
+    let urls = targets.iter().flat_map(|target| target.source.as_deref().into_iter().chain([target.name.as_str()]));
+    let hosts = hosts.filter(|name| !name.contains("://")).chain(urls.filter_map(host_name));
+    let hosts = hosts.filter(is_name).map(Identifying::Host);
+    let names = hosts.chain(ids.chain(names).filter(is_name).map(Identifying::Camera));
+    let text = redact(&serde_json::to_string_pretty(report)?, &names.collect::<Vec<_>>());
     file::write_new(path, (text + "\n").as_bytes()).map_err(|error| new_files::not_written(path, error))
 }
 

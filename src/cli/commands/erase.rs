@@ -2,7 +2,7 @@
 
 use clap::Args;
 use oaktap::bootloader::Memory;
-use oaktap::flash::erase_applications;
+use oaktap::flash::{FlashError, FoundApplication, erase_applications};
 use serde::Serialize;
 
 use crate::cli::bootloader_fleet::{BootloaderFleetArgs, Turn};
@@ -42,6 +42,8 @@ struct EraseReport {
     #[serde(flatten)]
     label: CameraLabel,
     memory: Memory,
+    /// The memories that had an application; `None` if the bootloader cannot read them.
+    found: Option<Vec<Memory>>,
     /// `true` if the section table was read back and is gone.
     proved: bool,
 }
@@ -53,19 +55,28 @@ pub(crate) fn run(ctx: &Ctx, args: &EraseArgs) -> anyhow::Result<Outcome> {
 }
 
 fn erase(ctx: &Ctx, memory: Memory, turn: &Turn<'_>) -> anyhow::Result<()> {
-    let task = async move |caller: oaktap::bootloader::Caller| erase_applications(&caller, memory).await;
-    let (label, proved) = runtime()?.block_on(async {
+    let task = async move |caller: oaktap::bootloader::Caller| {
+        let found = FoundApplication::all(&caller).await?;
+        let proved = erase_applications(&caller, memory).await?;
+        let found = found.iter().map(FoundApplication::memory);
+        // A bootloader that cannot read back could not read before, either.
+        let found = proved.then(|| found.filter(|found| memory == Memory::Auto || memory == *found).collect());
+        Ok((found, proved))
+    };
+    let (label, (found, proved)) = runtime()?.block_on(async {
         let entered = turn.enter(ctx).await?;
-        let proved = entered.talk(task).await?.map_err(flash_error)?;
-        anyhow::Ok((entered.label, proved))
+        let erased: Result<(Option<Vec<Memory>>, bool), FlashError> = entered.talk(task).await?;
+        anyhow::Ok((entered.label, erased.map_err(flash_error)?))
     })?;
     if ctx.json {
-        return present::document(&EraseReport { command: ctx.command, label, memory, proved });
+        return present::document(&EraseReport { command: ctx.command, label, memory, found, proved });
     }
-    let proof = if proved {
-        "its section table was read back and is gone"
-    } else {
-        "not verified, because this bootloader cannot read back"
+    let text = match (&found, proved) {
+        (Some(found), true) if found.is_empty() => {
+            "there was no application; its section table was read back and is empty"
+        }
+        (_, true) => "application erased; its section table was read back and is gone",
+        (_, false) => "application erased; not verified, because this bootloader cannot read back",
     };
-    present::result(printable(&format!("{label}: application erased; {proof}\n")).as_bytes())
+    present::result(printable(&format!("{label}: {text}\n")).as_bytes())
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use oaktap::discovery::{CameraAddress, CameraChange, CameraState, CameraWatch, DiscoveredCamera, PortProbe};
+use oaktap::discovery::{self, CameraAddress, CameraChange, CameraState, CameraWatch, DiscoveredCamera, PortProbe};
 use oaktap::net::clock::received_now;
 use oaktap::net::discovery::{Survey, Targets, find};
 use oaktap::net::interfaces::Interface;
@@ -145,12 +145,7 @@ struct ListReport<'a> {
 pub(crate) fn run(ctx: &Ctx, args: &ListArgs) -> anyhow::Result<Outcome> {
     let runtime = runtime()?;
     let fleet = Fleet::read(args)?;
-    let addresses: Vec<_> = fleet.wanted.iter().filter_map(|known| known.ip).collect();
-    if args.watch {
-        runtime.block_on(watch(ctx, args, &addresses, &fleet))
-    } else {
-        runtime.block_on(list(ctx, args, &addresses, &fleet))
-    }
+    if args.watch { runtime.block_on(watch(ctx, args, &fleet)) } else { runtime.block_on(list(ctx, args, &fleet)) }
 }
 
 /// A camera that the user named.
@@ -176,6 +171,10 @@ impl Known {
 
     fn label(&self) -> String {
         self.camera.name.clone().unwrap_or_else(|| self.camera.camera.to_string())
+    }
+
+    fn is_simulated(&self) -> bool {
+        self.camera.camera.is_simulated()
     }
 
     fn is(&self, found: &DiscoveredCamera) -> bool {
@@ -294,12 +293,12 @@ fn check_given(NamedCamera { name, camera, .. }: &NamedCamera, configured: &[Con
     }
 }
 
-async fn list(ctx: &Ctx, args: &ListArgs, addresses: &[Ipv4Addr], fleet: &Fleet) -> anyhow::Result<Outcome> {
-    let mut survey = survey(args, addresses).await?;
+async fn list(ctx: &Ctx, args: &ListArgs, fleet: &Fleet) -> anyhow::Result<Outcome> {
+    let mut survey = survey(args, fleet).await?;
     fleet.select(&mut survey.cameras);
     fleet.report_same(&survey.cameras);
     let answered = |ip: &Ipv4Addr| survey.cameras.iter().any(|camera| camera.ips().contains(ip));
-    let unanswered: Vec<_> = addresses.iter().copied().filter(|ip| !answered(ip)).collect();
+    let unanswered: Vec<_> = fleet.wanted.iter().filter_map(|known| known.ip).filter(|ip| !answered(ip)).collect();
     let mut rows = Vec::new();
     for camera in &survey.cameras {
         rows.push(ListRow::Found(row(camera.clone(), args, fleet).await));
@@ -346,14 +345,21 @@ async fn list(ctx: &Ctx, args: &ListArgs, addresses: &[Ipv4Addr], fleet: &Fleet)
     Ok(Outcome::Done)
 }
 
-async fn survey(args: &ListArgs, addresses: &[Ipv4Addr]) -> anyhow::Result<Survey> {
-    let targets = Targets {
-        addresses: addresses.to_vec(),
-        subnets: args.search.subnet.clone(),
-        port: args.search.udp_port,
-        ..Targets::default()
-    };
-    Ok(find(&targets, args.search.wait, |_| false).await?)
+async fn survey(args: &ListArgs, fleet: &Fleet) -> anyhow::Result<Survey> {
+    let SearchArgs { subnet, wait, udp_port } = args.search.clone();
+    let (simulated, others): (Vec<_>, Vec<_>) = fleet.wanted.iter().partition(|known| known.is_simulated());
+    let addresses = |known: Vec<&Known>| known.into_iter().filter_map(|known| known.ip).collect();
+    let mut targets = Targets { addresses: addresses(others), subnets: subnet, port: udp_port, ..Targets::default() };
+    if udp_port == discovery::PORT {
+        targets.addresses.extend(simulated.iter().filter_map(|known| known.ip));
+    }
+    let mut survey = find(&targets, wait, |_| false).await?;
+    // `--udp-port` is that of the real cameras.
+    if udp_port != discovery::PORT && !simulated.is_empty() {
+        let targets = Targets { broadcast: false, addresses: addresses(simulated), ..Targets::default() };
+        survey.cameras.extend(find(&targets, wait, |_| false).await?.cameras);
+    }
+    Ok(survey)
 }
 
 async fn row(camera: DiscoveredCamera, args: &ListArgs, fleet: &Fleet) -> CameraRow {
@@ -401,11 +407,11 @@ struct WatchEvent<'a> {
     camera: &'a ListRow,
 }
 
-async fn watch(ctx: &Ctx, args: &ListArgs, addresses: &[Ipv4Addr], fleet: &Fleet) -> anyhow::Result<Outcome> {
+async fn watch(ctx: &Ctx, args: &ListArgs, fleet: &Fleet) -> anyhow::Result<Outcome> {
     ctx.stop.on_signals()?;
     let mut watch = CameraWatch::default();
     let mut first = true;
-    while let Some(survey) = unless_stopped(ctx, survey(args, addresses)).await {
+    while let Some(survey) = unless_stopped(ctx, survey(args, fleet)).await {
         let mut cameras = survey?.cameras;
         fleet.select(&mut cameras);
         if first {

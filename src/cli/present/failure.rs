@@ -1,24 +1,31 @@
 //! Errors with help, and the exit code of each kind.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use oaktap::bootloader::{ClientError, SettingsError};
 use oaktap::flash::{FlashError, Phase};
 use oaktap::net::talk::TalkError;
 use oaktap::recording::RecordingError;
 use oaktap::source::{SourceError, SourceErrorClass};
+use oaktap::sync::locked;
 
-use super::always_say;
+use super::{always_say, command_line};
 use crate::cli::new_files::EXISTS_HELP;
 
 /// Wrong usage: exit code 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Usage(pub(crate) String);
+
+/// The user gave a TCP port that is not that of the bootloader: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct WrongPort(pub(crate) String);
 
 /// Refused by the camera, or unsafe to try: exit code 4.
 #[derive(Debug, thiserror::Error)]
@@ -76,18 +83,7 @@ fn help_of(error: &anyhow::Error) -> Option<Cow<'_, str>> {
 
 /// Describes the end of a command that the user stopped. `text` is the state of the camera.
 pub(crate) fn stopped(text: impl fmt::Display) -> anyhow::Error {
-    advised(anyhow::anyhow!("{text}"), format!("`{}` continues", again()))
-}
-
-/// Returns the command line of this process, quoted for a POSIX shell.
-fn again() -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=@%+".contains(c);
-    let quoted = |word: String| match !word.is_empty() && word.chars().all(plain) {
-        true => word,
-        false => format!("'{}'", word.replace('\'', "'\\''")),
-    };
-    let words = std::env::args_os().skip(1).map(|word| quoted(word.to_string_lossy().into_owned()));
-    std::iter::once("oaktap".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+    advised(anyhow::anyhow!("{text}"), format!("`{}` continues", command_line::again()))
 }
 
 /// Adds a help text, if there is one.
@@ -149,9 +145,16 @@ pub(crate) fn failure(error: &anyhow::Error, command: &str) -> ExitCode {
     })
 }
 
-/// Prints the failure of one of several cameras. `what` begins the text, and the error is its cause.
+/// The help texts of failures that were printed: forty cameras can fail for one reason.
+static HELPED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// Prints the failure of one of several cameras. `what` begins the text, and the error is its cause. Each help is printed
+/// once.
 pub(crate) fn failure_of(what: &str, error: &anyhow::Error, command: &str) {
-    always_say(&explanation(Some(what), error, command));
+    let text = explanation(Some(what), error, command);
+    let (failure, help) = text.split_once("\nhelp: ").unwrap_or((&text, ""));
+    let is_known = !help.is_empty() && !locked(&HELPED).insert(help.to_owned());
+    always_say(if is_known { failure } else { &text });
 }
 
 /// Searches the causes, including those below a help text.
@@ -165,6 +168,7 @@ fn is_caused_by(error: &anyhow::Error, wanted: &dyn Fn(&(dyn std::error::Error +
 fn is_usage(error: &anyhow::Error) -> bool {
     is_caused_by(error, &|cause| {
         cause.is::<Usage>()
+            || cause.is::<WrongPort>()
             || cause.downcast_ref::<Arc<SourceError>>().is_some_and(|e| e.class() == SourceErrorClass::Usage)
     })
 }
@@ -191,6 +195,11 @@ pub(crate) fn is_unconnected(error: &anyhow::Error) -> bool {
     is_caused_by(error, &|cause| cause.is::<TalkError>())
 }
 
+/// Returns whether another TCP port may help.
+pub(crate) fn is_of_port(error: &anyhow::Error) -> bool {
+    is_unconnected(error) || is_caused_by(error, &|cause| cause.is::<WrongPort>())
+}
+
 /// Returns the next step for a path that is not what the command expects.
 fn path_help(error: &anyhow::Error, command: &str) -> Option<String> {
     let kind = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind)?;
@@ -204,6 +213,12 @@ fn path_help(error: &anyhow::Error, command: &str) -> Option<String> {
             format!("check the name with `ls`; a relative path begins in {folder}")
         }
         io::ErrorKind::AlreadyExists => EXISTS_HELP.to_owned(),
+        // Not that of a port.
+        io::ErrorKind::PermissionDenied
+            if error.chain().any(|cause| cause.to_string().starts_with("cannot write ")) =>
+        {
+            "this user may not write there: name another path, or change its permissions".to_owned()
+        }
         _ => return None,
     })
 }
@@ -217,7 +232,10 @@ fn explanation(what: Option<&str>, error: &anyhow::Error, command: &str) -> Stri
         None if path_help(error, command).is_some() => {
             text.extend(path_help(error, command).map(|help| format!("\nhelp: {help}")));
         }
-        None if is_usage(error) => text.push_str(&format!("\nhelp: oaktap {command} --help")),
+        // Some errors of arguments hold their own help.
+        None if is_usage(error) && !text.contains("\nhelp: ") => {
+            text.push_str(&format!("\nhelp: oaktap {command} --help"))
+        }
         None => {}
     }
     text
@@ -238,6 +256,11 @@ mod tests {
             let text = explanation(None, &error(kind), "verify");
             assert!(text.contains(help), "{text}");
         }
+        let denied = || anyhow::Error::new(io::Error::from(io::ErrorKind::PermissionDenied));
+        let text = explanation(None, &denied().context("cannot write a"), "record");
+        assert!(text.contains("\nhelp: this user may not write there"), "{text}");
+        let text = explanation(None, &denied().context("cannot listen on 0.0.0.0:80"), "view");
+        assert!(!text.contains("help:"), "{text}");
         let text = explanation(None, &error(io::ErrorKind::ConnectionRefused), "verify");
         assert!(!text.contains("help:"), "{text}");
         let text = explanation(None, &advised(error(io::ErrorKind::NotFound), "do that"), "verify");

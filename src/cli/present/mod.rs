@@ -1,5 +1,6 @@
 //! Output for people and programs: results on standard output, everything else on standard error.
 
+mod command_line;
 mod failure;
 mod json;
 mod log;
@@ -12,9 +13,10 @@ use std::io;
 
 use sha2::{Digest as _, Sha256};
 
+pub(crate) use command_line::{again_for, repeating};
 pub(crate) use failure::{
-    Refused, Usage, advised, camera_error, changed_nothing, detailed, details, failure, failure_of, flash_error,
-    is_refusal, is_unconnected, recording_error, settings_error, stopped, with_help,
+    Refused, Usage, WrongPort, advised, camera_error, changed_nothing, detailed, details, failure, failure_of,
+    flash_error, is_of_port, is_refusal, is_unconnected, recording_error, settings_error, stopped, with_help,
 };
 pub(crate) use json::{document, json};
 pub(crate) use log::{LogFormat, log, time_unless_terminal};

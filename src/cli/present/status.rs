@@ -47,7 +47,7 @@ pub(crate) fn say(text: &str) {
 
 /// Like [`say`], for errors and questions, which `--quiet` keeps.
 pub(crate) fn always_say(text: &str) {
-    let text = printable(text);
+    let text = printable(&super::repeating(text));
     let text = if colored() { painted(&text) } else { text };
     let _ = above_status(format!("{text}\n").as_bytes());
 }

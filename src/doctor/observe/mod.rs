@@ -78,6 +78,8 @@ pub struct NamedCamera {
     pub ip: Ipv4Addr,
     /// The TCP port of its stream. `None`: one of [`ObserveOptions::ports`].
     pub port: Option<u16>,
+    /// The UDP port of its discovery service. `None`: [`ObserveOptions::udp_port`].
+    pub udp_port: Option<u16>,
 }
 
 /// A stream that the user named by a URL, such as that of an HTTP server.
@@ -101,8 +103,9 @@ pub async fn observe(options: &ObserveOptions) -> Result<Facts, FindError> {
     let cameras = if named {
         options.cameras.clone()
     } else {
-        let found =
-            |camera: &DiscoveredCamera| Some(NamedCamera { name: camera.id.clone(), ip: camera.ip()?, port: None });
+        let found = |camera: &DiscoveredCamera| {
+            Some(NamedCamera { name: camera.id.clone(), ip: camera.ip()?, port: None, udp_port: None })
+        };
         seen.iter().filter_map(found).collect()
     };
     let answered = cameras.len();
@@ -167,11 +170,11 @@ async fn check_all(
 
 async fn check(
     options: &ObserveOptions,
-    NamedCamera { name, ip, port }: NamedCamera,
+    NamedCamera { name, ip, port, udp_port }: NamedCamera,
     seen: &[DiscoveredCamera],
     measuring: &Semaphore,
 ) -> Result<CheckedCamera, FindError> {
-    let unicast = Targets { link: true, ..Targets::only(ip, options.udp_port) };
+    let unicast = Targets { link: true, ..Targets::only(ip, udp_port.unwrap_or(options.udp_port)) };
     let survey = find(&unicast, UNICAST_TIMEOUT.max(options.wait), |camera| camera.link.is_some()).await?;
     let at_address = survey.cameras.into_iter().next();
     let by_broadcast = seen.iter().find(|camera| match &at_address {

@@ -1,0 +1,211 @@
+//! The command line of this process, for the commands that help texts suggest.
+
+use clap::{Arg, Command, CommandFactory as _, error::ErrorKind};
+
+use crate::cli::{Cli, SEARCH};
+
+/// Commands whose `--config` describes an application, not only cameras.
+const BUILDING: [&str; 2] = ["build", "flash"];
+
+/// Returns the words after the name of the program.
+fn given() -> Vec<String> {
+    std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
+/// Returns the command line of this process, quoted for a POSIX shell.
+pub(super) fn again() -> String {
+    line(&given())
+}
+
+/// Returns the command line of this process with the words `open` in the place of all words that select cameras. `command` is
+/// the name of the command.
+pub(crate) fn again_for(command: &str, all: &[&str], open: &[String]) -> String {
+    line(&with_cameras(given(), command, all, open))
+}
+
+fn with_cameras(words: Vec<String>, command: &str, all: &[&str], open: &[String]) -> Vec<String> {
+    let program = Cli::command();
+    let named = words.iter().position(|word| word == command).map_or(0, |at| at + 1);
+    let is_value = |at: usize| at > 0 && takes_value(&program, command, &words[at - 1]);
+    let is_camera = |at: usize| all.contains(&words[at].as_str()) && !is_value(at);
+    // Without one, the cameras are those of the configuration file.
+    let first = (named..words.len()).find(|at| is_camera(*at)).unwrap_or(named);
+    let rest = (first..words.len()).filter(|at| !is_camera(*at)).map(|at| words[at].clone());
+    words[..first].iter().chain(open).cloned().chain(rest).collect()
+}
+
+/// Returns whether the next word is the value of this option.
+fn takes_value(program: &Command, command: &str, option: &str) -> bool {
+    let is_it = |argument: &Arg| match option.strip_prefix("--") {
+        Some(long) => argument.get_long() == Some(long),
+        None => argument.get_short().is_some_and(|short| option == format!("-{short}")),
+    };
+    let takes = |argument: &Arg| is_it(argument) && argument.get_action().takes_values();
+    let Some(command) = program.find_subcommand(command) else { return false };
+    let inner = command.get_subcommands().flat_map(Command::get_arguments);
+    command.get_arguments().chain(inner).chain(program.get_arguments()).any(takes)
+}
+
+/// Joins words for a POSIX shell.
+fn line(words: &[String]) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./:,=@%+".contains(c);
+    let quoted = |word: &String| match !word.is_empty() && word.chars().all(plain) {
+        true => word.clone(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    };
+    std::iter::once("oaktap".to_owned()).chain(words.iter().map(quoted)).collect::<Vec<_>>().join(" ")
+}
+
+/// Adds to each command that a text quotes the options that the user gave and that the command needs too: where to search for
+/// cameras, and the file with their names.
+pub(crate) fn repeating(text: &str) -> String {
+    if text.contains("`oaktap ") { repeating_of(text, &given()) } else { text.to_owned() }
+}
+
+fn repeating_of(text: &str, given: &[String]) -> String {
+    let search = options(given, &["--udp-port", "--subnet"]);
+    let builds = given.iter().any(|word| BUILDING.contains(&word.as_str()));
+    let config = if builds { Vec::new() } else { options(given, &["--config"]) };
+    if search.is_empty() && config.is_empty() {
+        return text.to_owned();
+    }
+    let program = Cli::command();
+    let mut parts = text.split('`');
+    let mut repeated = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        repeated.push('`');
+        repeated.push_str(&with_options(&program, part, &search, &config));
+    }
+    repeated
+}
+
+/// Returns the options of these names with their values.
+fn options(words: &[String], names: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut words = words.iter().take_while(|word| *word != "--");
+    while let Some(word) = words.next() {
+        let (name, value) = word.split_once('=').map_or((word.as_str(), None), |(name, value)| (name, Some(value)));
+        let Some(name) = names.iter().find(|known| **known == name) else { continue };
+        let Some(value) = value.map(str::to_owned).or_else(|| words.next().cloned()) else { continue };
+        found.extend([(*name).to_owned(), value]);
+    }
+    found
+}
+
+/// Adds the options to a command, if it has them. Other texts stay as they are.
+fn with_options(program: &Command, text: &str, search: &[String], config: &[String]) -> String {
+    let words: Vec<_> = text.split(' ').map(str::to_owned).collect();
+    let ["oaktap", name, ..] = words.iter().map(String::as_str).collect::<Vec<_>>()[..] else { return text.to_owned() };
+    let Some(command) = program.find_subcommand(name).filter(|_| !text.contains('\'')) else { return text.to_owned() };
+    let searches = command.get_arguments().any(|argument| argument.get_help_heading() == Some(SEARCH));
+    // The user puts the name of a camera there, which only the file knows.
+    let names = words.iter().any(|word| word == "CAMERA") && !BUILDING.contains(&name);
+    let options: Vec<_> = [(searches, search), (names, config)]
+        .into_iter()
+        .filter(|(has, _)| *has)
+        .flat_map(|(_, options)| options.chunks(2))
+        .filter(|option| !words.iter().any(|word| word.split('=').next() == Some(&option[0])))
+        .flatten()
+        .cloned()
+        .collect();
+    let is_known = |words: &[String]| {
+        let parsed = program.clone().try_get_matches_from(words);
+        !parsed.is_err_and(|error| error.kind() == ErrorKind::UnknownArgument)
+    };
+    let after = [&words[..], &options].concat();
+    let before = [&words[..2], &options, &words[2..]].concat();
+    [after, before].iter().find(|words| is_known(words)).map_or_else(|| text.to_owned(), |words| line(&words[1..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split_whitespace().map(str::to_owned).collect()
+    }
+
+    fn parses(line: &str) -> Result<(), String> {
+        let words: Vec<_> = line.split(' ').map(|word| word.trim_matches('\'')).collect();
+        match Cli::command().try_get_matches_from(words) {
+            // A help text may leave it out.
+            Err(error) if error.kind() != ErrorKind::MissingRequiredArgument => Err(format!("{line}: {error}")),
+            _ => Ok(()),
+        }
+    }
+
+    #[test]
+    fn a_repeated_command_line_has_the_open_cameras_and_all_options() {
+        for (given, all, open, expected) in [
+            ("backup a b c -o b --yes", &["a", "b", "c"][..], &["b", "c"][..], "oaktap backup b c -o b --yes"),
+            ("--json erase a --config x.toml b", &["a", "b"], &["b"], "oaktap --json erase b --config x.toml"),
+            ("reset --config=x.toml --no-wait", &["a", "b"], &["b"], "oaktap reset b --config=x.toml --no-wait"),
+            (
+                "info 10.0.0.5:5000 --udp-port 77",
+                &["10.0.0.5:5000"],
+                &["10.0.0.5"],
+                "oaktap info 10.0.0.5 --udp-port 77",
+            ),
+            ("network 10.0.0.5:5000 show", &["10.0.0.5:5000"], &["10.0.0.5"], "oaktap network 10.0.0.5 show"),
+            ("flash sim:?a=1 b -y", &["sim:?a=1", "b"], &["sim:?a=1"], "oaktap flash 'sim:?a=1' -y"),
+            ("control a b lens=120", &["a", "b"], &["b"], "oaktap control b lens=120"),
+        ] {
+            let open: Vec<_> = open.iter().map(|word| (*word).to_owned()).collect();
+            let given = words(given);
+            let command = given.iter().find(|word| !word.starts_with('-')).expect("a command").clone();
+            let found = line(&with_cameras(given, &command, all, &open));
+            assert_eq!(found, expected);
+            parses(&found).unwrap();
+        }
+    }
+
+    #[test]
+    fn suggested_commands_repeat_the_options_that_they_need() {
+        let given = words("info front --udp-port=22 --subnet 10.0.0.0/24 --config x.toml");
+        let search = "--udp-port 22 --subnet 10.0.0.0/24";
+        for (text, expected) in [
+            ("`oaktap list` shows all", format!("`oaktap list {search}` shows all")),
+            (
+                "`oaktap doctor 10.0.0.5` or `oaktap list`",
+                format!("`oaktap doctor 10.0.0.5 {search}` or `oaktap list {search}`"),
+            ),
+            ("`oaktap doctor CAMERA` finds", format!("`oaktap doctor CAMERA {search} --config x.toml` finds")),
+            (
+                "`oaktap bootloader CAMERA update`",
+                format!("`oaktap bootloader {search} --config x.toml CAMERA update`"),
+            ),
+            (
+                "`oaktap network CAMERA dhcp --host-wait 30s`",
+                format!("`oaktap network {search} --config x.toml CAMERA dhcp --host-wait 30s`"),
+            ),
+            ("`oaktap inspect FILE` and `front`", "`oaktap inspect FILE` and `front`".to_owned()),
+            ("`oaktap simulate --help`", "`oaktap simulate --help`".to_owned()),
+            (
+                "`oaktap list --udp-port 5 --subnet=10.0.9.0/24`",
+                "`oaktap list --udp-port 5 --subnet=10.0.9.0/24`".to_owned(),
+            ),
+            ("`oaktap info 'a b'`", "`oaktap info 'a b'`".to_owned()),
+            ("an unpaired ` and `oaktap list", format!("an unpaired ` and `oaktap list {search}")),
+        ] {
+            let found = repeating_of(text, &given);
+            assert_eq!(commands(&found), commands(&expected), "{found}");
+            for line in found
+                .split('`')
+                .filter(|part| part.starts_with("oaktap ") && !part.contains(['\'', '?']) && !part.ends_with("--help"))
+            {
+                parses(line).unwrap();
+            }
+        }
+        assert_eq!(repeating_of("`oaktap list`", &words("info front")), "`oaktap list`");
+        let builds = words("flash front --config x.toml");
+        assert_eq!(repeating_of("`oaktap doctor CAMERA`", &builds), "`oaktap doctor CAMERA`");
+    }
+
+    /// The words of each command in a text. A global option may stand before or behind the subcommand.
+    fn commands(text: &str) -> Vec<Vec<&str>> {
+        let commands = text.split('`').filter(|part| part.starts_with("oaktap "));
+        let mut commands: Vec<Vec<&str>> = commands.map(|line| line.split(' ').collect()).collect();
+        commands.iter_mut().for_each(|words| words.sort_unstable());
+        commands
+    }
+}
