@@ -139,8 +139,8 @@ impl From<Outcome> for ExitCode {
 /// Limits after which a command stops by itself.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(crate) struct Until {
-    /// Stop after N frames of each camera. One of several that sends nothing is given up 10s (or --idle-timeout) after the
-    /// others
+    /// Stop after N frames of each camera; numbers over MQTT do not count. One of several that sends nothing is given up 10s
+    /// (or --idle-timeout) after the others
     #[arg(short = 'n', long, value_name = "N", help_heading = WHEN_TO_STOP, value_parser = value_parsers::positive)]
     pub(crate) frames: Option<u64>,
 

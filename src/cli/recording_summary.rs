@@ -14,7 +14,7 @@ use super::present::{self, ExitReason};
 pub(crate) struct RecordingSummary {
     #[serde(flatten)]
     outcome: RecorderOutcome,
-    /// A frame of each camera was received, the files have every frame of the streams undamaged, and are finished.
+    /// A frame or a number of each camera was received, the files have every frame of the streams undamaged, and are finished.
     complete: bool,
     /// Every frame is accounted for.
     balances: bool,
@@ -23,7 +23,7 @@ pub(crate) struct RecordingSummary {
 impl From<RecorderOutcome> for RecordingSummary {
     fn from(mut outcome: RecorderOutcome) -> Self {
         let silent: Vec<_> =
-            outcome.cameras.iter().filter(|camera| camera.offered == 0).map(|camera| camera.name.as_str()).collect();
+            outcome.cameras.iter().filter(|camera| sent_nothing(camera)).map(|camera| camera.name.as_str()).collect();
         let has_all = outcome.is_complete() && outcome.gaps == 0 && outcome.is_undamaged();
         let complete = has_all && outcome.unfinished.is_empty() && silent.is_empty();
         if !silent.is_empty() {
@@ -33,6 +33,11 @@ impl From<RecorderOutcome> for RecordingSummary {
         let balances = outcome.cameras.iter().all(RecorderCounts::balances);
         Self { outcome, complete, balances }
     }
+}
+
+/// Returns whether neither a frame nor a number of a camera arrived.
+const fn sent_nothing(camera: &RecorderCounts) -> bool {
+    camera.offered == 0 && camera.measurements == 0
 }
 
 impl RecordingSummary {
@@ -47,8 +52,17 @@ impl RecordingSummary {
             counted if kept == *frames => counted,
             counted => format!("{counted} recorded, {kept} of them"),
         };
+        let measurements: u64 = self.outcome.cameras.iter().map(|camera| camera.measurements).sum();
+        let measurements = match measurements {
+            0 => String::new(),
+            some => " and ".to_owned() + &count(some, "measurement", "measurements"),
+        };
+        let counted = counted + &measurements;
         let mut text = match &**files {
-            [] => format!("{names}: {counted} recorded, no file finished", counted = count(*frames, "frame", "frames")),
+            [] => format!(
+                "{names}: {counted}{measurements} recorded, no file finished",
+                counted = count(*frames, "frame", "frames")
+            ),
             [one] => format!("{}: {counted} in {}, {}", names, one.path.display(), Bytes(*bytes)),
             [first, .., last] => format!(
                 "{}: {counted} in {} files from {} to {}, {}",

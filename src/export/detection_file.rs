@@ -99,8 +99,32 @@ fn line<'a>(chosen: &'a ChosenFrame, camera: &'a Camera, names: &'a LabelMap) ->
 
 /// Prevents spreadsheets from computing a cell: camera and class names come from the network. They read a leading
 /// apostrophe as "this is text", and do not show it.
-fn plain_cell(text: &str) -> Cow<'_, str> {
+pub(super) fn plain_cell(text: &str) -> Cow<'_, str> {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}").into() } else { text.into() }
+}
+
+/// Creates a CSV file with this header. A file without rows has it too.
+pub(super) fn create_csv(path: &Path, columns: &[&str]) -> Result<csv::Writer<NewFile>, ExportError> {
+    let file = place::create(path.to_owned())?;
+    let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(file);
+    writer.write_record(columns).map_err(ExportError::format(path, "CSV"))?;
+    Ok(writer)
+}
+
+/// Renames a CSV file to its final path. Returns its size in bytes.
+pub(super) fn finish_csv(writer: csv::Writer<NewFile>) -> Result<u64, ExportError> {
+    let path = writer.get_ref().path().to_owned();
+    let file = writer.into_inner().map_err(|error| ExportError::io(&path)(error.into_error()))?;
+    place::finish(file)
+}
+
+/// Appends a line of JSON.
+pub(super) fn write_json_line(file: &mut NewFile, line: &impl Serialize) -> Result<(), ExportError> {
+    let path = file.path().to_owned();
+    let failed = |error: serde_json::Error| ExportError::Io { path: path.clone(), source: error.into() };
+    let mut text = serde_json::to_vec(line).map_err(failed)?;
+    text.push(b'\n');
+    file.write_all(&text).map_err(ExportError::io(&path))
 }
 
 /// A new file of detections.
@@ -116,11 +140,7 @@ impl DetectionFile {
     }
 
     pub(super) fn csv(path: &Path) -> Result<Self, ExportError> {
-        let file = place::create(path.to_owned())?;
-        let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(file);
-        // Written now and not with the first row, so that a file without detections has a header too.
-        writer.write_record(Row::COLUMNS).map_err(ExportError::format(path, "CSV"))?;
-        Ok(Self::Csv(Box::new(writer)))
+        Ok(Self::Csv(Box::new(create_csv(path, &Row::COLUMNS)?)))
     }
 
     pub(super) fn parquet(path: &Path) -> Result<Self, ExportError> {
@@ -130,14 +150,7 @@ impl DetectionFile {
     pub(super) fn write(&mut self, chosen: &ChosenFrame, camera: &Camera) -> Result<(), ExportError> {
         let names = camera.names(&chosen.frame);
         match self {
-            Self::Jsonl(file) => {
-                let failed =
-                    |error: serde_json::Error| ExportError::Io { path: file.path().to_owned(), source: error.into() };
-                let mut text = serde_json::to_vec(&line(chosen, camera, names)).map_err(failed)?;
-                text.push(b'\n');
-                let path = file.path().to_owned();
-                file.write_all(&text).map_err(ExportError::io(&path))
-            }
+            Self::Jsonl(file) => write_json_line(file, &line(chosen, camera, names)),
             Self::Csv(writer) => {
                 for row in rows(chosen, camera, names) {
                     let (camera, name) = (plain_cell(row.camera), row.name.as_deref().map(plain_cell));
@@ -154,11 +167,7 @@ impl DetectionFile {
     pub(super) fn finish(self) -> Result<u64, ExportError> {
         match self {
             Self::Jsonl(file) => place::finish(file),
-            Self::Csv(writer) => {
-                let path = writer.get_ref().path().to_owned();
-                let file = writer.into_inner().map_err(|error| ExportError::io(&path)(error.into_error()))?;
-                place::finish(file)
-            }
+            Self::Csv(writer) => finish_csv(*writer),
             Self::Parquet(table) => table.finish(),
         }
     }

@@ -68,6 +68,9 @@ pub enum ExportError {
     /// The recordings name cameras, but hold no frame.
     #[error("the recordings have no frame to export")]
     NoFrames,
+    /// The recordings hold numbers, but no frame.
+    #[error("the recordings have no frame to export, only {}", count(*.0, "measurement", "measurements"))]
+    OnlyMeasurements(u64),
     /// The recordings have frames, but none was selected.
     #[error("no frame was selected: {why}; the recordings have frames from {from} to {until}")]
     NothingSelected {
@@ -133,6 +136,7 @@ impl ExportError {
             Self::NoFrames => {
                 Some("`oaktap verify FILE` finds damage; `oaktap inspect FILE` lists the cameras of a recording")
             }
+            Self::OnlyMeasurements(_) => Some("`--to csv`, `--to parquet` and `--to jsonl` export measurements"),
             Self::NothingSelected { .. } => Some("`oaktap inspect FILE` shows the times and labels of a recording"),
             Self::UnknownLabel { .. } => Some("`oaktap inspect FILE` shows the labels of a recording"),
             Self::Exists(_) | Self::NotEmpty(_) => {

@@ -1,6 +1,5 @@
 //! Reads the chosen frames of recordings, one file after the other.
 
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,12 +7,12 @@ use chrono::{DateTime, SecondsFormat};
 
 use super::camera::{Camera, camera_index};
 use super::choice::{Choice, ChosenDetection, chosen_detections, nearest};
-use super::report::{ExportReport, Skip};
+use super::decoding::Decoding;
+use super::report::ExportReport;
 use super::{ExportError, ProgressFn, report_progress};
-use crate::decode::VideoDecoder;
 use crate::frame::{Frame, LabelMap, Pool};
 use crate::overlay::Style;
-use crate::recording::{PlayedFrame, Player, Reader, RecordingError, natural_order};
+use crate::recording::{Played, PlayedFrame, PlayedMeasurement, Player, Reader, RecordingError, natural_order};
 use crate::units::count;
 
 /// Time beyond the end of the time range at which reading stops, in nanoseconds. A file holds frames of several cameras
@@ -41,6 +40,17 @@ pub(super) struct ChosenFrame {
     pub(super) detections: Vec<ChosenDetection>,
     /// Share of the time range that has been read after this frame, 0..=1.
     pub(super) fraction: f64,
+}
+
+/// A frame or a number to export.
+#[derive(Debug)]
+pub(super) enum Chosen {
+    Frame(ChosenFrame),
+    Measurement {
+        /// Index in [`Frames::cameras`].
+        camera: usize,
+        measurement: PlayedMeasurement,
+    },
 }
 
 /// A recording to read.
@@ -88,49 +98,8 @@ pub(super) struct Frames {
     now_ns: i64,
     /// Set if frames of video are returned decoded.
     decoding: Option<Decoding>,
-}
-
-/// Decoders of the cameras, and the chosen frames that wait for their pictures.
-#[derive(Debug, Default)]
-struct Decoding {
-    decoders: Vec<VideoDecoder>,
-    waiting: Vec<ChosenFrame>,
-    ready: VecDeque<ChosenFrame>,
-}
-
-impl Decoding {
-    /// Decodes a frame of a camera, whether it was chosen or not: later ones may depend on it.
-    fn decode(&mut self, camera: usize, frame: &Arc<Frame>, cameras: &[Camera], report: &mut ExportReport) {
-        let Self { decoders, waiting, ready } = self;
-        let result = decoders[camera].decode(frame, |decoded| give(waiting, ready, &decoded));
-        if let Err(error) = result
-            && let Some(at) = waiting.iter().position(|chosen| Arc::ptr_eq(&chosen.frame, frame))
-        {
-            waiting.remove(at);
-            report.skip(&cameras[camera].name, Skip { kind: "video cannot be decoded", why: error.to_string() });
-        }
-    }
-
-    /// Ends the decoders. Counts frames whose pictures do not come.
-    fn flush(&mut self, cameras: &[Camera], report: &mut ExportReport) {
-        let Self { decoders, waiting, ready } = self;
-        for decoder in decoders {
-            decoder.flush(|decoded| give(waiting, ready, &decoded));
-        }
-        for chosen in waiting.drain(..) {
-            let why = "the decoder gave no picture".to_owned();
-            report.skip(&cameras[chosen.camera].name, Skip { kind: "video cannot be decoded", why });
-        }
-    }
-}
-
-/// Moves the chosen frame of a picture to those that are ready.
-fn give(waiting: &mut Vec<ChosenFrame>, ready: &mut VecDeque<ChosenFrame>, decoded: &Arc<Frame>) {
-    let is_its = |chosen: &ChosenFrame| decoded.coded.as_ref().is_some_and(|coded| Arc::ptr_eq(&chosen.frame, coded));
-    if let Some(at) = waiting.iter().position(is_its) {
-        let chosen = waiting.remove(at);
-        ready.push_back(ChosenFrame { frame: Arc::clone(decoded), parameter_sets: None, ..chosen });
-    }
+    /// Return numbers as well.
+    with_measurements: bool,
 }
 
 impl Frames {
@@ -215,7 +184,14 @@ impl Frames {
             pool: Pool::default(),
             now_ns: start.max(from),
             decoding: None,
+            with_measurements: false,
         })
+    }
+
+    /// Returns numbers between the frames. `--every`, `--only` and `--threshold` do not select them.
+    pub(super) fn with_measurements(mut self) -> Self {
+        self.with_measurements = true;
+        self
     }
 
     /// Keeps frames without a chosen detection, for video.
@@ -226,8 +202,7 @@ impl Frames {
 
     /// Returns frames of video decoded.
     pub(super) fn decoded(mut self) -> Self {
-        let decoders = self.cameras.iter().map(|_| VideoDecoder::new(self.pool.clone())).collect();
-        self.decoding = Some(Decoding { decoders, ..Decoding::default() });
+        self.decoding = Some(Decoding::new(self.cameras.len(), &self.pool));
         self
     }
 
@@ -237,7 +212,7 @@ impl Frames {
     }
 
     /// Returns the share of the time range that has been read, 0..=1.
-    fn fraction(&self) -> f64 {
+    pub(super) fn fraction(&self) -> f64 {
         let (start, end) = self.span;
         ((self.now_ns.saturating_sub(start)) as f64 / (end.saturating_sub(start)).max(1) as f64).clamp(0.0, 1.0)
     }
@@ -256,8 +231,11 @@ impl Frames {
         if report.unread.is_empty() {
             refuse(&self.unknown_labels, &self.cameras, self.table.as_deref())?;
         }
-        if self.chosen > 0 || !report.unread.is_empty() {
+        if self.chosen > 0 || report.measurements > 0 || !report.unread.is_empty() {
             return Ok(());
+        }
+        if report.read == 0 && report.measurements_left_out > 0 {
+            return Err(ExportError::OnlyMeasurements(report.measurements_left_out));
         }
         let time = |ns| DateTime::from_timestamp_nanos(ns).to_rfc3339_opts(SecondsFormat::Millis, true);
         let why = match report.without_label {
@@ -278,21 +256,39 @@ impl Frames {
         }
     }
 
-    /// Returns the next chosen frame; `None` after the last. Counts the frames that it leaves out in `report`.
+    /// Returns the next chosen frame; `None` after the last.
     ///
     /// # Errors
-    /// A recording cannot be opened, `progress` returned `Break`, there are no frames, or the choice selects none.
+    /// As [`Self::next_chosen`].
     pub(super) fn next(
         &mut self,
         report: &mut ExportReport,
         progress: &mut ProgressFn<'_>,
     ) -> Result<Option<ChosenFrame>, ExportError> {
         loop {
+            match self.next_chosen(report, progress)? {
+                Some(Chosen::Frame(frame)) => return Ok(Some(frame)),
+                Some(Chosen::Measurement { .. }) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// Returns the next chosen frame, or a number; `None` after the last. Counts those that it leaves out in `report`.
+    ///
+    /// # Errors
+    /// A recording cannot be opened, `progress` returned `Break`, there are no frames, or the choice selects none.
+    pub(super) fn next_chosen(
+        &mut self,
+        report: &mut ExportReport,
+        progress: &mut ProgressFn<'_>,
+    ) -> Result<Option<Chosen>, ExportError> {
+        loop {
             if report.left_out() % FRAMES_PER_REPORT == FRAMES_PER_REPORT - 1 {
                 report_progress(progress, self.fraction(), report.written)?;
             }
             if let Some(ready) = self.decoding.as_mut().and_then(|decoding| decoding.ready.pop_front()) {
-                return Ok(Some(ready));
+                return Ok(Some(Chosen::Frame(ready)));
             }
             let Some((file, player)) = &mut self.current else {
                 let Some(file) = self.remaining.next() else {
@@ -308,8 +304,19 @@ impl Frames {
                 self.current = self.open_at_range(file)?;
                 continue;
             };
-            let mut played = match player.next_frame() {
-                Ok(Some(played)) if played.log_ns < self.range.end.saturating_add(MAX_DISORDER_NS) => played,
+            let end_ns = self.range.end.saturating_add(MAX_DISORDER_NS);
+            let mut played = match player.next_played() {
+                Ok(Some(Played::Frame(played))) if played.log_ns < end_ns => played,
+                Ok(Some(Played::Measurement(measurement))) if measurement.log_ns < end_ns => {
+                    let camera = file.cameras.get(measurement.camera).copied().flatten();
+                    let Some(camera) = camera.filter(|_| self.range.contains(&measurement.log_ns)) else { continue };
+                    self.now_ns = self.now_ns.max(measurement.log_ns);
+                    if self.with_measurements {
+                        return Ok(Some(Chosen::Measurement { camera, measurement }));
+                    }
+                    report.measurements_left_out += 1;
+                    continue;
+                }
                 Ok(_) => {
                     self.end_file(report);
                     continue;
@@ -341,7 +348,7 @@ impl Frames {
                     decoding.waiting.extend(chosen);
                     decoding.decode(camera, &frame, &self.cameras, report);
                 }
-                _ if chosen.is_some() => return Ok(chosen),
+                _ if chosen.is_some() => return Ok(chosen.map(Chosen::Frame)),
                 _ => {}
             }
         }

@@ -1,7 +1,7 @@
 //! Converts recordings to formats of other programs: pictures, video, tables of detections, training data.
 //!
 //! ```text
-//! Player -> Frames (the chosen ones) -+-> DetectionFile: JSON lines, CSV, Parquet
+//! Player -> Frames (the chosen ones) -+-> DetectionFile, MeasurementFile: JSON lines, CSV, Parquet
 //!                                     +-> threads: convert > overlay > encode -+-> picture files (+ boxes)
 //!                                                                              +-> VideoFile: one MP4 per camera
 //! ```
@@ -13,10 +13,12 @@ mod access_unit;
 mod camera;
 mod choice;
 mod dataset;
+mod decoding;
 mod detection_file;
 mod error;
 mod frames;
 mod group_encoder;
+mod measurement_file;
 mod pipeline;
 mod place;
 mod report;
@@ -37,7 +39,9 @@ pub use report::{ExportReport, SkippedFrames, UnreadRecording};
 
 use dataset::{BoxWriter, Classes, Coco, Yolo};
 use detection_file::DetectionFile;
-use frames::Frames;
+use frames::{Chosen, Frames};
+use measurement_file::MeasurementFile;
+use report::Added;
 use still::Coding;
 use stills::Stills;
 
@@ -179,6 +183,7 @@ pub fn export(
             if options.format.can_have_boxes() && !options.boxes {
                 report.without_box = 0;
             }
+            report.note_measurements();
             Ok(report)
         }
         Err(error) => {
@@ -212,9 +217,9 @@ fn write(
 ) -> Result<(), ExportError> {
     let output = &options.output;
     match options.format {
-        ExportFormat::Jsonl => write_detections(frames, DetectionFile::jsonl(output)?, report, progress)?,
-        ExportFormat::Csv => write_detections(frames, DetectionFile::csv(output)?, report, progress)?,
-        ExportFormat::Parquet => write_detections(frames, DetectionFile::parquet(output)?, report, progress)?,
+        ExportFormat::Jsonl => write_table(frames, DetectionFile::jsonl(output)?, output, report, progress)?,
+        ExportFormat::Csv => write_table(frames, DetectionFile::csv(output)?, output, report, progress)?,
+        ExportFormat::Parquet => write_table(frames, DetectionFile::parquet(output)?, output, report, progress)?,
         ExportFormat::Png => {
             Stills::plain(options, if options.colormap { Coding::ColorPng } else { Coding::Png })?
                 .write_all(frames, options, report, progress)?;
@@ -237,21 +242,36 @@ fn write(
     Ok(())
 }
 
-/// Writes a table on this thread: reading takes most of the time, so more threads would not help.
-fn write_detections(
-    mut frames: Frames,
+/// Writes the table `output` of detections, and one of numbers beside it if there are numbers. On this thread: reading takes
+/// most of the time, so more threads would not help.
+fn write_table(
+    frames: Frames,
     mut file: DetectionFile,
+    output: &Path,
     report: &mut ExportReport,
     progress: &mut ProgressFn<'_>,
 ) -> Result<(), ExportError> {
-    let cameras = frames.cameras();
-    while let Some(chosen) = frames.next(report, progress)? {
-        file.write(&chosen, &cameras[chosen.camera])?;
-        report.written += 1;
-        report.detections += chosen.detections.len() as u64;
-        report_progress(progress, chosen.fraction, report.written)?;
+    let mut frames = frames.with_measurements();
+    let (cameras, mut measurements) = (frames.cameras(), MeasurementFile::beside(output));
+    while let Some(chosen) = frames.next_chosen(report, progress)? {
+        match chosen {
+            Chosen::Frame(chosen) => {
+                file.write(&chosen, &cameras[chosen.camera])?;
+                report.written += 1;
+                report.detections += chosen.detections.len() as u64;
+                report_progress(progress, chosen.fraction, report.written)?;
+            }
+            Chosen::Measurement { camera, measurement } => {
+                measurements.write(&measurement, &cameras[camera].name, &file)?;
+                report.measurements += 1;
+                report_progress(progress, frames.fraction(), report.written)?;
+            }
+        }
     }
-    report.files += 1;
-    report.bytes += file.finish()?;
+    report.add(Added { files: 1, bytes: file.finish()? });
+    if let Some((path, bytes)) = measurements.finish()? {
+        report.add(Added { files: 1, bytes });
+        report.measurements_in = Some(path);
+    }
     Ok(())
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::error::with_causes;
 use crate::recording::RecordingError;
+use crate::units::count;
 
 /// Reason for skipping a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +89,13 @@ pub struct ExportReport {
     pub detections: u64,
     /// Chosen detections that were left out, because their box contains a `NaN` or is outside the picture.
     pub without_box: u64,
+    /// Numbers that cameras sent beside their pictures and that were written. Only tables have them.
+    pub measurements: u64,
+    /// File of these numbers. `None` if there are none.
+    pub measurements_in: Option<PathBuf>,
+    /// Numbers of the chosen cameras and times that this format does not have.
+    #[serde(skip)]
+    pub(super) measurements_left_out: u64,
     /// Files written.
     pub files: u64,
     /// Total size of the written files, in bytes.
@@ -151,6 +159,14 @@ impl ExportReport {
     pub(super) fn add(&mut self, added: Added) {
         self.files += added.files;
         self.bytes += added.bytes;
+    }
+
+    /// Adds a remark about numbers that this format does not have.
+    pub(super) fn note_measurements(&mut self) {
+        if self.measurements_left_out > 0 {
+            let left_out = count(self.measurements_left_out, "measurement", "measurements");
+            self.note(format!("{left_out} not exported: csv, parquet and jsonl have them"));
+        }
     }
 
     /// Adds a remark, once.

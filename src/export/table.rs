@@ -17,7 +17,7 @@ use super::place;
 use crate::file::NewFile;
 
 /// Rows per row group. They are kept in memory until the group is complete, also by readers.
-const ROWS_PER_GROUP: usize = 1 << 16;
+pub(super) const ROWS_PER_GROUP: usize = 1 << 16;
 
 const SCHEMA: &str = "message detections {
     REQUIRED BYTE_ARRAY camera (STRING);
@@ -114,14 +114,14 @@ impl Row<'_> {
 }
 
 /// The values of a column in the current row group.
-struct Column<T: DataType> {
+pub(super) struct Column<T: DataType> {
     values: Vec<T::T>,
     /// For each row 1 if it has a value and 0 if not. `None` if the column is required.
     levels: Option<Vec<i16>>,
 }
 
 impl<T: DataType> Column<T> {
-    fn required() -> Self {
+    pub(super) fn required() -> Self {
         Self { values: Vec::new(), levels: None }
     }
 
@@ -129,7 +129,7 @@ impl<T: DataType> Column<T> {
         Self { levels: Some(Vec::new()), ..Self::required() }
     }
 
-    fn push(&mut self, value: impl Into<Option<T::T>>) {
+    pub(super) fn push(&mut self, value: impl Into<Option<T::T>>) {
         let value = value.into();
         if let Some(levels) = &mut self.levels {
             levels.push(i16::from(value.is_some()));
@@ -137,7 +137,7 @@ impl<T: DataType> Column<T> {
         self.values.extend(value);
     }
 
-    fn write<W: std::io::Write + Send>(
+    pub(super) fn write<W: std::io::Write + Send>(
         &mut self,
         group: &mut SerializedRowGroupWriter<'_, W>,
     ) -> Result<(), ParquetError> {
@@ -153,7 +153,17 @@ impl<T: DataType> Column<T> {
     }
 }
 
-/// A new Parquet file.
+/// Creates a Parquet file with the columns of this schema.
+pub(super) fn create_parquet(path: &Path, schema: &str) -> Result<SerializedFileWriter<NewFile>, ExportError> {
+    let file = place::create(path.to_owned())?;
+    let failed = || ExportError::format::<ParquetError>(path, "Parquet");
+    let schema = Arc::new(parse_message_type(schema).map_err(failed())?);
+    let zstd = Compression::ZSTD(ZstdLevel::default());
+    let properties = Arc::new(WriterProperties::builder().set_compression(zstd).build());
+    SerializedFileWriter::new(file, schema, properties).map_err(failed())
+}
+
+/// A new Parquet file of detections.
 pub(super) struct Table {
     writer: SerializedFileWriter<NewFile>,
     path: PathBuf,
@@ -176,14 +186,8 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn create(path: &Path) -> Result<Self, ExportError> {
-        let file = place::create(path.to_owned())?;
-        let failed = || ExportError::format::<ParquetError>(path, "Parquet");
-        let schema = Arc::new(parse_message_type(SCHEMA).map_err(failed())?);
-        let zstd = Compression::ZSTD(ZstdLevel::default());
-        let properties = Arc::new(WriterProperties::builder().set_compression(zstd).build());
-        let writer = SerializedFileWriter::new(file, schema, properties).map_err(failed())?;
         Ok(Self {
-            writer,
+            writer: create_parquet(path, SCHEMA)?,
             path: path.to_owned(),
             rows: 0,
             camera: Column::required(),

@@ -20,8 +20,8 @@ use crate::units::count;
 use crate::wire::{Assembled, Decoder, Event, Introduction, Limits, Reassembly, Rejected};
 
 const CONNECT_RETRY_INTERVAL: Duration = Duration::from_millis(200);
-/// Other addresses with the camera's id to name in an error.
-const CLAIMANTS_MAX: usize = 8;
+/// Addresses of other hosts to name in an error.
+const LISTED_MAX: usize = 8;
 
 /// The first frame of a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -161,6 +161,13 @@ pub enum StartupError {
     },
 }
 
+/// Adds an address of another host to those that an error names, once.
+fn list_once<T: PartialEq>(listed: &mut Vec<T>, found: T) {
+    if listed.len() < LISTED_MAX && !listed.contains(&found) {
+        listed.push(found);
+    }
+}
+
 fn describe_claimants(claimants: &[Ipv4Addr]) -> String {
     let addresses: Vec<_> = claimants.iter().map(ToString::to_string).collect();
     match addresses.is_empty() {
@@ -202,8 +209,8 @@ pub async fn wait_until_running(
             }
             if from == address {
                 last = state.or(last);
-            } else if runs && claimants.len() < CLAIMANTS_MAX && !claimants.contains(&from) {
-                claimants.push(from);
+            } else if runs {
+                list_once(&mut claimants, from);
             }
             runs && from == address
         })
@@ -266,9 +273,7 @@ pub async fn accept_first_frame(
         let accepted = async {
             let (stream, from) = listener.accept().await?;
             if from.ip() != camera {
-                if strangers.len() < CLAIMANTS_MAX && !strangers.contains(&from.ip()) {
-                    strangers.push(from.ip());
-                }
+                list_once(&mut strangers, from.ip());
                 return Ok(None);
             }
             receive(&stream, from, &mut bytes).await
@@ -312,9 +317,7 @@ pub async fn receive_first_frame(
         };
         let Ok((len, from)) = received else { continue };
         if from.ip() != camera {
-            if strangers.len() < CLAIMANTS_MAX && !strangers.contains(&from.ip()) {
-                strangers.push(from.ip());
-            }
+            list_once(&mut strangers, from.ip());
             continue;
         }
         bytes += len as u64;

@@ -56,7 +56,7 @@ pub use error::RecordingError;
 pub use join::{RecordedFrame, RecordingEntry, UnsupportedTopic};
 pub use playback::{Playback, Speed};
 pub(crate) use player::feed;
-pub use player::{PlayedFrame, Player};
+pub use player::{Played, PlayedFrame, PlayedMeasurement, Player};
 pub use reader::{ChunkRange, Reader};
 pub use series::{CameraFiles, Series, join, natural_order};
 pub use serve::{RecordingServer, ServedCounts};

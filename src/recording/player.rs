@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::join::{RecordedFrame, RecordingEntry};
 use super::reader::Reader;
-use super::schema::{IncidentKind, PayloadLayout, WireMessage};
+use super::schema::{IncidentKind, PayloadLayout, RecordedIncident, WireMessage};
 use super::{CameraInfo, RecordingError};
 use crate::frame::{DeviceTime, Frame, Interpreter, PixelFormat, Pool, Received};
 use crate::wire::encode::{self, HeaderFields, MessageHead};
@@ -25,6 +25,30 @@ pub struct PlayedFrame {
     pub publish_ns: i64,
     /// The frame, with the time at which it was received for the recording.
     pub frame: Arc<Frame>,
+}
+
+/// A number that a camera sent beside its pictures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlayedMeasurement {
+    /// Index in [`Reader::cameras`].
+    pub camera: usize,
+    /// Arrival in nanoseconds since 1970, UTC.
+    pub log_ns: i64,
+    /// Topic on which it was published.
+    pub topic: String,
+    /// The number.
+    pub value: f64,
+    /// The broker had retained it, so it is not of the time of its arrival.
+    pub stale: bool,
+}
+
+/// What a camera sent, in the order of the recording.
+#[derive(Clone, Debug)]
+pub enum Played {
+    /// A frame.
+    Frame(PlayedFrame),
+    /// A number.
+    Measurement(PlayedMeasurement),
 }
 
 /// Plays a recording as fast as the caller asks for frames.
@@ -89,12 +113,33 @@ impl Player {
     /// Returns the next frame; `None` at the end.
     ///
     /// # Errors
-    /// See [`Reader::next_entry`]; also if the decoder does not accept the bytes of a frame, which is damage too.
+    /// As [`Self::next_played`].
     pub fn next_frame(&mut self) -> Result<Option<PlayedFrame>, RecordingError> {
         loop {
+            match self.next_played()? {
+                Some(Played::Frame(frame)) => return Ok(Some(frame)),
+                Some(Played::Measurement(_)) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// Returns the next frame or number; `None` at the end.
+    ///
+    /// # Errors
+    /// See [`Reader::next_entry`]; also if the decoder does not accept the bytes of a frame, which is damage too.
+    pub fn next_played(&mut self) -> Result<Option<Played>, RecordingError> {
+        loop {
             match self.reader.next_entry()? {
-                Some(RecordingEntry::Frame(recorded)) => return self.decode(&recorded).map(Some),
+                Some(RecordingEntry::Frame(recorded)) => {
+                    return self.decode(&recorded).map(|frame| Some(Played::Frame(frame)));
+                }
                 Some(RecordingEntry::Incident { camera, at_unix_ns, incident }) => {
+                    if incident.kind() == Some(IncidentKind::Measurement) {
+                        let RecordedIncident { text: topic, value, stale, .. } = incident;
+                        let measurement = PlayedMeasurement { camera, log_ns: at_unix_ns, topic, value, stale };
+                        return Ok(Some(Played::Measurement(measurement)));
+                    }
                     let frames = match incident.kind() {
                         Some(IncidentKind::Gap) => incident.frames,
                         Some(IncidentKind::Withdrawn | IncidentKind::Lost) => 1,

@@ -1,12 +1,11 @@
 //! HTTP with programs of others on the other side: nginx, ffmpeg and curl.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::external_tools::system;
+use crate::external_tools::{free_port, system};
 use crate::program::{oaktap, run, signal};
 
 /// A process that ends with the test.
@@ -17,10 +16,6 @@ impl Drop for Running {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port()
 }
 
 /// Waits until a program listens.

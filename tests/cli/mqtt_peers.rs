@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::external_tools::system;
+use crate::external_tools::{free_port, system};
 use crate::program::{oaktap, run, signal};
 
 /// A process that ends with the test.
@@ -17,10 +17,6 @@ impl Drop for Running {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port()
 }
 
 /// Starts mosquitto in a folder. `more`: the rest of its configuration. `None` if another program took the port.
@@ -298,6 +294,30 @@ fn numbers_are_printed_recorded_and_played_again() {
     assert!(out.contains(numbers), "{out}");
     let (_, out, _) = run(&["inspect", file]);
     assert!(out.contains("cam/count: 1 number, -3 to -3, last -3"), "{out}");
+    let folder_path = folder.path();
+    for format in ["csv", "jsonl", "parquet"] {
+        let table = folder_path.join(format!("x.{format}"));
+        let (code, _, err) = run(&["export", file, "-o", table.to_str().expect("UTF-8")]);
+        assert!(code == 0 && err.contains("1 of 1 frame exported") && err.contains("1 measurement in"), "{err}");
+    }
+    let read = |name: &str| std::fs::read_to_string(folder_path.join(name)).expect("UTF-8");
+    let csv = read("x-measurements.csv");
+    let rows: Vec<&str> = csv.lines().collect();
+    assert!(
+        rows.len() == 2
+            && rows[0] == "camera,topic,arrival_unix_ns,value,stale"
+            && rows[1].starts_with("front,cam/count,1")
+            && rows[1].ends_with(",-3.0,true"),
+        "{csv}"
+    );
+    let json: serde_json::Value = serde_json::from_str(&read("x-measurements.jsonl")).expect("one line");
+    let found = [&json["camera"], &json["topic"], &json["value"], &json["stale"]].map(ToString::to_string);
+    assert_eq!(found, ["\"front\"", "\"cam/count\"", "-3.0", "true"]);
+    let parquet = std::fs::read(folder_path.join("x-measurements.parquet")).expect("a file");
+    assert!(parquet.starts_with(b"PAR1") && parquet.ends_with(b"PAR1"));
+    let pictures = folder_path.join("pictures");
+    let (_, _, err) = run(&["export", file, "--to", "jpeg", "-o", pictures.to_str().expect("UTF-8")]);
+    assert!(err.contains("1 measurement not exported"), "{err}");
     let copy = folder.path().join("copy.mcap");
     let copy = copy.to_str().expect("UTF-8");
     let (code, out, err) = run(&["recover", file, "-o", copy]);
@@ -310,4 +330,49 @@ fn numbers_are_printed_recorded_and_played_again() {
         out.lines().count(),
     ];
     assert!(code == 0 && found == [1, 1, 2], "{out}{err}");
+}
+
+#[test]
+fn a_camera_of_numbers_alone_is_recorded_and_exported() {
+    if is_missing() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_broker, port) = broker(folder.path(), &String::new);
+    for (topic, value) in [("door/a", "1"), ("door/b", "-2.5"), ("door/=c", "1e3")] {
+        published(port, topic, &["-r", "-m", value]);
+    }
+    let file = folder.path().join("door.mcap");
+    let file = file.to_str().expect("UTF-8");
+    let (code, out, err) =
+        run(&["record", &format!("door=mqtt://127.0.0.1:{port}/door/#"), "-o", file, "--duration", "2s", "--json"]);
+    assert!(code == 0 && err.contains("0 frames and 3 measurements in") && !err.contains("no frame"), "{err}");
+    assert!(out.contains("\"measurements\":3,\"damage\"") && out.contains("\"complete\":true"), "{out}");
+    let table = folder.path().join("door.csv");
+    let (code, out, err) = run(&["export", file, "-o", table.to_str().expect("UTF-8"), "--json"]);
+    assert!(code == 0 && out.contains("\"measurements\":3,"), "{out}{err}");
+    let rows = std::fs::read_to_string(folder.path().join("door-measurements.csv")).expect("UTF-8");
+    assert_eq!(rows.lines().count(), 4, "{rows}");
+    assert!(rows.contains("\ndoor,door/=c,") && rows.contains(",-2.5,true\n"), "{rows}");
+    let video = folder.path().join("door.mp4");
+    let (code, _, err) = run(&["export", file, "-o", video.to_str().expect("UTF-8")]);
+    assert!(code == 1 && err.contains("no frame to export, only 3 measurements") && err.contains("--to csv"), "{err}");
+}
+
+#[test]
+fn a_retained_picture_is_saved_and_named_as_such() {
+    if is_missing() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_broker, port) = broker(folder.path(), &String::new);
+    let jpeg = folder.path().join("x.jpg");
+    image::RgbImage::from_pixel(8, 8, image::Rgb([200, 10, 10])).save(&jpeg).expect("a picture");
+    published(port, "cam", &["-r", "-f", jpeg.to_str().expect("UTF-8")]);
+    let png = folder.path().join("x.png");
+    let (code, out, err) =
+        run(&["snapshot", &format!("mqtt://127.0.0.1:{port}/cam"), "-o", png.to_str().expect("UTF-8"), "-d", "20s"]);
+    assert!(code == 0 && out.trim().ends_with("x.png") && err.contains("the broker had retained it"), "{out}{err}");
+    let saved = image::open(&png).expect("a picture");
+    assert_eq!((saved.width(), saved.height()), (8, 8));
 }

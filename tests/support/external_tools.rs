@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 use std::io::Read as _;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -19,6 +20,11 @@ pub(crate) fn python(script: &str, arguments: &[&Path]) -> Option<String> {
 /// A program that one of these packages installs.
 pub(crate) fn program(name: &str) -> Option<Command> {
     Some(Command::new(place()?.join(name)))
+}
+
+/// Returns a port on which nothing listens, for a program that cannot choose one itself.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port()
 }
 
 /// Python with the vendor's client, depthai 2.30. `None` if it is not installed; in CI only if `.ci/need` could not

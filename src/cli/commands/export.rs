@@ -221,6 +221,10 @@ fn text(report: &ExportReport, output: &Path) -> String {
         count(report.files, "file", "files"),
         Bytes(report.bytes)
     );
+    if let Some(path) = &report.measurements_in {
+        let measurements = count(report.measurements, "measurement", "measurements");
+        text.push_str(&format!("\n  {measurements} in {}", path.display()));
+    }
     let left_out =
         [(report.between, "not selected by --every"), (report.without_label, "no detection selected by --only")];
     for (frames, why) in left_out.into_iter().filter(|(frames, _)| *frames > 0) {

@@ -238,5 +238,9 @@ fn progress(health: &RecordersHealth, buffered: usize, args: &RecordArgs, receiv
         );
     }
     let frames = count(*frames, "frame", "frames");
+    let frames = match total.cameras.iter().map(|camera| camera.measurements).sum::<u64>() {
+        0 => frames,
+        measurements => format!("{frames}, {}", count(measurements, "measurement", "measurements")),
+    };
     format!("{doing}: {frames}, {missing} missing, {}, {speed:.1} MB/s{room}", Bytes(*bytes))
 }

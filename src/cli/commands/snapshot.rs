@@ -9,7 +9,7 @@ use oaktap::hub::RecvTimeoutError;
 use oaktap::live::{self, Sink as _};
 use oaktap::sink::record::RecordersMonitor;
 use oaktap::sink::snapshot::{SnapshotTarget, Snapshots};
-use oaktap::source::Session;
+use oaktap::source::{Session, SourceSpec};
 use serde::Serialize;
 
 use super::view::separated;
@@ -138,10 +138,15 @@ fn save_all(
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
         };
         deadline = Instant::now() + args.duration.unwrap_or(FRAME_TIMEOUT);
-        // It shows the time before we connected (wire.md 2.5).
-        if !frame.is_stale() {
+        // A camera sends a newer picture soon (wire.md 2.5). A broker has retained the newest one, and another may never follow.
+        let is_retained = frame.is_stale() && matches!(session.spec(), SourceSpec::Mqtt(_));
+        if is_retained || !frame.is_stale() {
             explained.frame(&frame);
             written += saver.save(&mut snapshots, &frame)?;
+        }
+        if is_retained {
+            let text = "this picture was published before oaktap subscribed: the broker had retained it";
+            present::log(&format!("{}: {text}", session.name()));
         }
     }
     let not_decoded = snapshots.not_decoded().filter(|_| written == 0);

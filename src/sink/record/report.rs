@@ -70,6 +70,8 @@ pub struct RecorderCounts {
     pub held: u64,
     /// Frames in the lane.
     pub queued: u64,
+    /// Numbers beside the pictures that are in a file, or queued for it. They are not counted in `offered`.
+    pub measurements: u64,
     /// Frames and bytes of the stream that did not arrive, or not intact, while it was recorded. The files mark each.
     pub damage: StreamDamage,
 }
@@ -91,11 +93,12 @@ impl RecorderCounts {
     /// Combines the worker's counts with the lane's, which must be read later: a frame leaves the lane before the worker
     /// counts it.
     pub(super) fn new(name: &str, taken: &TakenCounts, lane: LaneCounts) -> Self {
-        let TakenCounts { recorded, lost, passed, no_memory, damage } = *taken;
+        let TakenCounts { recorded, lost, passed, no_memory, measurements, damage } = *taken;
         let LaneCounts { offered, dropped, queued, .. } = lane;
         let held = lane.taken.saturating_sub(recorded + lost + passed + no_memory);
         let dropped = dropped + no_memory;
-        Self { name: name.to_owned(), offered, recorded, dropped, lost, passed, held, queued, damage }
+        let name = name.to_owned();
+        Self { name, offered, recorded, dropped, lost, passed, held, queued, measurements, damage }
     }
 }
 

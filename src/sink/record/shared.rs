@@ -22,6 +22,8 @@ pub(super) struct TakenCounts {
     pub(super) passed: u64,
     /// Frames for which there was no memory.
     pub(super) no_memory: u64,
+    /// Numbers that were written.
+    pub(super) measurements: u64,
     /// Damage of the stream, as the incidents in the files say.
     pub(super) damage: StreamDamage,
 }

@@ -426,8 +426,12 @@ impl Worker {
         let log_ns = self.timeline.unix_ns(received);
         match entry {
             Entry::Incident { camera, incident, .. } => {
-                self.shared.progress().taken[*camera].damage.incident(incident);
-                segment.incident(*camera, incident, log_ns)
+                segment.incident(*camera, incident, log_ns)?;
+                let mut progress = self.shared.progress();
+                let taken = &mut progress.taken[*camera];
+                taken.damage.incident(incident);
+                taken.measurements += u64::from(incident.kind() == Some(IncidentKind::Measurement));
+                Ok(())
             }
             Entry::Frame { camera, frame, dropped, .. } => {
                 if let Some(jump) = self.timeline.jump(received) {
