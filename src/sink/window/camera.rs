@@ -7,6 +7,7 @@ use std::thread;
 
 use tokio::sync::watch;
 
+use super::numbers::Numbers;
 use crate::frame::Picture;
 use crate::hub::{Policy, Taker, lane};
 use crate::live;
@@ -24,10 +25,19 @@ pub(super) struct CameraInput {
     state: watch::Receiver<SessionState>,
     pub(super) playback: Option<Playback>,
     pub(super) pictures: Taker<Arc<Picture>>,
+    pub(super) numbers: Numbers,
+}
+
+/// What the screen receives of one camera.
+#[derive(Debug)]
+pub struct Subscription {
+    pictures: Taker<Arc<Picture>>,
+    numbers: Numbers,
 }
 
 impl CameraInput {
-    pub(super) fn new(session: &Session, pictures: Taker<Arc<Picture>>) -> Self {
+    pub(super) fn new(session: &Session, subscription: Subscription) -> Self {
+        let Subscription { pictures, numbers } = subscription;
         Self {
             name: session.name().to_owned(),
             spec: session.spec().clone(),
@@ -35,6 +45,7 @@ impl CameraInput {
             state: session.changes(),
             playback: session.playback().cloned(),
             pictures,
+            numbers,
         }
     }
 
@@ -49,16 +60,23 @@ impl CameraInput {
     }
 }
 
-/// Subscribes the screen to the pictures of views: before the sessions start, so that the first picture is not missed. Each
-/// picture wakes the calling thread.
+/// Subscribes the screen to the pictures of views, and to the numbers beside them: before the sessions start, so that the
+/// first picture is not missed. Each picture wakes the calling thread.
 #[must_use]
-pub fn subscribe(cameras: &[live::Camera], views: &Views) -> Vec<Taker<Arc<Picture>>> {
+pub fn subscribe(cameras: &[live::Camera], views: &Views) -> Vec<Subscription> {
     let subscribe = |(camera, view): (&live::Camera, &View)| {
         let (lane, pictures) = lane("window", Policy::DropOldest(1));
         camera.outlets.ledger.watch(lane.counter());
         pictures.wake_on_item(unpark_waker(thread::current()));
         view.pictures().add(lane);
-        pictures
+        let numbers = Numbers::default();
+        let received = numbers.clone();
+        camera.outlets.incidents.tap(move |incident| {
+            if let Some(measurement) = incident.event.measurement() {
+                received.add(measurement);
+            }
+        });
+        Subscription { pictures, numbers }
     };
     cameras.iter().zip(views.views()).map(subscribe).collect()
 }

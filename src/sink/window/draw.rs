@@ -8,7 +8,7 @@ use super::hud::{self, HudLevel};
 use super::notices::Notices;
 use super::pen::Pen;
 use super::screen::{Screen, ScreenImage};
-use super::{position, status};
+use super::{numbers, position, status};
 
 use crate::overlay::{Canvas, Rect};
 use crate::recording::playback::PlaybackStatus;
@@ -84,6 +84,8 @@ impl Screen {
         let title = self.panel_title();
         let shown: Vec<bool> = (0..self.tiles.len()).map(|at| self.is_shown(at)).collect();
         let is_shown = |camera: usize| shown.get(camera) == Some(&true);
+        let shown_cameras = self.cameras.iter().zip(&shown).filter(|(_, is_shown)| **is_shown);
+        let histories: Vec<_> = shown_cameras.flat_map(|(camera, _)| camera.numbers.histories()).collect();
         let controlled = self.controlled();
         let entries = self.menu_entries();
         let available = self.available();
@@ -96,8 +98,8 @@ impl Screen {
         let (space, strip) = (self.design.space(), self.design.strip());
         let side = whole.width - area.width;
         let reserved = if controlled.is_some() { Controls::height(&pen) } else { 0 };
-        let place =
-            self.panel.draw(&mut pen, Rect::new(area.right(), 0, side, whole.height), (&title, is_shown), reserved);
+        let at = Rect::new(area.right(), 0, side, whole.height);
+        let place = self.panel.draw(&mut pen, at, (&title, is_shown), &histories, reserved);
         match (place, controlled) {
             (Some(place), Some(camera)) => self.controls.draw(&mut pen, place, camera),
             _ => self.controls.hide(),
@@ -290,6 +292,14 @@ impl Screen {
         let covered = tile.draw_picture(&mut self.words, width);
         let canvas = Canvas::new(&mut self.words, width, height);
         let mut pen = Pen { canvas, text: &mut self.text, design: self.design };
+        let histories = if tile.picture.is_none() { self.cameras[at].numbers.histories() } else { Vec::new() };
+        if !histories.is_empty() {
+            // The full HUD is in the upper half.
+            let above = if self.level == HudLevel::Full { place.height / 2 } else { 0 };
+            let below = self.design.strip();
+            let room = Rect { y: place.y + above, height: place.height - above - below, ..place };
+            numbers::draw_tile(&mut pen, room, &tile.status.name, &histories);
+        }
         if has_message && tile.picture.is_some() {
             pen.canvas.part(covered).gray_out();
         }

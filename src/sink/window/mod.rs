@@ -12,6 +12,7 @@
 //! | places | `draw` (the image, in layers), `free` (nothing over each other), `grid`, `tile`; sizes and colors in `design`, text in `pen` |
 //! | the timeline | `position`, `marks` |
 //! | the side panel | `panel`, `controls`, `search` |
+//! | numbers beside the pictures | `numbers`, in tiles without a picture and in the side panel |
 
 mod absent;
 mod act;
@@ -32,6 +33,7 @@ mod menu;
 mod message;
 mod mouse;
 mod notices;
+mod numbers;
 mod panel;
 mod pen;
 mod platform;
@@ -51,7 +53,7 @@ use std::time::Duration;
 use minifb::{ScaleMode, WindowOptions};
 
 use crate::net::clock::received_now;
-pub use camera::{note_channel, subscribe};
+pub use camera::{Subscription, note_channel, subscribe};
 pub use design::SCALES;
 pub use hover::PixelAt;
 use keys::{KeyEvents, Keyboard};

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::design::{Design, Ink};
+use super::numbers::{self, History};
 use super::pen::{Pen, shortened};
 use crate::frame::{Frame, LabelMap, Millimeters, Position};
 use crate::overlay::{Rect, Style, class_color};
@@ -160,13 +161,14 @@ impl Panel {
         found.into_iter().map(|(_, label, name)| (label, name)).collect()
     }
 
-    /// Draws the panel of the cameras with this title, which are those for which `is_shown` holds. Returns the place of `reserved` rows of pixels above the plot, unless
+    /// Draws the panel of the cameras with this title, which are those for which `is_shown` holds, with the numbers that they send. Returns the place of `reserved` rows of pixels above the plot, unless
     /// there is no room for them.
     pub(super) fn draw(
         &mut self,
         pen: &mut Pen<'_>,
         at: Rect,
         (title, is_shown): (&str, impl Fn(usize) -> bool),
+        histories: &[History],
         reserved: i32,
     ) -> Option<Rect> {
         (self.at, self.places) = (at, Vec::new());
@@ -186,6 +188,10 @@ impl Panel {
         let total: u32 = self.classes.values().map(|count| count.count).sum();
         pen.write(left, y, Ink::Dim, &count(total as u64, "detection", "detections"));
         y += line + space;
+        if !histories.is_empty() {
+            let room = Rect::new(left, y, right - left, (at.bottom() - y) / 3);
+            y = numbers::draw_list(&mut pen, room, histories) + space;
+        }
         let plot = Rect::new(left, at.bottom() - 2 * space - 3 * line, right - left, 3 * line);
         let caption = plot.y - line;
         let place = Rect::new(left, caption - reserved - space, right - left, reserved);
@@ -269,9 +275,9 @@ mod tests {
         assert_eq!(counts, [("person", 2, 0.9), ("car", 1, 0.7)]);
         let (mut words, mut text) = (vec![0; 300 * 400], Text::new());
         let mut pen = Pen { canvas: Canvas::new(&mut words, 300, 400), text: &mut text, design: Design::default() };
-        assert_eq!(panel.draw(&mut pen, Rect::new(60, 0, 240, 400), ("front", |_| true), 0), None);
-        assert_eq!(panel.draw(&mut pen, Rect::new(60, 0, 240, 400), ("front", |_| true), 350), None, "no room");
-        let reserved = panel.draw(&mut pen, Rect::new(60, 0, 240, 400), ("front", |_| true), 100).expect("room");
+        assert_eq!(panel.draw(&mut pen, Rect::new(60, 0, 240, 400), ("front", |_| true), &[], 0), None);
+        assert_eq!(panel.draw(&mut pen, Rect::new(60, 0, 240, 400), ("front", |_| true), &[], 350), None, "no room");
+        let reserved = panel.draw(&mut pen, Rect::new(60, 0, 240, 400), ("front", |_| true), &[], 100).expect("room");
         assert_eq!((reserved.x, reserved.width, reserved.height), (68, 224, 100));
         let (first, label) = panel.places[0];
         assert_eq!(label, 0, "the most frequent class first");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use super::act::Interaction;
-use super::camera::CameraInput;
+use super::camera::{CameraInput, Subscription};
 use super::controls::Controls;
 use super::design::Design;
 use super::grid::{OPENING_ROOM, opening_size};
@@ -19,7 +19,6 @@ use super::recording::CameraRecording;
 use super::status::CameraStatus;
 use super::tile::Tile;
 use crate::frame::Picture;
-use crate::hub::Taker;
 use crate::overlay::{Rect, Text};
 use crate::recording::playback::{Playback, PlaybackStatus};
 use crate::sink::record::{Recorders, RecordersHealth};
@@ -108,18 +107,18 @@ impl fmt::Debug for Screen {
 }
 
 impl Screen {
-    /// Creates a screen for sessions, their views and the pictures from [`subscribe`](super::subscribe), all in the same order. Notes from
+    /// Creates a screen for sessions, their views and the subscriptions from [`subscribe`](super::subscribe), all in the same order. Notes from
     /// [`note_channel`](super::note_channel) are shown for 4 s each, and given to `print`.
     #[must_use]
     pub fn new(
         sessions: &[Session],
         views: Views,
-        pictures: Vec<Taker<Arc<Picture>>>,
+        subscriptions: Vec<Subscription>,
         (notify, notes): (Notify, Receiver<String>),
         print: fn(&str),
     ) -> Self {
-        let camera = |(session, pictures)| CameraInput::new(session, pictures);
-        let cameras: Vec<CameraInput> = sessions.iter().zip(pictures).map(camera).collect();
+        let camera = |(session, subscription)| CameraInput::new(session, subscription);
+        let cameras: Vec<CameraInput> = sessions.iter().zip(subscriptions).map(camera).collect();
         let controls = views.views().first().map(View::controls);
         let tiles = cameras
             .iter()
@@ -325,6 +324,7 @@ impl Screen {
         let shown: Vec<bool> = (0..self.tiles.len()).map(|at| self.is_shown(at)).collect();
         for (at, ((tile, camera), view)) in self.tiles.iter_mut().zip(&self.cameras).zip(self.views.views()).enumerate()
         {
+            self.stale |= camera.numbers.take_changed();
             while let Some(picture) = camera.pictures.try_take() {
                 // A view converts a frame again when the size of its tile changes.
                 tile.fresh |= tile.picture.as_ref().is_none_or(|last| last.frame_id != picture.frame_id);
