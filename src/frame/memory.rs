@@ -99,14 +99,14 @@ impl MemoryBound {
 
 /// Memory of one payload as part of a bound, returned when this is dropped. Empty by default.
 #[derive(Debug, Default)]
-pub(super) struct Charge {
+pub(crate) struct Charge {
     bound: Option<MemoryBound>,
     bytes: usize,
 }
 
 impl Charge {
     /// Changes the charge to `bytes` of this bound. Returns `false`, and changes nothing, if they are not left.
-    pub(super) fn try_set(&mut self, bound: &MemoryBound, bytes: usize) -> bool {
+    pub(crate) fn try_set(&mut self, bound: &MemoryBound, bytes: usize) -> bool {
         let own = if self.bound.as_ref().is_some_and(|own| Arc::ptr_eq(&own.0, &bound.0)) { self.bytes } else { 0 };
         let is_left = bound.change(|state| {
             let payloads = (state.payloads - own).saturating_add(bytes);

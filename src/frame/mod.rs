@@ -25,7 +25,7 @@ pub use detection::{BBox, Detection, LabelMap, NamedDetection};
 pub use inference::{Interpreter, Overrides};
 pub use jpeg::{JpegDefect, jpeg_defect};
 pub use magic::FoundSets;
-use memory::Charge;
+pub(crate) use memory::Charge;
 pub use memory::{MemoryBound, WriterMemory, WriterRoom};
 pub use picture::{Part, Picture};
 pub use pixel::{Geometry, GeometryError, PixelFormat};

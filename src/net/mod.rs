@@ -2,6 +2,7 @@
 //! `bootloader`.
 
 pub mod clock;
+pub(crate) mod datagram_batch;
 pub(crate) mod datagram_buffer;
 pub mod discovery;
 pub mod interfaces;
@@ -10,3 +11,5 @@ pub mod port_probe;
 pub(crate) mod serving;
 pub mod startup;
 pub mod talk;
+#[cfg(any(feature = "http", feature = "mqtt"))]
+pub(crate) mod tls;

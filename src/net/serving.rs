@@ -67,6 +67,19 @@ impl StopSignal {
         }
     }
 
+    /// Sets the current connection, which a stop closes. Returns `false` if a stop was requested.
+    pub(crate) fn set_client(&self, client: &TcpStream) -> bool {
+        let mut state = self.state();
+        // Without this handle, a stop would have to wait for the client.
+        state.client = client.try_clone().ok();
+        !state.stop
+    }
+
+    /// Forgets the current connection, which has ended.
+    pub(crate) fn forget_client(&self) {
+        self.state().client = None;
+    }
+
     /// Requests a stop: ends every wait and closes the current connection.
     pub(crate) fn stop(&self) {
         let mut state = self.state();
@@ -138,14 +151,12 @@ fn accept(
     loop {
         let accepted = listener.accept();
         drop(held.take());
-        let mut state = stopping.state();
-        if state.stop {
+        if stopping.stopped() {
             return;
         }
         let client = match accepted {
             Ok((client, _)) => client,
             Err(error) => {
-                drop(state);
                 tracing::warn!("cannot accept a client: {error}");
                 if !stopping.wait_until(Instant::now() + Duration::from_millis(100)) {
                     return;
@@ -153,11 +164,11 @@ fn accept(
                 continue;
             }
         };
-        // Without this handle, a stop would have to wait for the client.
-        state.client = client.try_clone().ok();
-        drop(state);
+        if !stopping.set_client(&client) {
+            return;
+        }
         let next = serve(&client, stopping);
-        stopping.state().client = None;
+        stopping.forget_client();
         match next {
             AfterClient::Close => {}
             AfterClient::Hold => held = Some(client),

@@ -39,6 +39,7 @@ mod application;
 mod bitstream;
 pub mod bootloader;
 mod config;
+mod connect;
 mod contents;
 mod faults;
 mod http;
@@ -55,9 +56,10 @@ mod udp;
 
 pub use application::{Program, ProgramError, RunningProgram};
 pub use config::{Coding, SimConfig, SimError};
+pub use connect::ConnectingCamera;
 pub use faults::{Fault, Faults};
 #[cfg(feature = "mqtt")]
-pub use mqtt::{Broker, Publisher};
+pub use mqtt::{Broker, Certificates, Publisher};
 pub use reel::{Reel, Still};
 pub use server::{Sent, Simulator};
 pub use stream::{End, Step, Stream, Truth, Turn};

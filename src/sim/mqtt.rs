@@ -1,6 +1,6 @@
 //! A camera that publishes to an MQTT broker, as the Script of a camera does.
 
-use std::io::{self, Read as _};
+use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use rumqttc::{Connect, Login, Packet, Publish, QoS};
 use super::reel::Reel;
 use super::server::Sent;
 use crate::frame::DeviceTime;
-use crate::net::serving::write_all;
+use crate::net::tls;
 use crate::sync::locked;
 use crate::wire::{LINE, encode};
 
@@ -35,6 +35,19 @@ const NUMBER_INTERVAL: Duration = Duration::from_secs(1);
 /// Longest packet, in bytes: the limit of MQTT.
 const MAX_PACKET_BYTES: usize = 268_435_455;
 
+/// Certificates of brokers that are accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certificates {
+    /// Those that the system trusts.
+    Trusted,
+    /// Any, for a broker that has made its own.
+    Any,
+}
+
+/// A connection to a broker, over TCP or TLS.
+trait Connection: Read + Write + Send {}
+impl<T: Read + Write + Send> Connection for T {}
+
 /// A broker, and the topic of the pictures.
 #[derive(Clone)]
 pub struct Broker {
@@ -42,6 +55,8 @@ pub struct Broker {
     pub host: String,
     /// TCP port.
     pub port: u16,
+    /// Whether to use TLS, and then with which certificates.
+    pub tls: Option<Certificates>,
     /// User name and password.
     pub login: Option<(String, String)>,
     /// Topic of the pictures. Their detections are published on `TOPIC/detections`, and their number on `TOPIC/average`.
@@ -78,7 +93,7 @@ impl Publisher {
         let thread = std::thread::Builder::new().name("sim-mqtt".to_owned()).spawn(move || {
             while !camera.is_over() {
                 let opened = connection.take().map_or_else(|| connect(&camera.broker), Ok);
-                if let Err(error) = opened.and_then(|connection| camera.publish(&connection)) {
+                if let Err(error) = opened.and_then(|mut connection| camera.publish(&mut *connection)) {
                     tracing::warn!("the connection to the broker is lost: {error}");
                     camera.wait_until(Instant::now() + RETRY_DELAY);
                 }
@@ -142,7 +157,7 @@ impl Camera {
     }
 
     /// Publishes until the camera is to stop, or until the connection is lost.
-    fn publish(&self, connection: &TcpStream) -> io::Result<()> {
+    fn publish(&self, connection: &mut dyn Connection) -> io::Result<()> {
         locked(&self.sent).connections += 1;
         let fps = self.reel.config().fps;
         let period = if fps == 0.0 { Duration::ZERO } else { Duration::from_secs_f64(1.0 / fps) };
@@ -170,7 +185,7 @@ impl Camera {
             append(&mut bytes, self.broker.topic.clone(), still.payload.to_vec())?;
             boxes += still.detections.len();
             pictures += 1;
-            let written = write_all(connection, &bytes);
+            let written = send(connection, &bytes);
             let mut sent = locked(&self.sent);
             match written {
                 Ok(()) => (sent.intact, sent.bytes) = (sent.intact + 1, sent.bytes + bytes.len() as u64),
@@ -182,38 +197,45 @@ impl Camera {
         }
         let mut bytes = BytesMut::new();
         write(&mut bytes, &Packet::Disconnect)?;
-        write_all(connection, &bytes)
+        send(connection, &bytes)
     }
 
     /// Publishes the average number of objects, rounded as the official example does.
-    fn number(&self, connection: &TcpStream, boxes: usize, pictures: usize) -> io::Result<()> {
+    fn number(&self, connection: &mut dyn Connection, boxes: usize, pictures: usize) -> io::Result<()> {
         let mut bytes = BytesMut::new();
         write(&mut bytes, &Packet::PingReq)?;
         if pictures > 0 {
             let average = (100.0 * boxes as f64 / pictures as f64).round() / 100.0;
             append(&mut bytes, format!("{}/average", self.broker.topic), format!("{average:?}").into_bytes())?;
         }
-        write_all(connection, &bytes)?;
+        send(connection, &bytes)?;
         locked(&self.sent).bytes += bytes.len() as u64;
         Ok(())
     }
 }
 
-fn connect(broker: &Broker) -> io::Result<TcpStream> {
-    let Broker { host, port, login, .. } = broker;
+fn connect(broker: &Broker) -> io::Result<Box<dyn Connection>> {
+    let Broker { host, port, login, tls, .. } = broker;
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for address in (host.as_str(), *port).to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, TIMEOUT) {
-            Ok(mut stream) => {
+            Ok(stream) => {
                 stream.set_read_timeout(Some(TIMEOUT))?;
                 stream.set_write_timeout(Some(TIMEOUT))?;
+                let mut stream: Box<dyn Connection> = match tls {
+                    None => Box::new(stream),
+                    Some(accepted) => {
+                        let is_any = *accepted == Certificates::Any;
+                        Box::new(tls::blocking_handshake(host, stream, is_any).map_err(io::Error::other)?)
+                    }
+                };
                 // The official example leaves its name to the broker.
                 let mut connect = Connect::new("");
                 connect.keep_alive = KEEP_ALIVE_S;
                 connect.login = login.clone().map(|(username, password)| Login { username, password });
                 let mut bytes = BytesMut::new();
                 write(&mut bytes, &Packet::Connect(connect))?;
-                write_all(&stream, &bytes)?;
+                send(&mut *stream, &bytes)?;
                 let mut answer = [0; 4];
                 stream.read_exact(&mut answer)?;
                 return match answer {
@@ -228,6 +250,12 @@ fn connect(broker: &Broker) -> io::Result<TcpStream> {
         }
     }
     Err(last)
+}
+
+/// Sends bytes, also those that TLS holds back.
+fn send(connection: &mut dyn Connection, bytes: &[u8]) -> io::Result<()> {
+    connection.write_all(bytes)?;
+    connection.flush()
 }
 
 fn append(bytes: &mut BytesMut, topic: String, payload: Vec<u8>) -> io::Result<()> {

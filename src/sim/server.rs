@@ -19,7 +19,7 @@ use crate::sync::locked;
 /// Totals of a simulated camera since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Sent {
-    /// Accepted connections; 1 for a camera that sends datagrams.
+    /// Connections; 1 for a camera that sends datagrams.
     pub connections: u64,
     /// Frames written completely and without damage.
     pub intact: u64,
@@ -127,7 +127,7 @@ impl Simulator {
 }
 
 /// The state of a simulator's thread.
-struct CameraThread {
+pub(super) struct CameraThread {
     sent: Arc<Mutex<Sent>>,
     finishing: Arc<AtomicBool>,
     stream: Stream,
@@ -138,7 +138,7 @@ struct CameraThread {
 }
 
 impl CameraThread {
-    fn new(reel: Arc<Reel>, sent: Arc<Mutex<Sent>>, finishing: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(reel: Arc<Reel>, sent: Arc<Mutex<Sent>>, finishing: Arc<AtomicBool>) -> Self {
         let config = reel.config();
         let period = if config.fps == 0.0 { Duration::ZERO } else { Duration::from_secs_f64(1.0 / config.fps) };
         let no_delay = config.no_delay || config.faults.fragment.is_some();
@@ -146,7 +146,8 @@ impl CameraThread {
         Self { sent, finishing, stream: Stream::of(reel), period, no_delay, booted, queue }
     }
 
-    fn serve(&mut self, client: &TcpStream, stopping: &StopSignal) -> AfterClient {
+    /// Serves a client, or a host that the camera has connected to.
+    pub(super) fn serve(&mut self, client: &TcpStream, stopping: &StopSignal) -> AfterClient {
         locked(&self.sent).connections += 1;
         self.stream.reconnect();
         // The stream is the same if the system ignores this setting.

@@ -13,6 +13,7 @@ use super::random::Random;
 use super::reel::Reel;
 use super::server::Sent;
 use super::stream::{End, Step, Stream, Turn};
+use crate::net::datagram_batch::DatagramSender;
 use crate::net::serving::StopSignal;
 use crate::sync::locked;
 use crate::wire::datagrams;
@@ -21,7 +22,7 @@ use crate::wire::datagrams;
 const PART_BYTES: usize = 1400;
 
 /// Datagrams that are sent in one go.
-const BURST: u32 = 16;
+const BURST: usize = 16;
 
 /// Least rate of the datagrams of a message, as that of Gigabit Ethernet.
 const LINK_BYTES_S: f64 = 125e6;
@@ -53,9 +54,12 @@ impl DatagramCamera {
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
         };
-        let socket = UdpSocket::bind(any)?;
-        socket.connect(host)?;
+        // Connected only to learn the address of this host that the route begins at.
+        let probe = UdpSocket::bind(any)?;
+        probe.connect(host)?;
+        let socket = UdpSocket::bind((probe.local_addr()?.ip(), 0))?;
         let address = socket.local_addr()?;
+        let socket = DatagramSender::new(socket, host)?;
         reel.prepare();
         let (sent, finishing, stopping) = <(Arc<Mutex<Sent>>, Arc<AtomicBool>, Arc<StopSignal>)>::default();
         let mut sender = Sender::new(socket, reel, Arc::clone(&sent));
@@ -106,7 +110,7 @@ impl Drop for DatagramCamera {
 
 /// The state of the camera's thread.
 struct Sender {
-    socket: UdpSocket,
+    socket: DatagramSender,
     sent: Arc<Mutex<Sent>>,
     reel: Arc<Reel>,
     stream: Stream,
@@ -116,15 +120,18 @@ struct Sender {
     queue: Queue,
     /// Number of the next message.
     number: u32,
+    /// Datagrams of equal length that are sent together, and their length. Only the last one may be shorter.
+    together: Vec<u8>,
+    len: usize,
     /// Datagrams since [`Self::burst_began`].
-    in_burst: u32,
+    in_burst: usize,
     burst_began: Instant,
     /// A datagram that is sent after as many others.
     delayed: Option<(usize, Vec<u8>)>,
 }
 
 impl Sender {
-    fn new(socket: UdpSocket, reel: Arc<Reel>, sent: Arc<Mutex<Sent>>) -> Self {
+    fn new(socket: DatagramSender, reel: Arc<Reel>, sent: Arc<Mutex<Sent>>) -> Self {
         let fps = reel.config().fps;
         let period = if fps == 0.0 { Duration::ZERO } else { Duration::from_secs_f64(1.0 / fps) };
         let mut random = Random::new(reel.config().seed);
@@ -138,6 +145,8 @@ impl Sender {
             random,
             period,
             booted: Instant::now(),
+            together: Vec::new(),
+            len: 0,
             in_burst: 0,
             burst_began: Instant::now(),
             queue: Queue::new(period),
@@ -172,12 +181,13 @@ impl Sender {
         let bytes = turn.bytes();
         // At least twice as fast as the stream, so that the message is over before the next one begins.
         let stream_rate = if self.period.is_zero() { 0.0 } else { bytes.len() as f64 / self.period.as_secs_f64() };
-        let burst = Duration::from_secs_f64(f64::from(BURST) * PART_BYTES as f64 / LINK_BYTES_S.max(2.0 * stream_rate));
+        let burst = Duration::from_secs_f64((BURST * PART_BYTES) as f64 / LINK_BYTES_S.max(2.0 * stream_rate));
         let mut is_whole = true;
         for datagram in datagrams(self.number, &bytes, PART_BYTES).into_iter().flatten() {
             is_whole &= self.send_datagram(datagram);
             self.in_burst += 1;
             if self.in_burst == BURST {
+                self.flush();
                 let due = self.burst_began + burst;
                 if !stopping.wait_until(due) {
                     return false;
@@ -187,6 +197,7 @@ impl Sender {
                 (self.in_burst, self.burst_began) = (0, due.max(now.checked_sub(CATCH_UP).unwrap_or(now)));
             }
         }
+        self.flush();
         self.number = self.number.wrapping_add(1);
         let mut sent = locked(&self.sent);
         if is_whole && turn.truth.intact() {
@@ -227,26 +238,46 @@ impl Sender {
         !is_lost
     }
 
-    fn send(&self, datagram: &[u8]) {
-        // The host may not listen yet: then the system reports an error of the datagram before.
-        let is_sent = self.socket.send(datagram).or_else(|_| self.socket.send(datagram)).is_ok();
+    /// Sends a datagram, now or together with the next ones.
+    fn send(&mut self, datagram: &[u8]) {
+        let is_last = !self.together.len().is_multiple_of(self.len.max(1));
+        if is_last || datagram.len() > self.len || self.together.len() >= self.together_max() * self.len {
+            self.flush();
+        }
+        if self.together.is_empty() {
+            self.len = datagram.len();
+        }
+        self.together.extend_from_slice(datagram);
+    }
+
+    /// Returns how many datagrams are sent together.
+    fn together_max(&self) -> usize {
+        self.socket.together_max().clamp(1, BURST)
+    }
+
+    /// Sends the datagrams that wait.
+    fn flush(&mut self) {
+        if self.together.is_empty() {
+            return;
+        }
+        let (datagrams, bytes) = self.socket.send(&self.together, self.len);
+        self.together.clear();
         let mut sent = locked(&self.sent);
-        sent.datagrams += u64::from(is_sent);
-        sent.bytes += if is_sent { datagram.len() as u64 } else { 0 };
+        (sent.datagrams, sent.bytes) = (sent.datagrams + datagrams, sent.bytes + bytes);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Assembled, Reassembly};
+    use crate::wire::{Assembled, DATAGRAM_HEADER, Reassembly};
 
     /// Sends 40 messages, and receives each before the next is sent: a host that waits for a processor loses nothing.
     fn receive(config: &str) -> (Vec<Vec<u8>>, Reassembly) {
         let host = UdpSocket::bind("127.0.0.1:0").expect("a free port");
         host.set_nonblocking(true).expect("a socket");
         let camera = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-        camera.connect(host.local_addr().expect("bound")).expect("a route");
+        let camera = DatagramSender::new(camera, host.local_addr().expect("bound")).expect("a socket");
         let reel = Arc::new(Reel::new(&config.parse().expect(config)).expect("pictures"));
         let mut sender = Sender::new(camera, Arc::clone(&reel), Arc::default());
         let mut stream = Stream::in_datagrams(reel);
@@ -255,7 +286,7 @@ mod tests {
         for now_ns in (1..=40).map(|seconds| seconds * 1_000_000_000) {
             assert!(sender.send_turn(&stream.turn(), &stopping));
             while let Ok(len) = host.recv(&mut buffer) {
-                assert!(len <= 16 + PART_BYTES);
+                assert!(len <= DATAGRAM_HEADER + PART_BYTES);
                 reassembly.push(&buffer[..len], now_ns).expect("a part");
             }
             while let Some(assembled) = reassembly.poll(now_ns) {

@@ -26,7 +26,8 @@ use super::{SessionOptions, SessionState};
 use crate::frame::{Frame, Lease, Pool, Received};
 use crate::net::clock::received_now;
 use crate::sync::locked;
-use crate::wire::{Decoder, LINE, Limits, Protocol, SkipReason, header as message_header};
+use crate::wire::content::Content;
+use crate::wire::{Decoder, Limits, Protocol, SkipReason};
 
 /// Connections at a time. Further clients wait.
 const MAX_CONNECTIONS: usize = 8;
@@ -89,14 +90,14 @@ impl fmt::Display for HttpPostSpec {
 pub(super) struct Posted {
     /// The body as the payload of a frame, with the detections of the request's head.
     frame: Lease<Frame>,
-    content: Content,
+    kind: Kind,
     from: SocketAddr,
     us: Option<SocketAddr>,
 }
 
 /// Kind of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Content {
+enum Kind {
     /// A picture without a header: JPEG or raw pixels.
     Picture,
     /// A message as over TCP.
@@ -105,16 +106,17 @@ enum Content {
     Detections,
 }
 
-impl Content {
+impl Kind {
     fn of(content_type: Option<&str>, body: &[u8]) -> Self {
         let kind = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        let is_text = || std::str::from_utf8(body).is_ok();
         match kind.as_str() {
             "application/json" | "text/plain" | "text/json" => Self::Detections,
             kind if kind.starts_with("image/") => Self::Picture,
-            _ if body.len() >= LINE && message_header::can_start_message(body) => Self::Message,
-            _ if body.trim_ascii_start().starts_with(b"[") && is_text() => Self::Detections,
-            _ => Self::Picture,
+            _ => match Content::of(body) {
+                Content::Message => Self::Message,
+                Content::List => Self::Detections,
+                _ => Self::Picture,
+            },
         }
     }
 }
@@ -281,14 +283,14 @@ async fn post(
         return refuse(StatusCode::BAD_REQUEST, "the body is empty; expected a picture or detections".to_owned());
     }
     frame.payload_mut(received);
-    let content = Content::of(content_type.as_deref(), frame.payload());
-    let most = if content == Content::Detections { limits.detections } else { limits.payload };
-    if content != Content::Message && received > most {
+    let kind = Kind::of(content_type.as_deref(), frame.payload());
+    let most = if kind == Kind::Detections { limits.detections } else { limits.payload };
+    if kind != Kind::Message && received > most {
         return refuse(StatusCode::PAYLOAD_TOO_LARGE, format!("expected at most {most} bytes"));
     }
     frame.detection_text.extend_from_slice(detections.unwrap_or_default().trim().as_bytes());
     // The receiver is gone at the end of the session only.
-    let _ = posts.send(Posted { frame, content, from, us }).await;
+    let _ = posts.send(Posted { frame, kind, from, us }).await;
     Ok(())
 }
 
@@ -353,9 +355,9 @@ impl Source for HttpPost {
 
 /// Passes a body to the decoder. `detections`: those of the next picture. `max`: most bytes of a picture.
 async fn take(decoder: &mut Decoder, posted: Posted, detections: &mut Vec<u8>, max: usize, now: Received) {
-    let Posted { mut frame, content, .. } = posted;
-    match content {
-        Content::Picture => {
+    let Posted { mut frame, kind, .. } = posted;
+    match kind {
+        Kind::Picture => {
             let before = std::mem::take(detections);
             if frame.detection_text.is_empty() {
                 frame.detection_text.extend_from_slice(&before);
@@ -364,13 +366,13 @@ async fn take(decoder: &mut Decoder, posted: Posted, detections: &mut Vec<u8>, m
             }
             png::deliver(decoder, frame, Protocol::Http, max, now).await;
         }
-        Content::Message => {
+        Kind::Message => {
             let body = frame.payload();
             if !decoder.message(body, false, now) {
                 decoder.outside(body, body.len(), SkipReason::NotAHeader, now);
             }
         }
-        Content::Detections => {
+        Kind::Detections => {
             let before = std::mem::replace(detections, frame.payload().trim_ascii().to_vec());
             let unused = before.len() + frame.payload().len() - detections.len();
             decoder.outside(&before, unused, SkipReason::ForeignRecord, now);
@@ -406,17 +408,17 @@ mod tests {
 
     #[test]
     fn bodies_are_recognized() {
-        for (content_type, body, content) in [
-            (Some("image/jpeg"), &b"IMG 1.0 3 0                     BGR"[..], Content::Picture),
-            (Some("application/octet-stream"), b"IMG 1.0 3 0                     BGR", Content::Message),
-            (None, b"IMG 1.0 3 0                     BGR", Content::Message),
-            (None, b"IMG", Content::Picture),
-            (Some("application/json; charset=utf-8"), b"[]", Content::Detections),
-            (Some("application/x-www-form-urlencoded"), b" [{\"label\":1}]", Content::Detections),
-            (Some("text/plain"), b"1;90.0;0.1;0.1;0.2;0.2", Content::Detections),
-            (None, b"[\xff\xff", Content::Picture),
+        for (content_type, body, kind) in [
+            (Some("image/jpeg"), &b"IMG 1.0 3 0                     BGR"[..], Kind::Picture),
+            (Some("application/octet-stream"), b"IMG 1.0 3 0                     BGR", Kind::Message),
+            (None, b"IMG 1.0 3 0                     BGR", Kind::Message),
+            (None, b"IMG", Kind::Picture),
+            (Some("application/json; charset=utf-8"), b"[]", Kind::Detections),
+            (Some("application/x-www-form-urlencoded"), b" [{\"label\":1}]", Kind::Detections),
+            (Some("text/plain"), b"1;90.0;0.1;0.1;0.2;0.2", Kind::Detections),
+            (None, b"[\xff\xff", Kind::Picture),
         ] {
-            assert_eq!(Content::of(content_type, body), content, "{content_type:?}");
+            assert_eq!(Kind::of(content_type, body), kind, "{content_type:?}");
         }
     }
 }

@@ -37,8 +37,6 @@ mod spec;
 mod state;
 mod supervise;
 mod tcp;
-#[cfg(any(feature = "http", feature = "mqtt"))]
-mod tls;
 mod turn;
 mod udp;
 

@@ -5,14 +5,8 @@ use std::io::Cursor;
 use image::DynamicImage;
 
 use crate::frame::{Frame, Geometry, Lease, PixelFormat, Received};
+use crate::wire::content::is_png;
 use crate::wire::{Damage, Decoder, Protocol};
-
-const MAGIC: &[u8] = b"\x89PNG\r\n\x1a\n";
-
-/// Returns whether a payload is a PNG file.
-pub(super) fn is_png(payload: &[u8]) -> bool {
-    payload.starts_with(MAGIC)
-}
 
 /// Passes a picture to the decoder, a PNG file as its pixels: 8-bit gray, 16-bit gray as depth, or RGB. `max`: most bytes of
 /// them. A file that cannot be decoded counts as lost.

@@ -141,14 +141,15 @@ impl<'a> Reception<'a> {
             }
             self.events(received_now())?;
         }
-        if silence >= Silence::Stalled && self.silence.has_frames() {
+        if silence >= Silence::Stalled && self.silence.has_frames() && !self.has_numbers_only() {
             self.set_state(SessionState::Stalled);
             if self.is_outage() {
                 let since_ns = self.silence.last_byte_ns();
                 self.attempts.delivery.outlets.ledger.update(|stats| stats.outage(since_ns));
             }
         }
-        if silence == Silence::TimedOut && self.silence.has_bytes() && (self.silence.has_frames() || is_camera) {
+        let may_be_silent = self.has_numbers_only() || !(self.silence.has_frames() || is_camera);
+        if silence == Silence::TimedOut && self.silence.has_bytes() && !may_be_silent {
             return Err(SourceErrorKind::Idle(self.silence.since_last_byte(now_ns)));
         }
         Ok(())
@@ -170,6 +171,11 @@ impl<'a> Reception<'a> {
             }
             changed
         });
+    }
+
+    /// Returns whether the camera has sent numbers on this connection, but no frame. It may send the next one in an hour.
+    fn has_numbers_only(&self) -> bool {
+        self.frames == 0 && self.silence.has_frames()
     }
 
     /// Returns whether the stream is stalled, and the user has not set a longer silence as normal.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
@@ -15,14 +16,12 @@ use super::spec::{ANY_ADDRESS, host_and_port};
 use super::{SessionOptions, SessionState};
 use crate::frame::Received;
 use crate::net::clock::received_now;
+use crate::net::datagram_batch::DatagramBatch;
 use crate::net::datagram_buffer::{self, SystemDrops};
+use crate::wire::content::Content;
 use crate::wire::{
     Assembled, DATAGRAM_MAGIC, Damage, Decoder, Incomplete, LINE, Limits, Protocol, Reassembly, Rejected, SkipReason,
-    header,
 };
-
-/// Largest datagram in bytes.
-const MAX_DATAGRAM_BYTES: usize = 64 << 10;
 
 /// Records before the header of a message, in bytes: 2,048 of them.
 const MAX_RECORD_BYTES: usize = 64 << 10;
@@ -77,27 +76,10 @@ impl fmt::Display for UdpSpec {
     }
 }
 
-/// The content of a message, or of a datagram without a header of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Content {
-    /// A message as over TCP, or records alone.
-    Message,
-    /// A JPEG.
-    Picture,
-    /// The detections of the next picture, as JSON.
-    Detections,
-    Unknown,
-}
-
-impl Content {
-    fn of(bytes: &[u8]) -> Self {
-        match bytes.trim_ascii_start() {
-            [0xff, 0xd8, 0xff, ..] => Self::Picture,
-            [b'[' | b'{', ..] if std::str::from_utf8(bytes).is_ok() => Self::Detections,
-            _ if bytes.len() >= LINE && (bytes[0] == b'@' || header::can_start_message(bytes)) => Self::Message,
-            _ => Self::Unknown,
-        }
-    }
+/// Returns whether a datagram without a header of its own can be used.
+fn is_whole(datagram: &[u8]) -> bool {
+    use Content::{Jpeg, List, Message, Object, Records};
+    matches!(Content::of(datagram), Jpeg | List | Message | Object | Records)
 }
 
 /// Logs the first of many equal events, and then one a minute.
@@ -129,12 +111,12 @@ pub(super) struct UdpSource {
 /// The socket, and the parts of messages.
 struct Port {
     socket: UdpSocket,
-    buffer: Vec<u8>,
-    /// Length and sender of the datagram in [`Self::buffer`], if the next connection begins with it.
-    held: Option<(usize, SocketAddr)>,
+    batch: DatagramBatch,
+    /// The datagram in [`Self::batch`] with which the next connection begins, and its sender.
+    held: Option<(Range<usize>, SocketAddr)>,
     reassembly: Reassembly,
     limits: Limits,
-    /// Time of the last datagram, or of the end of the wait for it.
+    /// Time at which the last datagrams were received together, or of the end of the wait for them.
     now: Received,
     /// Datagrams received since the port was bound; wraps around.
     received: u32,
@@ -163,8 +145,8 @@ impl UdpSource {
         let max = limits.payload.saturating_add(limits.detections).saturating_add(MAX_RECORD_BYTES);
         let port = Port {
             drops: SystemDrops::of(&socket),
+            batch: DatagramBatch::new(&socket)?,
             socket,
-            buffer: vec![0; MAX_DATAGRAM_BYTES],
             held: None,
             reassembly: Reassembly::new(max),
             limits: *limits,
@@ -189,15 +171,18 @@ impl Source for UdpSource {
 
     async fn connect(&mut self, attempts: &Attempts) -> Result<(SocketAddr, Addresses), SourceErrorKind> {
         attempts.state.send_replace(SessionState::Waiting);
-        let Port { socket, buffer, held, reassembly, invalid, .. } = &mut self.port;
+        let Port { socket, batch, held, reassembly, invalid, .. } = &mut self.port;
         loop {
-            let (len, from) = match held.take() {
-                Some(datagram) => datagram,
-                None => socket.recv_from(buffer).await.map_err(SourceErrorKind::Read)?,
+            let Some((place, from)) = held.take().or_else(|| batch.next()) else {
+                socket.readable().await.map_err(SourceErrorKind::Read)?;
+                match batch.receive(socket) {
+                    Err(error) if !is_again(&error) => return Err(SourceErrorKind::Read(error)),
+                    Ok(()) | Err(_) => continue,
+                }
             };
-            let datagram = &buffer[..len];
-            if datagram.starts_with(&DATAGRAM_MAGIC) || Content::of(datagram) != Content::Unknown {
-                *held = Some((len, from));
+            let datagram = batch.datagram(&place);
+            if datagram.starts_with(&DATAGRAM_MAGIC) || is_whole(datagram) {
+                *held = Some((place, from));
                 return Ok((from, socket.local_addr().ok().map(|us| (from, us))));
             }
             reassembly.count_other(|counts| &mut counts.invalid);
@@ -232,16 +217,24 @@ impl Port {
     async fn stream(&mut self, reception: &mut Reception<'_>, camera: SocketAddr) -> Result<(), SourceErrorKind> {
         loop {
             let received = match self.held.take() {
-                Some(held) => Some(held),
-                None => match self.socket.try_recv_from(&mut self.buffer) {
-                    Ok(received) => Some(received),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                    Err(error) => return Err(SourceErrorKind::Read(error)),
+                Some(held) => {
+                    self.now = received_now();
+                    Some(held)
+                }
+                None => match self.batch.next() {
+                    Some(next) => Some(next),
+                    None => match self.batch.receive(&self.socket) {
+                        Ok(()) => {
+                            self.now = received_now();
+                            continue;
+                        }
+                        Err(error) if is_again(&error) => None,
+                        Err(error) => return Err(SourceErrorKind::Read(error)),
+                    },
                 },
             };
-            if let Some((len, from)) = received {
-                self.take(reception, len, from, camera)?;
+            if let Some((place, from)) = received {
+                self.take(reception, place, from, camera)?;
             } else {
                 self.count(reception, received_now(), false);
                 let due = self.reassembly.deadline_ns();
@@ -271,23 +264,22 @@ impl Port {
         }
     }
 
-    /// Takes a datagram in the buffer.
+    /// Takes a datagram of the batch.
     fn take(
         &mut self,
         reception: &mut Reception<'_>,
-        len: usize,
+        place: Range<usize>,
         from: SocketAddr,
         camera: SocketAddr,
     ) -> Result<(), SourceErrorKind> {
-        self.now = received_now();
         let now = self.now;
-        reception.turn.work += (len + LINE) as u64;
+        reception.turn.work += (place.len() + LINE) as u64;
         if from != camera {
             // A camera that restarts has another port; another camera has another address.
             let is_same_host = from.ip().to_canonical() == camera.ip().to_canonical();
             let silence = if is_same_host { Silence::Stalled } else { Silence::TimedOut };
             if reception.silence.has_lasted(silence, now.mono_ns) {
-                self.held = Some((len, from));
+                self.held = Some((place, from));
                 return Err(SourceErrorKind::Reconnected);
             }
             self.reassembly.count_other(|counts| &mut counts.refused);
@@ -299,23 +291,23 @@ impl Port {
             }
             return Ok(());
         }
-        let datagram = &self.buffer[..len];
+        let datagram = self.batch.datagram(&place);
         let invalid = if datagram.starts_with(&DATAGRAM_MAGIC) {
             match self.reassembly.push(datagram, now.mono_ns) {
                 Ok(()) => None,
                 Err(Rejected::Restarted) => {
-                    self.held = Some((len, from));
+                    self.held = Some((place, from));
                     return Err(SourceErrorKind::Reconnected);
                 }
                 Err(Rejected::Invalid(error)) => Some(error.to_string()),
             }
-        } else if Content::of(datagram) == Content::Unknown {
-            self.reassembly.count_other(|counts| &mut counts.invalid);
-            Some(format!("it is {NOT_UNDERSTOOD}"))
-        } else {
+        } else if is_whole(datagram) {
             self.reassembly.count_other(|counts| &mut counts.whole);
             decode(reception.decoder, datagram, &mut self.detections, self.limits, now);
             None
+        } else {
+            self.reassembly.count_other(|counts| &mut counts.invalid);
+            Some(format!("it is {NOT_UNDERSTOOD}"))
         };
         match invalid {
             None => reception.silence.bytes(now.mono_ns, self.reassembly.is_inside_a_message()),
@@ -384,11 +376,16 @@ impl Port {
     }
 }
 
+/// Returns whether receiving again can succeed.
+fn is_again(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
 /// Passes a message, a picture or detections to the decoder. `detections`: those of the next picture.
 fn decode(decoder: &mut Decoder, bytes: &[u8], detections: &mut Vec<u8>, limits: Limits, now: Received) {
     match Content::of(bytes) {
-        Content::Message if decoder.message(bytes, false, now) => {}
-        Content::Picture if bytes.len() <= limits.payload => {
+        Content::Message | Content::Records if decoder.message(bytes, false, now) => {}
+        Content::Jpeg if bytes.len() <= limits.payload => {
             let mut frame = decoder.frames().lease(bytes.len());
             frame.clear();
             frame.detection_text.append(detections);
@@ -400,7 +397,7 @@ fn decode(decoder: &mut Decoder, bytes: &[u8], detections: &mut Vec<u8>, limits:
             payload.copy_from_slice(bytes);
             decoder.picture(frame, Protocol::Udp, now);
         }
-        Content::Detections if bytes.len() <= limits.detections => {
+        Content::List | Content::Object if bytes.len() <= limits.detections => {
             let before = std::mem::replace(detections, bytes.trim_ascii().to_vec());
             let unused = before.len() + bytes.len() - detections.len();
             decoder.outside(&before, unused, SkipReason::ForeignRecord, now);
@@ -451,18 +448,19 @@ mod tests {
     }
 
     #[test]
-    fn contents_are_recognized() {
-        for (bytes, content) in [
-            (&b"IMG 1.0 3 0                     BGR"[..], Content::Message),
-            (b"@F 1 2                          ", Content::Message),
-            (b"IMG 1.0", Content::Unknown),
-            (b"\xff\xd8\xff\xe0", Content::Picture),
-            (b" [{\"label\":1}]", Content::Detections),
-            (b"{\"detections\":[]}", Content::Detections),
-            (b"[\xff\xff", Content::Unknown),
-            (b"", Content::Unknown),
+    fn datagrams_without_a_header_are_recognized() {
+        for (bytes, is_used) in [
+            (&b"IMG 1.0 3 0                     BGR"[..], true),
+            (b"@F 1 2                          ", true),
+            (b"IMG 1.0", false),
+            (b"\xff\xd8\xff\xe0", true),
+            (b" [{\"label\":1}]", true),
+            (b"{\"detections\":[]}", true),
+            (b"[\xff\xff", false),
+            (b"1.5", false),
+            (b"", false),
         ] {
-            assert_eq!(Content::of(bytes), content, "{bytes:?}");
+            assert_eq!(is_whole(bytes), is_used, "{bytes:?}");
         }
     }
 

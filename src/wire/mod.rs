@@ -37,6 +37,8 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+#[cfg(feature = "net")]
+pub(crate) mod content;
 mod datagram;
 mod decoder;
 pub mod detections;
@@ -49,6 +51,7 @@ mod limits;
 mod message;
 mod multipart;
 mod output;
+mod packets;
 mod partial_frame;
 mod preamble;
 mod protocol;
@@ -70,6 +73,7 @@ pub use header::{DetectionSyntax, Dialect, UnknownDialect};
 pub use introduction::{Introduction, LabelTable};
 pub use limits::Limits;
 pub use multipart::{Multipart, MultipartError, Part, boundary};
+pub use packets::{LargeMessage, MESSAGE_HEAD_MAX, PacketError, PacketPiece, PacketSplitter};
 pub use protocol::Protocol;
 pub use record::{Record, Unreadable, UnusableLayout, records};
 pub use text::{Excerpt, LINE};

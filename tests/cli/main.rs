@@ -17,6 +17,8 @@ mod python_sender;
 mod simulate_camera;
 mod streams;
 #[cfg(unix)]
+mod simulate_peers;
+#[cfg(unix)]
 mod unread;
 
 #[path = "../support/external_tools.rs"]

@@ -10,7 +10,7 @@ use crate::external_tools::{free_port, system};
 use crate::program::{oaktap, run, signal};
 
 /// A process that ends with the test.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -47,7 +47,7 @@ fn start(folder: &Path, port: u16, more: &str) -> Option<Running> {
 }
 
 /// A broker with everything in memory and on disk in `folder`, and its port.
-fn broker(folder: &Path, more: &dyn Fn() -> String) -> (Running, u16) {
+pub(crate) fn broker(folder: &Path, more: &dyn Fn() -> String) -> (Running, u16) {
     (0..10)
         .find_map(|_| {
             let port = free_port();
@@ -56,8 +56,16 @@ fn broker(folder: &Path, more: &dyn Fn() -> String) -> (Running, u16) {
         .expect("a broker")
 }
 
-fn is_missing() -> bool {
+pub(crate) fn is_missing() -> bool {
     system("mosquitto").is_none() || system("mosquitto_pub").is_none()
+}
+
+/// Makes the certificate of a broker, `cert.pem`, and its key, `key.pem`.
+pub(crate) fn certificate(folder: &Path) {
+    let mut openssl = Command::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=broker"]);
+    let made = openssl.args(["-keyout", "key.pem", "-out", "cert.pem"]).current_dir(folder).output();
+    assert!(made.expect("it starts").status.success());
 }
 
 /// A JPEG file with a size of its own: `number` is in its picture.
@@ -103,10 +111,7 @@ fn pictures_arrive_with_password_and_tls_and_refusals_are_explained() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();
-    let request = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=broker"];
-    let made =
-        Command::new("openssl").args(request).args(["-keyout", "key.pem", "-out", "cert.pem"]).current_dir(at).output();
-    assert!(made.expect("it starts").status.success());
+    certificate(at);
     let users = at.join("users");
     let made = Command::new("mosquitto_passwd").arg("-b").arg("-c").arg(&users).args(["me", "se:cret"]).output();
     assert!(made.expect("it starts").status.success());

@@ -269,15 +269,9 @@ fn brokers_that_break_the_rules_are_cut_off() {
     };
     for (name, bytes, text) in [
         (
-            "too large for a packet",
-            [&[0x30][..], &[0xff, 0xff, 0xff, 0x7f], &[0; 100]].concat(),
-            "268435455 bytes was published: expected at most",
-        ),
-        ("too large for a picture", live("cam", &jpeg(20_000)), "was published: expected at most 10000"),
-        (
-            "too large for detections",
-            live("cam", format!("[{}]", " ".repeat(2000)).as_bytes()),
-            "expected at most 1000",
+            "a packet without a message that is too large",
+            [&[0xd0][..], &[0xff, 0xff, 0xff, 0x7f], &[0; 100]].concat(),
+            "a packet of kind 13 has 268435460 bytes: expected at most",
         ),
         ("a length without an end", vec![0x30, 0xff, 0xff, 0xff, 0xff, 0xff], "does not follow MQTT 3.1.1"),
         ("a topic beyond the packet", packet(0x30, &[0xff, 0xff, b'a']), "does not follow MQTT 3.1.1"),
@@ -296,6 +290,24 @@ fn brokers_that_break_the_rules_are_cut_off() {
     let _client = broker.accept();
     let state = bench.reach("an error", |state| state.reason().is_some());
     assert!(state.to_string().contains("did not answer CONNECT within 0.1 s"), "{state}");
+}
+
+#[test]
+fn messages_that_are_too_large_are_skipped_and_counted() {
+    let limits = Limits { payload: 10_000, detections: 1000, ..Limits::default() };
+    let (_broker, bench, mut client) = subscribed("cam", SessionOptions { limits, ..SessionOptions::default() });
+    let mut send = |bytes: &[u8]| client.write_all(bytes).expect("the connection stays open");
+    // Larger than a packet may be, than a picture, and than detections.
+    send(&message("cam", &jpeg(200_000), Some((1, 7)), false));
+    send(&live("cam", &jpeg(20_000)));
+    send(&live("cam", format!("[{}]", " ".repeat(2000)).as_bytes()));
+    send(&live("cam", &jpeg(100)));
+    assert_eq!(bench.kept().payload().len(), jpeg(100).len());
+    assert_eq!(receive(&mut client), (0x40, vec![0, 7]), "the first one is confirmed, or the broker would repeat it");
+    let stats = bench.end();
+    let skipped = (jpeg(200_000).len() + jpeg(20_000).len() + 2002) as u64;
+    assert_eq!((stats.bytes().skipped, stats.connections), (skipped, 1));
+    assert!(stats.bytes().balance() && !stats.lossless());
 }
 
 #[test]

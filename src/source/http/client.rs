@@ -15,9 +15,9 @@ use tokio_rustls::rustls;
 use super::auth::Challenge;
 use super::error::HttpError;
 use super::spec::HttpSpec;
+use crate::net::tls;
 use crate::source::connect::{connect, keep_alive};
 use crate::source::error::SourceErrorKind;
-use crate::source::tls;
 
 /// Redirects to follow.
 const MAX_REDIRECTS: usize = 3;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::spec::HttpSpec;
+use crate::net::tls::TlsError;
 use crate::source::SourceErrorClass;
-use crate::source::tls::TlsError;
 use crate::wire::MultipartError;
 
 /// Cause of the end of an HTTP source.

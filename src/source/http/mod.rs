@@ -24,6 +24,7 @@ use super::png;
 use super::reception::Reception;
 use crate::frame::{Frame, Received};
 use crate::net::clock::received_now;
+use crate::wire::content::is_png;
 use crate::wire::{Damage, Decoder, Multipart, Part, Protocol, boundary};
 
 /// Memory for a still picture whose length is not known. It doubles as bytes arrive.
@@ -98,7 +99,7 @@ impl Content {
     fn of_bytes(first: &[u8]) -> Self {
         match first.trim_ascii_start() {
             [0xff, 0xd8, 0xff, ..] => Self::Still,
-            file if png::is_png(file) => Self::Still,
+            file if is_png(file) => Self::Still,
             [b'-', b'-', ..] => Self::Stream { boundary: None },
             _ => Self::Other,
         }

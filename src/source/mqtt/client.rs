@@ -6,7 +6,6 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
-use rumqttc::mqttbytes::Error as PacketError;
 use rumqttc::{
     Connect, Login, Packet, PubAck, PubComp, PubRec, Publish, QoS, Subscribe, SubscribeFilter, SubscribeReasonCode,
 };
@@ -16,8 +15,10 @@ use tokio::time::Instant;
 
 use super::error::MqttError;
 use super::spec::MqttSpec;
+use crate::frame::{Charge, MemoryBound};
+use crate::net::tls;
 use crate::source::error::SourceErrorKind;
-use crate::source::tls;
+use crate::wire::{LargeMessage, PacketPiece, PacketSplitter};
 
 /// Interval at which the broker is asked for a sign of life. It closes the connection after 1.5 of them without one of ours.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
@@ -43,6 +44,25 @@ pub(super) fn identifier() -> String {
     format!("oaktap{random:016x}")
 }
 
+/// A message whose payload was not kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SkippedMessage {
+    pub(super) topic: String,
+    /// Length of the payload in bytes.
+    pub(super) bytes: usize,
+    /// There was no memory for it. Otherwise it was too large.
+    pub(super) has_no_memory: bool,
+    qos: QoS,
+    id: u16,
+}
+
+/// A message that has arrived.
+#[derive(Debug)]
+pub(super) enum Message {
+    Whole(Publish),
+    Skipped(SkippedMessage),
+}
+
 /// An open connection with a subscription.
 pub(super) struct Client {
     reader: ReadHalf<Box<dyn Transport>>,
@@ -53,8 +73,16 @@ pub(super) struct Client {
     is_unflushed: bool,
     /// Bytes that the packet at the front of the input lacks.
     missing: usize,
+    splitter: PacketSplitter,
     /// Longest packet, in bytes.
     max: usize,
+    /// The message whose payload is skipped.
+    skipped: Option<SkippedMessage>,
+    /// The memory of the input, as part of `--buffer`.
+    bound: MemoryBound,
+    charge: Charge,
+    /// The memory that the next message needs is not left.
+    has_no_memory: bool,
     /// Numbers of messages of QoS 2 that were received and are not released yet: a repetition is not received again.
     unreleased: HashSet<u16>,
     topic: String,
@@ -67,13 +95,14 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Connects, and subscribes. `timeout`: time for each answer. `max`: longest packet, in bytes.
+    /// Connects, and subscribes. `timeout`: time for each answer. `max`: longest packet, in bytes. `bound`: memory for packets
+    /// that are longer than [`READ_BYTES`].
     pub(super) async fn open(
         spec: &MqttSpec,
         stream: TcpStream,
         identifier: &str,
         timeout: Duration,
-        max: usize,
+        (max, bound): (usize, &MemoryBound),
     ) -> Result<Self, SourceErrorKind> {
         let stream: Box<dyn Transport> = if spec.tls {
             let opened = tokio::time::timeout(timeout, tls::handshake(&spec.host, stream, spec.insecure)).await;
@@ -90,7 +119,12 @@ impl Client {
             output: BytesMut::new(),
             is_unflushed: false,
             missing: 0,
+            splitter: PacketSplitter::default(),
             max,
+            skipped: None,
+            bound: bound.clone(),
+            charge: Charge::default(),
+            has_no_memory: false,
             unreleased: HashSet::new(),
             topic: spec.topic.clone(),
             answer_due: None,
@@ -109,8 +143,11 @@ impl Client {
         let connected = async {
             loop {
                 match client.next_packet()? {
-                    Some(Packet::ConnAck(answer)) => break Ok(answer),
-                    Some(other) => break Err(unexpected(&other, "CONNACK")),
+                    Some(Next::Packet(Packet::ConnAck(answer))) => break Ok(answer),
+                    Some(Next::Packet(other)) => break Err(unexpected(&other, "CONNACK")),
+                    Some(Next::Skipped(_)) => {
+                        break Err(MqttError::Invalid("it sent PUBLISH: expected CONNACK".to_owned()).into());
+                    }
                     None => client.read().await?,
                 };
             }
@@ -132,11 +169,18 @@ impl Client {
         Ok(client)
     }
 
-    /// Waits for bytes, and sends meanwhile. May be dropped and called again. Returns the number of bytes.
+    /// Waits for bytes, and sends meanwhile. May be dropped and called again. Returns the number of bytes: 0 if there is no
+    /// memory for the message that arrives, and [`Self::message`] skips it.
     pub(super) async fn read(&mut self) -> Result<usize, SourceErrorKind> {
-        let Self { reader, writer, input, output, .. } = self;
         // Doubles with the bytes that have arrived: the length of a packet is only announced.
-        input.reserve(self.missing.clamp(READ_BYTES, input.len().max(READ_BYTES)));
+        let room = self.missing.clamp(READ_BYTES, self.input.len().max(READ_BYTES));
+        let needed = self.input.len() + room;
+        if needed > self.input.capacity() && needed > 2 * READ_BYTES && !self.charge.try_set(&self.bound, 2 * needed) {
+            self.has_no_memory = true;
+            return Ok(0);
+        }
+        let Self { reader, writer, input, output, .. } = self;
+        input.reserve(room);
         loop {
             let due = self.answer_due.unwrap_or(self.ping_due).min(self.ping_due);
             let (has_room, has_output) = (output.len() < MAX_OUTPUT_BYTES, self.is_unflushed || output.has_remaining());
@@ -171,19 +215,30 @@ impl Client {
 
     /// Returns whether a packet has been received in part.
     pub(super) fn is_inside_a_packet(&self) -> bool {
-        !self.input.is_empty()
+        !self.input.is_empty() || self.splitter.is_skipping()
     }
 
-    /// Returns the next message that has arrived completely. Answers the other packets.
-    pub(super) fn message(&mut self) -> Result<Option<Publish>, SourceErrorKind> {
+    /// Returns the next message that has arrived completely. Answers the other packets, and messages that are skipped.
+    pub(super) fn message(&mut self) -> Result<Option<Message>, SourceErrorKind> {
         while let Some(packet) = self.next_packet()? {
+            let packet = match packet {
+                Next::Packet(packet) => packet,
+                Next::Skipped(skipped) => {
+                    let is_repeated = skipped.qos == QoS::ExactlyOnce && self.unreleased.contains(&skipped.id);
+                    self.answer(skipped.qos, skipped.id)?;
+                    if is_repeated {
+                        continue;
+                    }
+                    return Ok(Some(Message::Skipped(skipped)));
+                }
+            };
             match packet {
                 Packet::Publish(publish)
                     if publish.qos == QoS::ExactlyOnce && self.unreleased.contains(&publish.pkid) =>
                 {
                     self.acknowledge(&publish)?;
                 }
-                Packet::Publish(publish) => return Ok(Some(publish)),
+                Packet::Publish(publish) => return Ok(Some(Message::Whole(publish))),
                 Packet::PubRel(released) => {
                     self.unreleased.remove(&released.pkid);
                     self.send(&Packet::PubComp(PubComp::new(released.pkid)))?;
@@ -207,12 +262,16 @@ impl Client {
 
     /// Answers a message that was processed.
     pub(super) fn acknowledge(&mut self, publish: &Publish) -> Result<(), SourceErrorKind> {
-        match publish.qos {
+        self.answer(publish.qos, publish.pkid)
+    }
+
+    fn answer(&mut self, qos: QoS, id: u16) -> Result<(), SourceErrorKind> {
+        match qos {
             QoS::AtMostOnce => Ok(()),
-            QoS::AtLeastOnce => self.send(&Packet::PubAck(PubAck::new(publish.pkid))),
+            QoS::AtLeastOnce => self.send(&Packet::PubAck(PubAck::new(id))),
             QoS::ExactlyOnce => {
-                self.unreleased.insert(publish.pkid);
-                self.send(&Packet::PubRec(PubRec::new(publish.pkid)))
+                self.unreleased.insert(id);
+                self.send(&Packet::PubRec(PubRec::new(id)))
             }
         }
     }
@@ -227,26 +286,60 @@ impl Client {
         let _ = tokio::time::timeout(Duration::from_millis(100), leaving).await;
     }
 
-    fn next_packet(&mut self) -> Result<Option<Packet>, SourceErrorKind> {
-        match Packet::read(&mut self.input, self.max) {
-            Ok(packet) => {
-                self.missing = 0;
-                Ok(Some(packet))
+    fn next_packet(&mut self) -> Result<Option<Next>, SourceErrorKind> {
+        loop {
+            let max = if self.has_no_memory { READ_BYTES.min(self.max) } else { self.max };
+            let piece = self.splitter.next(&self.input, max).map_err(|error| MqttError::Invalid(error.to_string()))?;
+            self.missing = 0;
+            match piece {
+                PacketPiece::Incomplete(missing) => {
+                    self.missing = missing;
+                    return Ok(None);
+                }
+                PacketPiece::Packet(len) => {
+                    self.has_no_memory = false;
+                    let packet = Packet::read(&mut self.input.split_to(len), len);
+                    let packet = packet.map_err(|error| MqttError::Invalid(error.to_string()))?;
+                    return Ok(Some(Next::Packet(packet)));
+                }
+                PacketPiece::TooLarge(LargeMessage { head, topic: (from, to), qos, id, payload }) => {
+                    let topic = String::from_utf8_lossy(&self.input[from..to]).into_owned();
+                    let qos = match qos {
+                        0 => QoS::AtMostOnce,
+                        1 => QoS::AtLeastOnce,
+                        _ => QoS::ExactlyOnce,
+                    };
+                    let has_no_memory = std::mem::take(&mut self.has_no_memory);
+                    let skipped = SkippedMessage { topic, bytes: payload, has_no_memory, qos, id };
+                    self.input.advance(head);
+                    if payload == 0 {
+                        return Ok(Some(Next::Skipped(skipped)));
+                    }
+                    self.skipped = Some(skipped);
+                }
+                PacketPiece::Skipped { bytes, is_end } => {
+                    self.input.advance(bytes);
+                    if self.input.is_empty() {
+                        // Returns the memory to other cameras.
+                        (self.input, self.charge) = (BytesMut::new(), Charge::default());
+                    }
+                    if is_end && let Some(skipped) = self.skipped.take() {
+                        return Ok(Some(Next::Skipped(skipped)));
+                    }
+                }
             }
-            Err(PacketError::InsufficientBytes(missing)) => {
-                self.missing = missing;
-                Ok(None)
-            }
-            Err(PacketError::PayloadSizeLimitExceeded(bytes)) => {
-                Err(MqttError::TooLarge { bytes, max: self.max }.into())
-            }
-            Err(error) => Err(MqttError::Invalid(error.to_string()).into()),
         }
     }
 
     fn send(&mut self, packet: &Packet) -> Result<(), SourceErrorKind> {
         write(&mut self.output, packet)
     }
+}
+
+/// A packet, or a message whose payload was skipped.
+enum Next {
+    Packet(Packet),
+    Skipped(SkippedMessage),
 }
 
 fn write(output: &mut BytesMut, packet: &Packet) -> Result<(), SourceErrorKind> {
@@ -278,6 +371,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::frame::{Frame, Pool};
 
     fn client(input: &[u8], max: usize) -> Client {
         let (reader, writer) =
@@ -290,7 +384,12 @@ mod tests {
             output: BytesMut::new(),
             is_unflushed: false,
             missing: 0,
+            splitter: PacketSplitter::default(),
             max,
+            skipped: None,
+            bound: Pool::<Frame>::bounded(8 << 20).bound().clone(),
+            charge: Charge::default(),
+            has_no_memory: false,
             unreleased: HashSet::new(),
             topic: "cam".to_owned(),
             answer_due: Some(now),
@@ -314,6 +413,49 @@ mod tests {
         assert!(client.message().expect("it may be a packet").is_none());
         assert!(matches!(client.read().await, Err(SourceErrorKind::Mqtt(MqttError::Closed))));
         assert!(client.input.capacity() < 4 * READ_BYTES, "{}", client.input.capacity());
+    }
+
+    /// A message of QoS 1 on the topic `cam` whose payload has this length.
+    fn message(payload: usize) -> Vec<u8> {
+        let remaining = 2 + 3 + 2 + payload;
+        let len = [remaining % 128 + 128, remaining / 128 % 128 + 128, remaining / 16_384 % 128 + 128, remaining >> 21];
+        let len = len.map(|byte| byte as u8);
+        [&[0x32][..], &len, b"\0\x03cam\0\x07", &vec![b'7'; payload]].concat()
+    }
+
+    #[test]
+    fn messages_that_are_too_large_are_skipped_and_answered() {
+        let mut client = client(&[], 1000);
+        let bytes = [message(5000), message(10)].concat();
+        let mut found = Vec::new();
+        for piece in bytes.chunks(300) {
+            client.input.extend_from_slice(piece);
+            while let Some(message) = client.message().expect("packets") {
+                found.push(match message {
+                    Message::Whole(publish) => (publish.payload.len(), false),
+                    Message::Skipped(skipped) => (skipped.bytes, true),
+                });
+            }
+            assert!(client.input.len() < 1000, "{}", client.input.len());
+        }
+        assert_eq!(found, [(5000, true), (10, false)]);
+        assert_eq!(client.output[..], [0x40, 2, 0, 7], "the one that was skipped is confirmed");
+        assert!(!client.is_inside_a_packet());
+    }
+
+    #[tokio::test]
+    async fn messages_for_which_there_is_no_memory_are_skipped() {
+        let mut client = client(&message(6 << 20)[..200 << 10], 64 << 20);
+        let room = Pool::<Frame>::bounded(256 << 10);
+        client.bound = room.bound().clone();
+        assert!(client.message().expect("it may be a packet").is_none());
+        assert_eq!(client.read().await.expect("no memory is not an error"), 0);
+        assert!(client.message().expect("a message").is_none());
+        assert!(client.is_inside_a_packet() && client.input.is_empty());
+        assert_eq!(room.bound().used(), 0);
+        client.input.extend_from_slice(&message(6 << 20)[200 << 10..]);
+        let Some(Message::Skipped(skipped)) = client.message().expect("a message") else { panic!("it is skipped") };
+        assert_eq!((skipped.bytes, skipped.has_no_memory, &*skipped.topic), (6 << 20, true, "cam"));
     }
 
     proptest! {
@@ -340,7 +482,8 @@ mod tests {
             let mut read = 0;
             let ended = loop {
                 match client.message() {
-                    Ok(Some(publish)) => {
+                    Ok(Some(Message::Skipped(skipped))) => read += skipped.bytes,
+                    Ok(Some(Message::Whole(publish))) => {
                         read += publish.payload.len();
                         if let Err(error) = client.acknowledge(&publish) {
                             break Err(error);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use rumqttc::ConnectReturnCode;
 
+use crate::net::tls::TlsError;
 use crate::source::SourceErrorClass;
-use crate::source::tls::TlsError;
 
 /// Cause of the end of an MQTT source.
 #[derive(Debug, thiserror::Error)]
@@ -48,14 +48,6 @@ pub enum MqttError {
         to: &'static str,
         /// The time.
         within: Duration,
-    },
-    /// A message is larger than [`Limits`](crate::wire::Limits) allow.
-    #[error("a message of {bytes} bytes was published: expected at most {max}")]
-    TooLarge {
-        /// Bytes announced.
-        bytes: usize,
-        /// Bytes allowed.
-        max: usize,
     },
     /// The answer is not MQTT 3.1.1, or breaks its rules.
     #[error("the broker does not follow MQTT 3.1.1: {0}")]
@@ -114,9 +106,6 @@ impl MqttError {
             Self::Subscription { .. } => {
                 Some("check the broker's access rules: this user needs the right to read the topic")
             }
-            Self::TooLarge { .. } => Some(
-                "if the pictures are as large as that, raise --max-payload; otherwise use a topic without that message",
-            ),
             Self::Unanswered => Some("check the port, and whether the broker expects mqtts:// instead of mqtt://"),
             Self::NoAnswer { .. } | Self::Closed | Self::Invalid(_) => {
                 Some("check the port: brokers use 1883 for mqtt:// and 8883 for mqtts://")

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 pub use self::error::MqttError;
 pub use self::spec::MqttSpec;
 
-use self::client::Client;
+use self::client::{Client, Message, SkippedMessage};
 use self::payload::Payload;
 use self::topics::Topics;
 use super::attempt::{Addresses, Attempts, ConnectionEnd, Source};
@@ -24,10 +24,7 @@ use super::reception::Reception;
 use super::{IncidentEvent, Measurement, SessionOptions, SessionState};
 use crate::frame::{Received, Staleness};
 use crate::net::clock::received_now;
-use crate::wire::{Damage, Decoder, Limits, Protocol, SkipReason};
-
-/// Room for the topic and the numbers of a message, in bytes.
-const MAX_HEAD_BYTES: usize = 64 << 10;
+use crate::wire::{Damage, Decoder, Limits, MESSAGE_HEAD_MAX, Protocol, SkipReason};
 
 impl From<MqttError> for SourceErrorKind {
     fn from(error: MqttError) -> Self {
@@ -101,9 +98,10 @@ struct Connection<'a> {
 impl Connection<'_> {
     /// Returns `Ok` if the session was stopped.
     async fn receive(&mut self, spec: &MqttSpec, identifier: &str, stream: TcpStream) -> Result<(), SourceErrorKind> {
-        let max = self.limits.payload.saturating_add(self.limits.detections).saturating_add(MAX_HEAD_BYTES);
+        let max = self.limits.payload.saturating_add(self.limits.detections).saturating_add(MESSAGE_HEAD_MAX);
         let timeout = self.reception.attempts.options.timeouts.connect;
-        let opening = Client::open(spec, stream, identifier, timeout, max);
+        let frames = self.reception.decoder.frames().clone();
+        let opening = Client::open(spec, stream, identifier, timeout, (max, frames.bound()));
         let Some(opened) = self.reception.unless_stopped(opening).await else { return Ok(()) };
         let mut client = opened?;
         let ended = self.messages(&mut client).await;
@@ -116,11 +114,21 @@ impl Connection<'_> {
 
     async fn messages(&mut self, client: &mut Client) -> Result<(), SourceErrorKind> {
         loop {
-            while let Some(publish) = client.message()? {
+            while let Some(message) = client.message()? {
                 let now = received_now();
                 self.reception.silence.bytes(now.mono_ns, false);
-                self.take(&publish, now).await?;
-                client.acknowledge(&publish)?;
+                match message {
+                    Message::Whole(publish) => {
+                        self.take(&publish, now).await;
+                        client.acknowledge(&publish)?;
+                    }
+                    Message::Skipped(SkippedMessage { topic, bytes, has_no_memory: true, .. }) => {
+                        tracing::debug!(camera = self.name(), "no memory for {bytes} bytes on {topic}");
+                        let damage = Damage::NoMemory { expected: bytes };
+                        self.reception.decoder.lost_picture(damage, &[], bytes, now);
+                    }
+                    Message::Skipped(SkippedMessage { topic, bytes, .. }) => self.too_large(&topic, bytes, now),
+                }
                 self.reception.all_events(now).await?;
                 if self.reception.is_stopped() {
                     return Ok(());
@@ -138,17 +146,18 @@ impl Connection<'_> {
     }
 
     /// Passes a message to the decoder.
-    async fn take(&mut self, publish: &Publish, now: Received) -> Result<(), SourceErrorKind> {
+    async fn take(&mut self, publish: &Publish, now: Received) {
         let Publish { topic, payload, retain, .. } = publish;
         let kind = Payload::of(payload);
         let max = if kind == Payload::Detections { self.limits.detections } else { self.limits.payload };
         if kind != Payload::Message && payload.len() > max {
-            return Err(MqttError::TooLarge { bytes: payload.len(), max }.into());
+            self.too_large(topic, payload.len(), now);
+            return;
         }
         if self.topics.is_repeated(topic, payload, *retain) {
             tracing::info!(camera = self.name(), "the broker sends the retained message on {topic} again");
             self.reception.decoder.outside(payload, payload.len(), SkipReason::ForeignRecord, now);
-            return Ok(());
+            return;
         }
         match kind {
             Payload::Empty => {}
@@ -163,7 +172,7 @@ impl Connection<'_> {
                         );
                     }
                     self.reception.decoder.outside(payload, payload.len(), SkipReason::ForeignRecord, now);
-                    return Ok(());
+                    return;
                 }
                 if *retain {
                     tracing::info!(
@@ -199,7 +208,19 @@ impl Connection<'_> {
             }
             Payload::Text => self.ignore(publish, "text: expected a picture, detections or a number", now),
         }
-        Ok(())
+    }
+
+    /// Counts a message that is too large, and says so once for each topic.
+    fn too_large(&mut self, topic: &str, bytes: usize, now: Received) {
+        if self.topics.report(topic) {
+            let max = self.limits.payload;
+            tracing::warn!(
+                camera = self.name(),
+                "ignoring a message of {bytes} bytes on {topic}: expected at most {max}; if the pictures are as large as \
+                 that, raise --max-payload, otherwise use a topic without this message"
+            );
+        }
+        self.reception.decoder.outside(&[], bytes, SkipReason::TooLarge { claimed: bytes as u64 }, now);
     }
 
     /// Passes a picture to the decoder, with the detections that wait for it.

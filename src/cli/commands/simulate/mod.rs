@@ -2,6 +2,7 @@
 
 mod app;
 mod bootloader;
+mod connect;
 mod mqtt;
 mod udp;
 
@@ -34,6 +35,7 @@ Examples:
   oaktap simulate --fault short:0.01 -d 1min
   oaktap simulate --http --listen 127.0.0.1:8080
   oaktap simulate --udp 127.0.0.1:5000 --fault loss:0.001
+  oaktap simulate --connect 127.0.0.1:5000
   oaktap simulate --mqtt mqtt://127.0.0.1/cameras/front
   oaktap simulate --bootloader
 
@@ -69,6 +71,10 @@ pub(crate) struct SimulateArgs {
     /// Send datagrams to this address, which `oaktap view udp://:PORT` receives; with --count, to consecutive ports
     #[arg(long, value_name = "ADDR:PORT", conflicts_with_all = ["http", "mqtt", "listen", "bootloader", "app"])]
     udp: Option<SocketAddr>,
+
+    /// Connect to this address, where `oaktap view listen://:PORT` waits, again and again; with --count, to consecutive ports
+    #[arg(long, value_name = "ADDR:PORT", conflicts_with_all = ["http", "mqtt", "udp", "listen", "bootloader", "app"])]
+    connect: Option<SocketAddr>,
 
     /// Publish to a broker, such as mqtt://127.0.0.1/TOPIC: JPEG on TOPIC, boxes as JSON on TOPIC/detections, their average
     /// number on TOPIC/average
@@ -210,6 +216,9 @@ pub(crate) fn run(ctx: &Ctx, args: &SimulateArgs) -> anyhow::Result<Outcome> {
     if let Some(host) = args.udp {
         return udp::run(ctx, args, host);
     }
+    if let Some(host) = args.connect {
+        return connect::run(ctx, args, host);
+    }
     if let Some(spec) = &args.mqtt {
         return mqtt::run(ctx, args, spec);
     }
@@ -294,6 +303,15 @@ pub(super) fn listener(listen: SocketAddr, number: u16, option: &str) -> anyhow:
         };
         present::advised(error, help)
     })
+}
+
+/// Returns the address for a camera of several, which have consecutive ports. `option`: the one that gave the address.
+fn numbered(option: &str, host: SocketAddr, number: u16, count: u16) -> anyhow::Result<SocketAddr> {
+    let port =
+        host.port().checked_add(number).filter(|port| *port != 0).ok_or_else(|| {
+            present::Usage(format!("{option} {host} --count {count}: expected ports from 1 to 65535"))
+        })?;
+    Ok(SocketAddr::new(host.ip(), port))
 }
 
 /// Waits for the end of the run. `sent`: returns the frames sent so far.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use oaktap::sim::{Broker, Publisher, Reel, Sent};
+use oaktap::sim::{Broker, Certificates, Publisher, Reel, Sent};
 use oaktap::source::{MqttSpec, SourceSpec};
 use oaktap::units::{Bytes, count};
 use serde::Serialize;
@@ -24,14 +24,18 @@ struct SimulatedPublisher {
 /// Parses the address of `--mqtt`.
 pub(super) fn target(text: &str) -> Result<MqttSpec, String> {
     match text.parse() {
-        Ok(SourceSpec::Mqtt(spec)) if spec.tls => Err("expected mqtt://; mqtts:// is not supported here".to_owned()),
         Ok(SourceSpec::Mqtt(spec)) if spec.topic.contains(['+', '#']) => {
             Err("expected a topic without + and #: nothing can be published on a wildcard".to_owned())
         }
         Ok(SourceSpec::Mqtt(spec)) => Ok(spec),
-        Ok(_) => Err("expected mqtt://BROKER/TOPIC".to_owned()),
+        Ok(_) => Err("expected mqtt://BROKER/TOPIC or mqtts://BROKER/TOPIC".to_owned()),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// Returns the address with any certificate accepted.
+fn insecure(spec: &MqttSpec) -> MqttSpec {
+    MqttSpec { insecure: true, ..spec.clone() }
 }
 
 pub(super) fn run(ctx: &Ctx, args: &SimulateArgs, spec: &MqttSpec) -> anyhow::Result<Outcome> {
@@ -42,11 +46,17 @@ pub(super) fn run(ctx: &Ctx, args: &SimulateArgs, spec: &MqttSpec) -> anyhow::Re
     }
     let reel = Arc::new(Reel::new(&args.jpeg_config("--mqtt")?)?);
     let login = spec.credentials.as_ref().map(|found| (found.user.clone(), found.password.reveal().to_owned()));
-    let broker = Broker { host: spec.host.clone(), port: spec.port, login, topic: spec.topic.clone() };
+    let tls = spec.tls.then_some(if spec.insecure { Certificates::Any } else { Certificates::Trusted });
+    let broker = Broker { host: spec.host.clone(), port: spec.port, tls, login, topic: spec.topic.clone() };
     ctx.stop.on_signals()?;
-    let publisher = Publisher::start(broker, reel)
-        .with_context(|| format!("cannot publish on {spec}"))
-        .map_err(|error| present::advised(error, "`mosquitto -p 1883` starts a broker on this host"))?;
+    let publisher =
+        Publisher::start(broker, reel).with_context(|| format!("cannot publish on {spec}")).map_err(|error| {
+            let help = match spec.tls {
+                true => format!("if the broker has made its certificate itself, accept any with {}", insecure(spec)),
+                false => "`mosquitto -p 1883` starts a broker on this host".to_owned(),
+            };
+            present::advised(error, help)
+        })?;
     // Other programs wait for this line.
     present::say(&format!("publishing on {spec}"));
     let deadline = args.until.deadline();

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use oaktap::sim::{DatagramCamera, Reel, Sent};
 use oaktap::units::{Bytes, count};
 
-use super::{SimulateArgs, SimulatedStream, UNDECODABLE, wait};
+use super::{SimulateArgs, SimulatedStream, UNDECODABLE, numbered, wait};
 use crate::cli::receiving::StreamSummary;
 use crate::cli::{Ctx, Outcome, present};
 
@@ -26,10 +26,7 @@ pub(super) fn run(ctx: &Ctx, args: &SimulateArgs, host: SocketAddr) -> anyhow::R
     ctx.stop.on_signals()?;
     let mut cameras = Vec::new();
     for number in 0..args.count {
-        let port = host.port().checked_add(number).filter(|port| *port != 0).ok_or_else(|| {
-            present::Usage(format!("--udp {host} --count {}: expected ports from 1 to 65535", args.count))
-        })?;
-        let host = SocketAddr::new(host.ip(), port);
+        let host = numbered("--udp", host, number, args.count)?;
         let camera =
             DatagramCamera::start(host, Arc::clone(&reel)).with_context(|| format!("cannot send to {host}"))?;
         // Other programs wait for this line to learn the address.

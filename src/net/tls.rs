@@ -15,7 +15,7 @@ use tokio_rustls::rustls::{
 
 /// Cause of a failed handshake.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum TlsError {
+pub(crate) enum TlsError {
     #[error("the server's certificate is not trusted: {0}")]
     Certificate(String),
     #[error("the TLS handshake failed: {0}")]
@@ -23,11 +23,29 @@ pub(super) enum TlsError {
 }
 
 /// Opens TLS on a connection. `host`: the name that the certificate must have. `insecure`: accepts any certificate.
-pub(super) async fn handshake(host: &str, stream: TcpStream, insecure: bool) -> Result<TlsStream<TcpStream>, TlsError> {
+pub(crate) async fn handshake(host: &str, stream: TcpStream, insecure: bool) -> Result<TlsStream<TcpStream>, TlsError> {
+    TlsConnector::from(config(insecure)?).connect(server_name(host)?, stream).await.map_err(|error| cause(&error))
+}
+
+/// Opens TLS like [`handshake`] on a connection that blocks.
+#[cfg(feature = "mqtt")]
+pub(crate) fn blocking_handshake(
+    host: &str,
+    mut stream: std::net::TcpStream,
+    insecure: bool,
+) -> Result<rustls::StreamOwned<rustls::ClientConnection, std::net::TcpStream>, TlsError> {
+    let session = rustls::ClientConnection::new(config(insecure)?, server_name(host)?);
+    let mut session = session.map_err(|error| TlsError::Handshake(error.to_string()))?;
+    while session.is_handshaking() {
+        session.complete_io(&mut stream).map_err(|error| cause(&error))?;
+    }
+    Ok(rustls::StreamOwned::new(session, stream))
+}
+
+fn server_name(host: &str) -> Result<ServerName<'static>, TlsError> {
     // Zones name interfaces of this host only.
     let host = host.split('%').next().unwrap_or_default().to_owned();
-    let name = ServerName::try_from(host).map_err(|error| TlsError::Handshake(error.to_string()))?;
-    TlsConnector::from(config(insecure)?).connect(name, stream).await.map_err(|error| cause(&error))
+    ServerName::try_from(host).map_err(|error| TlsError::Handshake(error.to_string()))
 }
 
 fn cause(error: &io::Error) -> TlsError {
