@@ -301,7 +301,10 @@ impl Delivery {
             }
             Event::Lost(damage) => {
                 self.broken();
-                if let Some(more) = self.warning(WarningKind::Lost, progress) {
+                // The source names a message that is too large, with its topic.
+                if !matches!(damage, Damage::TooLarge { .. })
+                    && let Some(more) = self.warning(WarningKind::Lost, progress)
+                {
                     tracing::warn!(camera = %self.name, "frame lost: {damage}{more}");
                 }
                 self.incident(progress.received, IncidentEvent::Lost(damage));

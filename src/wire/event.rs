@@ -74,6 +74,12 @@ pub enum Damage {
         /// Datagrams of the message.
         parts: u16,
     },
+    /// Its message is larger than [`Limits`](super::Limits) allow, and was not kept; the connection itself is intact.
+    #[error("its message has {expected} bytes, more than --max-payload")]
+    TooLarge {
+        /// Bytes of the message.
+        expected: usize,
+    },
     /// There is no memory for the frame; the stream itself is intact.
     #[error("no room for its {expected} payload bytes: all cameras together use up the memory for frames (--buffer)")]
     NoMemory {
@@ -109,6 +115,7 @@ impl Skipped {
             SkipReason::NotAHeader => self.len <= MAX_HEADER_LEN && super::header::can_start_message(found),
             SkipReason::ForeignRecord
             | SkipReason::TooLarge { .. }
+            | SkipReason::LargeMessage
             | SkipReason::NoMemory
             | SkipReason::MissingParts => false,
         }
@@ -123,6 +130,7 @@ impl fmt::Display for Skipped {
             SkipReason::NotAHeader => write!(f, "{len} where a header was expected"),
             SkipReason::ForeignRecord => write!(f, "{len} of records of unknown kinds"),
             SkipReason::MissingParts => write!(f, "{len} of a message of which datagrams are missing"),
+            SkipReason::LargeMessage => write!(f, "{len} of a message that is larger than --max-payload"),
             SkipReason::NoMemory => write!(f, "{len} bytes of a frame for which there was no memory"),
             SkipReason::TooLarge { claimed } => {
                 write!(f, "{len} after a header that claims {claimed} bytes, more than --max-payload")
@@ -135,7 +143,7 @@ impl SkipReason {
     /// Returns whether the bytes are intact: frame sync is not lost.
     #[must_use]
     pub const fn is_intact(self) -> bool {
-        matches!(self, Self::ForeignRecord | Self::NoMemory | Self::MissingParts)
+        matches!(self, Self::ForeignRecord | Self::LargeMessage | Self::NoMemory | Self::MissingParts)
     }
 }
 
@@ -150,6 +158,8 @@ pub enum SkipReason {
     ForeignRecord,
     /// They belong to a frame for which there is no memory.
     NoMemory,
+    /// They belong to a message that is larger than allowed. The next message begins with its own packet.
+    LargeMessage,
     /// They belong to a message of which datagrams did not arrive. The next message begins with its own datagram.
     MissingParts,
     /// A header that announces more than [`Limits`](super::Limits) allow.

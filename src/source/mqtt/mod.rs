@@ -220,7 +220,7 @@ impl Connection<'_> {
                  that, raise --max-payload, otherwise use a topic without this message"
             );
         }
-        self.reception.decoder.outside(&[], bytes, SkipReason::TooLarge { claimed: bytes as u64 }, now);
+        self.reception.decoder.lost_picture(Damage::TooLarge { expected: bytes }, &[], bytes, now);
     }
 
     /// Passes a picture to the decoder, with the detections that wait for it.

@@ -135,6 +135,7 @@ impl Decoder {
         let reason = match damage {
             Damage::NoMemory { .. } => SkipReason::NoMemory,
             Damage::MissingParts { .. } => SkipReason::MissingParts,
+            Damage::TooLarge { .. } => SkipReason::LargeMessage,
             _ => SkipReason::DamagedFrame,
         };
         self.outside(sample, received, reason, now);
