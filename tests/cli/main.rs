@@ -15,9 +15,9 @@ mod output_fields;
 mod own_senders;
 mod python_sender;
 mod simulate_camera;
-mod streams;
 #[cfg(unix)]
 mod simulate_peers;
+mod streams;
 #[cfg(unix)]
 mod unread;
 

@@ -197,7 +197,8 @@ impl Fleet {
         sources.push(format!("udp=udp://{udp}"));
         sources.extend(["--json", "--status", "500ms"].map(str::to_owned));
         let bench = Bench::managed("1400x900", "view", &sources)?;
-        let topic = Broker { host: "127.0.0.1".to_owned(), port, login: None, topic: "cameras/mqtt".to_owned() };
+        let topic =
+            Broker { host: "127.0.0.1".to_owned(), port, tls: None, login: None, topic: "cameras/mqtt".to_owned() };
         let loops = vec![h265, posting(post, reel("format=jpeg", 10))];
         let mqtt = Publisher::start(topic, reel("format=jpeg", 11)).expect("a publisher");
         let udp = DatagramCamera::start(udp, reel("format=jpeg&fault=loss:0.01", 12)).expect("a camera");
