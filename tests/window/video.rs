@@ -6,6 +6,7 @@ use oaktap::convert::Converter;
 use oaktap::decode::VideoDecoder;
 use oaktap::frame::{Frame, PayloadKind, Picture, Pool};
 
+use super::sizes::timeline;
 use super::*;
 
 /// Returns the pictures of consecutive frames, which begin with a key frame.
@@ -81,6 +82,53 @@ fn a_recording_of_video_is_sought_and_stepped_to_any_frame() {
         bench.key("comma");
         bench.until("the picture before", |seen| shows(seen, at));
     }
+    bench.key("q");
+    let (status, said) = bench.end();
+    assert!(status.success(), "{status}: {said}");
+}
+
+/// Dragging on the timeline of a video shows the frames at the pointer, and not only key frames: one of 30 is one.
+#[test]
+fn dragging_on_the_timeline_seeks_in_a_video() {
+    const FRAMES: usize = 150;
+    let recording = Recording::new(&["size=640x352&format=H264&boxes=0&records=on"], FRAMES);
+    let pictures = decoded(recording.frames[0].iter().cloned());
+    let path = recording.path().to_str().expect("a name").to_owned();
+    let Some(bench) = Bench::managed("1400x900", "replay", &[path]) else { return };
+    bench.until("a picture", |seen| seen.dimensions() == (640, 352));
+    bench.key("space");
+    bench.key("Home");
+    // Between the notices and the time at the pointer.
+    let apart = |seen: &RgbImage, at: usize| difference(seen, &pictures[at], 60..240, |_, _| true);
+    let first = bench.until("the first picture", |seen| apart(seen, 0) < 1.0);
+    let (left, right, y) = timeline(&first);
+    let at = |share: f64| (left + (f64::from(right - left) * share).round() as u32, y);
+    let middle = |share: f64| (share * (FRAMES - 1) as f64).round() as usize;
+    let until = |share: f64| {
+        let near = middle(share).saturating_sub(2)..(middle(share) + 3).min(FRAMES);
+        bench.until("the picture at the pointer", |seen| {
+            // Nearer to one of these than to those of a sixth of a second before and after.
+            let nearest = near.clone().map(|n| apart(seen, n)).fold(f64::MAX, f64::min);
+            let others = [near.start.checked_sub(4), Some(near.end + 4)].into_iter().flatten();
+            nearest < 1.0 && others.filter(|n| *n < FRAMES).all(|n| apart(seen, n) > nearest)
+        });
+    };
+    point(&bench, at(0.3));
+    bench.xdotool(&["mousedown", "1"]).expect("a button");
+    until(0.3);
+    for share in [0.55, 0.93, 0.1, 0.45] {
+        // Several points on the way, as a hand makes them.
+        for part in [0.25, 0.5, 0.75] {
+            point(&bench, at(share - 0.05 * part));
+        }
+        point(&bench, at(share));
+        until(share);
+    }
+    // The picture stays when the button is released.
+    bench.xdotool(&["mouseup", "1"]).expect("a button");
+    bench.key("period");
+    bench.key("comma");
+    until(0.45);
     bench.key("q");
     let (status, said) = bench.end();
     assert!(status.success(), "{status}: {said}");
