@@ -20,10 +20,10 @@ pub(super) fn again() -> String {
 /// Returns the command line of this process with the words `open` in the place of all words that select cameras. `command` is
 /// the name of the command.
 pub(crate) fn again_for(command: &str, all: &[&str], open: &[String]) -> String {
-    line(&with_cameras(given(), command, all, open))
+    line(&with_cameras(&given(), command, all, open))
 }
 
-fn with_cameras(words: Vec<String>, command: &str, all: &[&str], open: &[String]) -> Vec<String> {
+fn with_cameras(words: &[String], command: &str, all: &[&str], open: &[String]) -> Vec<String> {
     let program = Cli::command();
     let named = words.iter().position(|word| word == command).map_or(0, |at| at + 1);
     let is_value = |at: usize| at > 0 && takes_value(&program, command, &words[at - 1]);
@@ -153,7 +153,7 @@ mod tests {
             let open: Vec<_> = open.iter().map(|word| (*word).to_owned()).collect();
             let given = words(given);
             let command = given.iter().find(|word| !word.starts_with('-')).expect("a command").clone();
-            let found = line(&with_cameras(given, &command, all, &open));
+            let found = line(&with_cameras(&given, &command, all, &open));
             assert_eq!(found, expected);
             parses(&found).unwrap();
         }

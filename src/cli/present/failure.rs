@@ -234,7 +234,7 @@ fn explanation(what: Option<&str>, error: &anyhow::Error, command: &str) -> Stri
         }
         // Some errors of arguments hold their own help.
         None if is_usage(error) && !text.contains("\nhelp: ") => {
-            text.push_str(&format!("\nhelp: oaktap {command} --help"))
+            text.push_str(&format!("\nhelp: oaktap {command} --help"));
         }
         None => {}
     }
