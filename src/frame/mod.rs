@@ -122,6 +122,8 @@ pub struct Frame {
     pub kind: PayloadKind,
     /// Layout of the payload. `None` for video, and for raw bytes whose layout is unknown.
     pub geometry: Option<Geometry>,
+    /// Size of the pictures of video, by the last sequence parameter set; `None` for other payloads, and before the first set.
+    pub video_size: Option<Size>,
     /// Set if the stream announced this layout (`@D`).
     pub announced: bool,
     /// The reason for this kind and layout, as a sentence for people. Empty if nothing interpreted the payload.
@@ -192,6 +194,7 @@ impl Frame {
             detection_text: self.detection_text.clone(),
             kind: other.kind,
             geometry: other.geometry,
+            video_size: other.video_size,
             announced: other.announced,
             because: Arc::clone(&other.because),
             guess: other.guess,
@@ -280,6 +283,12 @@ impl Frame {
             PayloadKind::Raw => self.geometry.map(|geometry| geometry.format.name()),
             encoded => Some(encoded.name()),
         }
+    }
+
+    /// Returns the size of the picture, if it is known: by its layout, or by the parameter sets of video.
+    #[must_use]
+    pub fn size(&self) -> Option<Size> {
+        self.geometry.map(|geometry| Size::new(geometry.width, geometry.height)).or(self.video_size)
     }
 
     /// Returns what people need to know about the layout of the payload, if it may be wrong: the symptoms and the options

@@ -1,6 +1,6 @@
 //! Reads the sequence parameter sets of video: the size of the pictures, and what a decoder has to support.
 
-use super::{FoundSets, PayloadKind};
+use super::{FoundSets, PayloadKind, Size, magic};
 
 /// Longest sequence parameter set that is read, in bytes. With every optional table it has about 1 KiB.
 const SET_BYTES_MAX: usize = 4096;
@@ -23,6 +23,19 @@ pub struct Sequence {
 }
 
 impl Sequence {
+    /// Reads the sequence parameter set before the picture of an access unit; `None` without a valid one.
+    #[must_use]
+    pub fn in_payload(kind: PayloadKind, payload: &[u8]) -> Option<Self> {
+        let found = magic::parameter_sets(kind, payload);
+        if found.has_sequence { Self::of(kind, &found) } else { None }
+    }
+
+    /// Returns the size of the shown part of a picture.
+    #[must_use]
+    pub const fn size(&self) -> Size {
+        Size::new(self.width, self.height)
+    }
+
     /// Reads the last sequence parameter set among parameter sets; `None` without a valid one.
     #[must_use]
     pub fn of(kind: PayloadKind, sets: &FoundSets) -> Option<Self> {

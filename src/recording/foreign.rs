@@ -13,7 +13,7 @@ use super::cdr::CdrReader;
 use super::channels::ImageSchema;
 use super::image::ImageMessage;
 use super::schema::{PayloadLayout, WireMessage};
-use crate::frame::{DeviceTime, Geometry, Interpreter, PayloadKind, PixelFormat, jpeg_defect};
+use crate::frame::{DeviceTime, Geometry, Interpreter, PayloadKind, PixelFormat, Sequence, jpeg_defect};
 use crate::wire::Dialect;
 use crate::wire::encode::{self, HeaderFields};
 
@@ -196,6 +196,9 @@ impl Image {
 
     /// Width and height in pixels; `None` for video without a key frame.
     pub(super) fn size(&self) -> Option<(u32, u32)> {
+        if self.kind.is_video() {
+            return Sequence::in_payload(self.kind, &self.payload).map(|sequence| (sequence.width, sequence.height));
+        }
         let geometry = self.layout.or_else(|| Interpreter::default().interpret(&self.payload).1);
         geometry.map(|Geometry { width, height, .. }| (width, height))
     }

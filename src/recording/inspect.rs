@@ -17,7 +17,7 @@ use super::salvage::{Salvage, SalvageItem};
 use super::schema::{IncidentKind, RecordedIncident};
 pub use super::timeline::{Timeline, TimelineStep};
 use super::{CameraInfo, ClockJump, Reader, RecordingError, StreamDamage, UnsupportedTopic, Watch, is_bad_picture};
-use crate::frame::{DeviceTime, LabelMap, Utc};
+use crate::frame::{DeviceTime, LabelMap, PayloadKind, Sequence, Size, Utc};
 use crate::stats::CameraHealth;
 use crate::wire::{self, Record};
 
@@ -69,7 +69,7 @@ pub struct CameraReport {
     pub address: String,
     /// Dialects of its headers, in order of appearance.
     pub dialects: Vec<String>,
-    /// Number of frames per format, such as `BGR888p 640x352` or `JPEG`.
+    /// Number of frames per format, such as `BGR888p 640x352` or `H265 1920x1080`.
     pub formats: BTreeMap<String, u64>,
     /// Number of frames.
     pub frames: u64,
@@ -293,6 +293,8 @@ pub fn inspect_watched(path: &Path, watch: &Watch) -> Result<RecordingReport, Re
 struct CameraTally {
     dialects: Vec<String>,
     formats: BTreeMap<String, u64>,
+    /// Size of the pictures of video, by the last sequence parameter set.
+    video_size: Option<Size>,
     frames: u64,
     stale: u64,
     span: Option<(i64, i64)>,
@@ -320,6 +322,7 @@ impl Default for CameraTally {
         Self {
             dialects: Vec::new(),
             formats: BTreeMap::new(),
+            video_size: None,
             frames: 0,
             stale: 0,
             span: None,
@@ -349,9 +352,12 @@ impl CameraTally {
         if !self.dialects.contains(&wire.dialect) {
             self.dialects.push(wire.dialect.clone());
         }
-        let format = match &wire.layout {
-            Some(layout) => format!("{} {}x{}", layout.format, layout.width, layout.height),
-            None => wire.kind.clone(),
+        let kind = PayloadKind::ALL.into_iter().find(|kind| kind.is_video() && kind.name() == wire.kind);
+        self.video_size = kind.and_then(|kind| Some(Sequence::in_payload(kind, payload)?.size())).or(self.video_size);
+        let format = match (&wire.layout, self.video_size.filter(|_| kind.is_some())) {
+            (Some(layout), _) => format!("{} {}x{}", layout.format, layout.width, layout.height),
+            (None, Some(size)) => format!("{} {size}", wire.kind),
+            (None, None) => wire.kind.clone(),
         };
         *self.formats.entry(format).or_default() += 1;
         let bytes = payload.len() as u64;

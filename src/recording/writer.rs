@@ -237,7 +237,7 @@ impl<W: Write + Seek> SegmentWriter<W> {
         }
 
         let names = frame.labels.as_deref().or(camera.info.labels.as_ref()).unwrap_or(LabelMap::coco());
-        let size = frame.geometry.map(|geometry| (geometry.width, geometry.height));
+        let size = frame.size().map(|size| (size.width, size.height));
         message.clear();
         annotations::encode(message, time, &frame.detections, names, size);
         header.channel_id = camera.channel + 1;

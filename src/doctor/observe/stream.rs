@@ -85,7 +85,7 @@ pub(super) async fn look(source: SourceSpec, port: u16, measure: Duration) -> St
         seconds: summary.seconds,
         dialect: first.as_ref().map(|frame| frame.dialect.to_string()),
         format: first.as_ref().and_then(|frame| frame.format().map(str::to_owned)),
-        size: first.as_ref().and_then(|frame| frame.geometry).map(|geometry| (geometry.width, geometry.height)),
+        size: first.as_ref().and_then(|frame| frame.size()).map(|size| (size.width, size.height)),
         guess,
         fps,
         mbit_s: each * fps * 8e-6,

@@ -18,7 +18,7 @@ use smoothness::{is_packed_422, measure};
 
 use super::magic::{self, Encoded};
 use super::pixel::{Geometry, PixelFormat};
-use super::{Frame, Guess, PayloadKind, Size};
+use super::{Frame, Guess, PayloadKind, Sequence, Size};
 
 /// Shortest payload that has one of the known sizes in one of the formats, in bytes. Shorter ones are not examined: a
 /// hostile stream can have many, each of another length.
@@ -78,6 +78,8 @@ pub struct Interpreter {
     /// the layout of each in turn.
     known: Vec<((Announcement, usize), Interpretation)>,
     now: Interpretation,
+    /// Size of the pictures of video, by the last sequence parameter set.
+    video_size: Option<Size>,
 }
 
 impl Interpreter {
@@ -114,6 +116,7 @@ impl Interpreter {
     /// Sets the kind and geometry of a frame by its payload, and the reason for them.
     pub fn interpret_frame(&mut self, frame: &mut Frame) {
         (frame.kind, frame.geometry) = self.interpret(frame.payload());
+        frame.video_size = self.video_size.filter(|_| frame.kind.is_video());
         frame.because = Arc::clone(&self.now.because);
         frame.guess = self.now.guess;
         frame.disputed = self.now.disputed;
@@ -123,11 +126,13 @@ impl Interpreter {
     pub fn interpret(&mut self, payload: &[u8]) -> (PayloadKind, Option<Geometry>) {
         // Before the cache, because a damaged payload can have had the same length.
         if let Some(encoded) = self.encoded(payload) {
+            let new_size = self.note_video_size(encoded.kind, payload);
             let format = PixelFormat::Jpeg;
             let geometry =
                 encoded.size.map(|(width, height)| Geometry { format, width, height, stride: 0, plane_rows: 0 });
-            if self.now.kind != encoded.kind || self.now.geometry != geometry || self.now.because.is_empty() {
-                let mut because = explain(&encoded);
+            let is_new = self.now.kind != encoded.kind || self.now.geometry != geometry || new_size;
+            if is_new || self.now.because.is_empty() {
+                let mut because = explain(&encoded, self.video_size);
                 let disputed = self.overrides.size.is_some_and(|size| encoded.size.is_none_or(|own| own != size));
                 if disputed {
                     let _ = write!(because, "; {} is for raw pixels and is ignored", self.overrides);
@@ -160,6 +165,13 @@ impl Interpreter {
             self.known.push(((self.announced, payload.len()), self.now.clone()));
         }
         (self.now.kind, self.now.geometry)
+    }
+
+    /// Keeps the size of video until the next sequence parameter set. Returns whether it has changed.
+    fn note_video_size(&mut self, kind: PayloadKind, payload: &[u8]) -> bool {
+        let known = self.video_size.filter(|_| self.now.kind == kind);
+        let size = Sequence::in_payload(kind, payload).map(|sequence| sequence.size()).or(known);
+        std::mem::replace(&mut self.video_size, size) != size
     }
 
     /// Recognizes an encoded payload, unless the stream or the user declares raw pixels.
@@ -376,11 +388,15 @@ impl std::fmt::Display for Overrides {
     }
 }
 
-fn explain(encoded: &Encoded) -> String {
+fn explain(encoded: &Encoded, video_size: Option<Size>) -> String {
     match (encoded.kind, encoded.size) {
         (PayloadKind::Jpeg, Some((width, height))) => format!("{width}x{height} JPEG, according to its header"),
         (kind, _) => {
-            format!("{}, recognized by its start codes", if kind == PayloadKind::H265 { "H.265" } else { "H.264" })
+            let size = video_size.map(|size| format!("{size} ")).unwrap_or_default();
+            format!(
+                "{size}{}, recognized by its start codes",
+                if kind == PayloadKind::H265 { "H.265" } else { "H.264" }
+            )
         }
     }
 }
