@@ -30,6 +30,7 @@ mod session_progress;
 mod signals;
 mod source_args;
 mod status_lines;
+mod stream_failure;
 mod suggest;
 mod text_file;
 mod value_parsers;

@@ -13,7 +13,6 @@ use oaktap::sink::record::{Recorders, RecordersMonitor};
 use oaktap::source::{Outside, Session, SessionState, SourceError};
 use oaktap::stats::{Ledger, Stats, Summary};
 use oaktap::sync::locked;
-use oaktap::units::count;
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -21,6 +20,8 @@ use super::present::{self, ExitReason};
 use super::recording_summary::{self, RecordingSummary};
 use super::source_args::SourceArgs;
 use super::status_lines::{LastStatus, Since, StatusLines};
+pub(crate) use super::stream_failure::Unpictured;
+use super::stream_failure::{Failure, LastTrouble, Trouble, note_trouble};
 use super::waiting::{Advised, Waiting};
 use super::{Ctx, Outcome, Until};
 
@@ -47,6 +48,8 @@ pub(crate) struct Receiving {
     absence_max: Duration,
     alone: Mutex<Alone>,
     only: Arc<Only>,
+    /// The cameras whose frames all failed to become pictures, if the command shows pictures.
+    unpictured: Vec<Option<Unpictured>>,
 }
 
 const ALONE_CHECK_INTERVAL: Duration = Duration::from_millis(50);
@@ -151,6 +154,7 @@ impl Receiving {
             absence_max: args.idle_timeout.unwrap_or(ABSENCE_MAX),
             alone: Mutex::default(),
             only,
+            unpictured: Vec::new(),
         })
     }
 
@@ -237,6 +241,11 @@ impl Receiving {
         recorders.map(Recorders::finish).unwrap_or_default().into_iter().map(Into::into).collect()
     }
 
+    /// Reports the cameras whose frames all failed to become pictures, in the order of the cameras.
+    pub(crate) fn without_pictures(self, unpictured: Vec<Option<Unpictured>>) -> Self {
+        Self { unpictured, ..self }
+    }
+
     /// Ends the sessions, and prints their frame counts and the recordings of their frames.
     pub(crate) fn finish(mut self, ctx: &Ctx, recordings: &[RecordingSummary]) -> anyhow::Result<Outcome> {
         let ends = self.stop();
@@ -259,8 +268,12 @@ impl Receiving {
             self.sessions().iter().zip(&stats).map(|(session, stats)| stats.summary(session.name())).collect();
         present::table(&summaries, tracing::enabled!(tracing::Level::INFO), self.strict);
         recording_summary::texts(recordings).iter().for_each(|text| present::say(text));
-        // A camera that sent nothing is a failure of its own only if no other camera sent a frame.
-        let any_frames = stats.iter().any(|stats| stats.frames.received + stats.measurements > 0);
+        let unpictured = |number: usize| self.unpictured.get(number).cloned().flatten();
+        // A camera that sent nothing, or nothing that can be shown, is a failure of its own only if another camera works.
+        let works = |(number, stats): (usize, &Stats)| {
+            stats.frames.received + stats.measurements > 0 && unpictured(number).is_none()
+        };
+        let any_works = stats.iter().enumerate().any(works);
         let gave_up = locked(&self.alone).since.is_some();
         let mut damaged = false;
         let mut failures: Vec<Option<Failure>> = Vec::new();
@@ -289,9 +302,13 @@ impl Receiving {
                         None if datagrams > 0 => Trouble::NoFrameIn { datagrams },
                         trouble => trouble.unwrap_or(Trouble::NoFrame),
                     };
-                    Some(Failure::new(session, trouble, !any_frames))
+                    Some(Failure::new(session, trouble, !any_works))
                 }
-                Ok(()) => None,
+                Ok(()) => unpictured(number).map(|reason| {
+                    // A recording keeps the frames.
+                    let is_fatal = !any_works && recordings.is_empty();
+                    Failure::new(session, Trouble::NoPicture { frames: received, reason }, is_fatal)
+                }),
             });
         }
         let recorded = recording_summary::check(recordings);
@@ -348,67 +365,6 @@ fn is_before_recording(session: &Session) -> bool {
     let state = session.state();
     let is_before = matches!(state, SessionState::Connecting { .. } | SessionState::Outside(Outside::Before { .. }));
     is_before && session.spec().recording().is_some()
-}
-
-/// Why no frame of a camera arrived, by the last state of its session.
-#[derive(Clone, Debug)]
-enum Trouble {
-    /// The last connection or attempt failed.
-    Error(Arc<SourceError>),
-    /// The last connection was open, but no byte arrived: the state as text.
-    Silent(String),
-    NoFrame,
-    /// No frame was in the datagrams that arrived.
-    NoFrameIn {
-        datagrams: u64,
-    },
-    /// There was no memory for its frames.
-    NoMemory,
-}
-
-type LastTrouble = Arc<Mutex<Option<Trouble>>>;
-
-/// A camera of which no frame arrived, or whose session ended.
-#[derive(Debug)]
-struct Failure {
-    camera: String,
-    /// Exit code 1, not 3.
-    is_fatal: bool,
-    /// The cause in one line, for `--json`.
-    text: String,
-    /// The task that failed.
-    what: String,
-    cause: anyhow::Error,
-}
-
-impl Failure {
-    fn new(session: &Session, trouble: Trouble, is_fatal: bool) -> Self {
-        let what = match (session.name(), session.spec().to_string()) {
-            (name, spec) if name == spec => format!("cannot receive the stream of {name}"),
-            (name, spec) => format!("cannot receive the stream of {name} ({spec})"),
-        };
-        let help = session.spec().help_without_frames();
-        let (text, cause) = match trouble {
-            Trouble::Error(error) => (error.kind.to_string(), anyhow::Error::new(error)),
-            Trouble::Silent(text) => (text.clone(), present::advised(anyhow::anyhow!(text), help)),
-            Trouble::NoMemory => {
-                let text = "--buffer is too small for one of its frames".to_owned();
-                let help = "give --buffer several times the size of a frame for each camera";
-                (text.clone(), present::advised(anyhow::anyhow!(text), help))
-            }
-            Trouble::NoFrameIn { datagrams } => {
-                let text = format!("{} received, but no frame", count(datagrams, "datagram", "datagrams"));
-                let help = "compare the datagrams with docs/udp.md: a header of 16 bytes with big-endian numbers before each \
-                            part, or a whole message of at most 65507 bytes";
-                (text.clone(), present::advised(anyhow::anyhow!(text), help))
-            }
-            Trouble::NoFrame => {
-                let text = "no frame received".to_owned();
-                (text.clone(), present::advised(anyhow::anyhow!(text), help))
-            }
-        };
-        Self { camera: session.name().to_owned(), is_fatal, text, what, cause }
-    }
 }
 
 /// A camera in the `--json` document of a command that receives.
@@ -477,16 +433,4 @@ async fn print_states(
             }
         }
     }
-}
-
-/// Updates the last trouble of a session with its new state.
-fn note_trouble(last: &mut Option<Trouble>, state: &SessionState) {
-    *last = match (state, last.take()) {
-        (SessionState::Lost { reason, .. }, _) => Some(Trouble::Error(Arc::clone(reason))),
-        (SessionState::Silent | SessionState::Subscribed { .. }, _) => Some(Trouble::Silent(state.to_string())),
-        // Connected meanwhile.
-        (SessionState::Connecting { .. }, Some(Trouble::Error(reason))) if !reason.kind.was_connected() => None,
-        (SessionState::Streaming | SessionState::Stalled | SessionState::Outside(_), _) => None,
-        (SessionState::Connecting { .. } | SessionState::Waiting | SessionState::Ended { .. }, last) => last,
-    };
 }

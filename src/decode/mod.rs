@@ -44,7 +44,7 @@ pub enum DecodeError {
     #[error("cannot decode {}: the stream has not sent its parameter sets", title(*.0))]
     NoParameterSets(PayloadKind),
     /// The stream uses something that the decoder does not support.
-    #[error("cannot decode {}: {why} is not supported; `oaktap record` and `oaktap export --to mp4` keep it", title(*.kind))]
+    #[error("cannot decode {}: {why} is not supported", title(*.kind))]
     Unsupported {
         /// Coding of the stream.
         kind: PayloadKind,
@@ -62,6 +62,30 @@ pub enum DecodeError {
     /// Compiled without decoders.
     #[error("cannot decode {}: this build of oaktap has no video decoder (feature `video`)", title(*.0))]
     NotBuilt(PayloadKind),
+}
+
+/// The property of streams whose frames refer to later ones.
+const B_FRAMES: &str = "video with B-frames";
+
+impl DecodeError {
+    /// Returns the next step for the user, if there is one.
+    #[must_use]
+    pub fn help(&self) -> Option<&'static str> {
+        match self {
+            Self::Unsupported { why, .. } if why == B_FRAMES => Some(
+                "set the number of B-frames to 0 on the camera, which is the default of its encoder; `oaktap record` and \
+                 `oaktap export --to mp4` keep the video as it is",
+            ),
+            Self::Unsupported { .. } | Self::NotBuilt(_) => {
+                Some("`oaktap record` and `oaktap export --to mp4` keep the video as it is")
+            }
+            Self::NoParameterSets(_) => {
+                Some("let the camera's encoder send its parameter sets with each key frame, or start it after oaktap")
+            }
+            Self::Damaged { .. } => Some("`oaktap record` keeps the video as it is, for other decoders"),
+            Self::AwaitsKeyFrame | Self::NoPicture => None,
+        }
+    }
 }
 
 /// Returns the usual name of a coding.
@@ -153,7 +177,7 @@ impl VideoDecoder {
         }
         // The decoder runs out of memory for pictures when it puts out each at once, which the order of frames requires.
         if self.refused.is_none() && frame.is_b_frame() {
-            self.refused = Some(DecodeError::Unsupported { kind: frame.kind, why: "video with B-frames".to_owned() });
+            self.refused = Some(DecodeError::Unsupported { kind: frame.kind, why: B_FRAMES.to_owned() });
         }
         let is_key = frame.is_key_frame();
         if !self.follows && !is_key {

@@ -53,7 +53,7 @@ pub mod words {
 type Row = (&'static str, Weight, fn(&Stats) -> u64, [&'static str; 2]);
 
 /// The counts that decide the exit code. README has the same table.
-const COUNTS: [Row; 19] = [
+const COUNTS: [Row; 20] = [
     ("withdrawn", Weight::Loss, |stats| stats.frames.withdrawn, words::WITHDRAWN),
     ("lost", Weight::Loss, |stats| stats.frames.lost - stats.frames.no_memory, words::LOST),
     (
@@ -69,6 +69,13 @@ const COUNTS: [Row; 19] = [
     ("damaged_bytes", Weight::Loss, |stats| stats.damaged_bytes, words::DAMAGED_BYTES),
     ("bad_detections", Weight::Loss, |stats| stats.bad_detections, words::BAD_DETECTIONS),
     ("bad_pictures", Weight::Loss, |stats| stats.bad_pictures, words::BAD_PICTURES),
+    (
+        "video.failed",
+        Weight::Loss,
+        // A frame that proves to be damaged has been decoded before.
+        |stats| stats.video.failed.saturating_sub(stats.frames.withdrawn),
+        ["frame of video that could not be decoded", "frames of video that could not be decoded"],
+    ),
     (
         "wrong_layouts",
         Weight::Loss,

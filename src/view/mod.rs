@@ -19,7 +19,7 @@ use std::{fmt, io, thread};
 pub(crate) use showing::fitted;
 pub use showing::{Showing, Zoom};
 
-use crate::frame::{Frame, Geometry, PayloadKind, Picture, Pool};
+use crate::frame::{Frame, Geometry, PayloadKind, Picture, Pool, Size};
 use crate::hub::Hub;
 use crate::live::{Camera, Sink};
 use crate::overlay::Style;
@@ -79,6 +79,8 @@ pub struct ViewHealth {
     pub failed: u64,
     /// Error of the last frame; `None` if it was converted.
     pub error: Option<String>,
+    /// Next step for the user, if the error has one.
+    pub help: Option<&'static str>,
     /// Kind of the last frame.
     pub last: Option<FrameKind>,
 }
@@ -92,6 +94,8 @@ pub struct FrameKind {
     pub payload: PayloadKind,
     /// Layout of its pixels, if known.
     pub geometry: Option<Geometry>,
+    /// Size of the pictures, if known: of video, also before it is decoded.
+    pub size: Option<Size>,
 }
 
 /// A frame that the user wants to keep, with its picture.

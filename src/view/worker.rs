@@ -88,9 +88,10 @@ fn not_decoded(shared: Arc<Shared>) -> DecodeFailed {
         health.failed += 1;
         // The frame before may have a reason that explains more.
         if !is_wait || health.error.is_none() {
-            health.error = Some(error.to_string());
+            (health.error, health.help) = (Some(error.to_string()), error.help());
         }
-        health.last = Some(FrameKind { dialect: frame.dialect, payload: frame.kind, geometry: None });
+        health.last =
+            Some(FrameKind { dialect: frame.dialect, payload: frame.kind, geometry: None, size: frame.size() });
     })
 }
 
@@ -292,11 +293,12 @@ impl Worker {
             None => Placement::whole(size.0, size.1),
         };
         let converted = self.converter.scaled(frame, place, &mut picture);
-        let kind = FrameKind { dialect: frame.dialect, payload: frame.sent().kind, geometry: frame.geometry };
+        let (payload, geometry) = (frame.sent().kind, frame.geometry);
+        let kind = FrameKind { dialect: frame.dialect, payload, geometry, size: frame.size() };
         let changed = {
             let mut health = locked(&self.shared.health);
             health.failed += u64::from(converted.is_err());
-            health.error = converted.as_ref().err().map(ToString::to_string);
+            (health.error, health.help) = (converted.as_ref().err().map(ToString::to_string), None);
             health.last.replace(kind) != Some(kind)
         };
         if changed {

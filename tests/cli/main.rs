@@ -20,6 +20,7 @@ mod simulate_peers;
 mod streams;
 #[cfg(unix)]
 mod unread;
+mod video;
 
 #[path = "../support/external_tools.rs"]
 mod external_tools;

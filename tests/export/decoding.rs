@@ -38,8 +38,10 @@ fn compare(kind: PayloadKind, size: &str, bytes: usize, options: &[&str]) {
 #[test]
 fn h264_is_decoded_like_ffmpeg_does() {
     const BYTES: usize = 320 * 180 * 3 / 2;
-    let cases: [&[&str]; 5] = [
+    let cases: [&[&str]; 7] = [
         &["-profile:v", "baseline"],
+        &["-profile:v", "baseline", "-refs", "4", "-x264-params", "slices=3"],
+        &["-profile:v", "main", "-bf", "0", "-refs", "4", "-preset", "slower", "-x264-params", "weightp=2"],
         &["-profile:v", "main", "-bf", "0", "-coder", "cavlc"],
         &["-profile:v", "main", "-bf", "0", "-coder", "cabac"],
         &["-profile:v", "high", "-bf", "0", "-coder", "cabac"],
@@ -111,6 +113,8 @@ fn h264_with_b_frames_is_refused_by_name() {
     let (pictures, errors) = decoded(&frames(H264, &stream));
     assert!(pictures.len() <= 2 && pictures.len() + errors.len() == FRAMES, "{} pictures", pictures.len());
     assert!(errors.iter().all(|(_, error)| error.to_string().contains("B-frames")), "{errors:?}");
+    let help = errors[0].1.help().expect("a next step");
+    assert!(help.contains("B-frames to 0 on the camera") && help.contains("oaktap record"), "{help}");
 }
 
 #[test]

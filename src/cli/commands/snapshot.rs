@@ -16,7 +16,7 @@ use super::view::separated;
 use crate::cli::fleet::FleetArgs;
 use crate::cli::layout_note::Explained;
 use crate::cli::present::Usage;
-use crate::cli::receiving::Receiving;
+use crate::cli::receiving::{Receiving, Unpictured};
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, WHEN_TO_STOP, json_option, new_files, present, value_parsers};
 
@@ -99,34 +99,46 @@ pub(crate) fn run(ctx: &Ctx, args: &SnapshotArgs) -> anyhow::Result<Outcome> {
     let json = ctx.json || args.source.status.is_some();
     let written = receiving.consume(sinks, |session, snapshots| save_all(&receiving, session, snapshots, args, json));
     let names: Vec<_> = receiving.sessions().iter().map(|session| session.name().to_owned()).collect();
-    let outcome = receiving.finish(ctx, &[]);
+    let unpictured = written.iter().map(|saved| saved.as_ref().ok().and_then(|saved| saved.unpictured.clone()));
+    let outcome = receiving.without_pictures(unpictured.collect()).finish(ctx, &[]);
     let written = written.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
-    let few = |written: &u64| *written < args.frames;
-    if !written.iter().any(few) {
-        return outcome;
+    let few = |saved: &&Saved| saved.written < args.frames;
+    // The error of a stream without frames, or without pictures, explains more.
+    let outcome = outcome?;
+    let lines = names.iter().zip(&written).filter(|(_, saved)| few(saved) && saved.unpictured.is_none());
+    let lines: Vec<_> = lines
+        .map(|(name, Saved { written, .. })| {
+            let wanted = args.frames;
+            (name, format!("{written} of {wanted} pictures were written before the end of the stream or of the time"))
+        })
+        .collect();
+    if lines.is_empty() {
+        return Ok(outcome);
     }
-    // The error of a stream without frames explains more.
-    outcome?;
-    let lines = names.iter().zip(&written).filter(|(_, written)| few(written)).map(|(name, written)| {
-        let wanted = args.frames;
-        (name, format!("{written} of {wanted} pictures were written before the end of the stream or of the time"))
-    });
-    if written.iter().all(few) {
-        let lines: Vec<_> = lines.map(|(name, text)| format!("{name}: {text}")).collect();
+    if written.iter().all(|saved| few(&saved)) {
+        let lines: Vec<_> = lines.iter().map(|(name, text)| format!("{name}: {text}")).collect();
         anyhow::bail!("{}", lines.join("\n"));
     }
-    lines.for_each(|(name, text)| present::always_say(&format!("{name}: exit code 3: {text}")));
+    lines.iter().for_each(|(name, text)| present::always_say(&format!("{name}: exit code 3: {text}")));
     Ok(Outcome::Lossy)
 }
 
-/// Saves frames of one camera until there are enough. Returns how many.
+/// The result for one camera.
+struct Saved {
+    /// Number of pictures.
+    written: u64,
+    /// Why there is none, if the camera sends video.
+    unpictured: Option<Unpictured>,
+}
+
+/// Saves frames of one camera until there are enough.
 fn save_all(
     receiving: &Receiving,
     session: &Session,
     mut snapshots: Snapshots,
     args: &SnapshotArgs,
     json: bool,
-) -> anyhow::Result<u64> {
+) -> anyhow::Result<Saved> {
     let mut explained = Explained::new(session.name());
     let saver = Saver { camera: session.name(), json };
     let mut written = 0;
@@ -151,10 +163,8 @@ fn save_all(
     }
     let not_decoded = snapshots.not_decoded().filter(|_| written == 0);
     snapshots.finish();
-    match not_decoded {
-        Some(error) => Err(anyhow::Error::new(error).context(format!("no picture of {}", session.name()))),
-        None => Ok(written),
-    }
+    let unpictured = not_decoded.map(|error| Unpictured { error: error.to_string(), help: error.help() });
+    Ok(Saved { written, unpictured })
 }
 
 /// Saves frames of one camera and prints the paths.

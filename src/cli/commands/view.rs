@@ -19,7 +19,7 @@ use oaktap::view::{ViewOptions, Views};
 
 use super::replay::{self, ReplayArgs};
 use crate::cli::fleet::FleetArgs;
-use crate::cli::receiving::Receiving;
+use crate::cli::receiving::{Receiving, Unpictured};
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, json_option, present};
 
@@ -169,15 +169,11 @@ impl<'a> Player<'a> {
 /// Ends the reception, finishes recordings, and prints a summary.
 fn ended(ctx: &Ctx, receiving: Receiving, mut screen: Screen) -> anyhow::Result<Outcome> {
     let recorders = screen.take_recorders();
-    let unseen = screen.unseen();
+    let unseen = screen.unseen().into_iter().map(|health| health.map(Unpictured::from)).collect();
     // Ends the views, so that the summary counts everything that they did.
     drop(screen);
     let recordings = receiving.end_recordings(recorders);
-    let outcome = receiving.finish(ctx, &recordings)?;
-    match unseen {
-        Some(reason) => Err(anyhow::anyhow!("{reason}")),
-        None => Ok(outcome),
-    }
+    receiving.without_pictures(unseen).finish(ctx, &recordings)
 }
 
 impl Program for Player<'_> {

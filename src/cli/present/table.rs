@@ -63,6 +63,9 @@ fn help_for(finding: &Finding) -> &'static str {
             "the application on the camera sends boxes in a form that oaktap cannot read; the log names the first"
         }
         "wrong_layouts" => "give the right size and format with --size and --format",
+        "video.failed" => {
+            "recordings keep the video as it is, for other decoders; README (Streams) lists what is decoded"
+        }
         "bad_pictures" => "the application on the camera cuts its JPEGs short: set a lower quality or size there",
         "numbers.not_sent" | "dropped_by_camera" => {
             "the camera had no time to send: lower its frame rate or size, and check the link with `oaktap doctor CAMERA`"

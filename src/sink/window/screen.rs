@@ -24,7 +24,7 @@ use crate::recording::playback::{Playback, PlaybackStatus};
 use crate::sink::record::{Recorders, RecordersHealth};
 use crate::source::{Outside, Session, SessionState};
 use crate::stats::{FrameCounts, Stats};
-use crate::view::{Notify, View, Views};
+use crate::view::{Notify, View, ViewHealth, Views};
 
 /// Interval at which the numbers of the HUD change, slow enough to read them.
 const STATUS_INTERVAL_NS: u64 = 250_000_000;
@@ -229,16 +229,15 @@ impl Screen {
         opening_size(self.tiles.len(), self.picture_size(), room.unwrap_or(OPENING_ROOM))
     }
 
-    /// Names the cameras whose frames all failed to become pictures, with the error of the last one.
+    /// Returns the conversion failures of each camera whose frames all failed to become pictures, in the order of the cameras.
     #[must_use]
-    pub fn unseen(&self) -> Option<String> {
-        let failed = self.cameras.iter().zip(self.views.views()).filter_map(|(camera, view)| {
-            let (health, frames) = (view.health(), camera.ledger.snapshot().frames);
-            let error = health.error.filter(|_| frames.pictures == 0)?;
-            Some(format!("none of {} frames of {} could be shown: {error}", health.failed, camera.name))
+    pub fn unseen(&self) -> Vec<Option<ViewHealth>> {
+        let cameras = self.cameras.iter().zip(self.views.views());
+        let unseen = cameras.map(|(camera, view)| {
+            let pictures = camera.ledger.snapshot().frames.pictures;
+            Some(view.health()).filter(|health| health.error.is_some() && pictures == 0)
         });
-        let lines: Vec<String> = failed.collect();
-        (!lines.is_empty()).then(|| lines.join("\n"))
+        unseen.collect()
     }
 
     /// Returns whether any camera has a picture.

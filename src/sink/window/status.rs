@@ -48,9 +48,16 @@ impl CameraStatus {
         matches!(self.state, SessionState::Streaming) && !self.held
     }
 
+    /// Returns whether frames arrive, but none of them became a picture.
+    fn is_unseen(&self) -> bool {
+        self.health.error.is_some() && self.age_ns.is_none()
+    }
+
     /// Returns the color of the camera's state.
     pub(super) fn ink(&self) -> Ink {
         match ink_of(&self.state) {
+            Ink::Good if self.is_unseen() => Ink::Alarm,
+            Ink::Good if self.health.error.is_some() => Ink::Warning,
             Ink::Good if self.troubled => Ink::Warning,
             ink => ink,
         }
@@ -82,6 +89,7 @@ fn picture_format(kind: Option<FrameKind>) -> String {
             PayloadKind::H264 | PayloadKind::H265 => format!("{width}x{height} {}", payload.name()),
         },
         Some(FrameKind { geometry: None, payload: PayloadKind::Raw, .. }) => "unknown layout".to_owned(),
+        Some(FrameKind { payload, size: Some(size), .. }) => format!("{size} {}", payload.name()),
         Some(FrameKind { payload, .. }) => payload.name().to_owned(),
     }
 }
@@ -132,6 +140,8 @@ pub(super) fn line(status: &CameraStatus) -> Vec<Vec<ColoredText>> {
     let has_rates = sends && rates.fps_arrival > 0.0;
     if !matches!(status.state, SessionState::Streaming) {
         facts.push(vec![(status.ink(), format!("  {}", state_word(status)))]);
+    } else if status.is_unseen() {
+        facts.push(vec![(status.ink(), "  no picture".to_owned())]);
     }
     facts.extend(status.recording.iter().flat_map(|recording| recording.line(sends)));
     let fact = |ink: Ink, value: String, unit: &str| vec![(ink, format!("  {value}")), (Ink::Dim, format!(" {unit}"))];
@@ -257,7 +267,10 @@ pub(super) fn message(status: &CameraStatus, has_picture: bool) -> Option<Messag
     match &status.state {
         SessionState::Streaming => {
             let error = status.health.error.as_ref()?;
-            message(Ink::Warning, "no picture", vec![format!("{name}: no picture"), error.clone()])
+            let short = if has_picture { "no new picture" } else { "no picture" };
+            let mut lines = vec![format!("{name}: {short}"), error.clone()];
+            lines.extend(status.health.help.map(str::to_owned));
+            message(status.ink(), short, lines)
         }
         SessionState::Stalled if !has_picture => None,
         // The picture is the right one for the position. The status line says why it does not change.
@@ -306,7 +319,12 @@ pub(super) mod tests {
             held: false,
             stats: streaming(),
             health: ViewHealth {
-                last: Some(FrameKind { dialect: "IMG", payload: PayloadKind::Raw, geometry: Some(geometry) }),
+                last: Some(FrameKind {
+                    dialect: "IMG",
+                    payload: PayloadKind::Raw,
+                    geometry: Some(geometry),
+                    size: None,
+                }),
                 ..ViewHealth::default()
             },
             age_ns: Some(12_400_000),
@@ -375,6 +393,27 @@ pub(super) mod tests {
         assert_eq!(line(&status)[0][0], (Ink::Good, "● ".to_owned()));
         status.troubled = true;
         assert_eq!(line(&status)[0][0], (Ink::Warning, "● ".to_owned()));
+    }
+
+    #[test]
+    fn a_camera_without_a_picture_is_in_alarm_and_says_why() {
+        let mut status = status();
+        status.age_ns = None;
+        let size = Some(crate::frame::Size::new(98, 66));
+        let last = FrameKind { dialect: "IMG", payload: PayloadKind::H265, geometry: None, size };
+        status.health = ViewHealth { failed: 3, error: Some("no".to_owned()), help: Some("do this"), last: Some(last) };
+        assert_eq!(line(&status)[0][0], (Ink::Alarm, "● ".to_owned()));
+        assert_eq!(line_of(&status), "● front  no picture  0.0 fps  3 not shown  0 Mbit/s  98x66 H265 IMG");
+        let shown = message(&status, false).expect("a message");
+        assert_eq!(
+            (shown.ink, &shown.lines[..]),
+            (Ink::Alarm, &["front: no picture", "no", "do this"].map(str::to_owned)[..])
+        );
+        // After a good picture.
+        status.age_ns = Some(900_000_000);
+        assert_eq!(line(&status)[0][0].0, Ink::Warning);
+        let shown = message(&status, true).expect("a message");
+        assert_eq!((shown.ink, shown.lines[0].as_str()), (Ink::Warning, "front: no new picture"));
     }
 
     #[test]
