@@ -227,7 +227,12 @@ fn write(
         ExportFormat::Jpeg => {
             Stills::plain(options, Coding::Jpeg)?.write_all(frames, options, report, progress)?;
         }
-        ExportFormat::Mp4 => video::write_all(frames.without_label_filter(), options, report, progress)?,
+        ExportFormat::Mp4 => {
+            let frames = frames.without_label_filter();
+            // Video is copied, unless its pictures change or some of them are left out: the others may refer to those.
+            let is_copy = !options.boxes && options.choice.every <= 1;
+            video::write_all(if is_copy { frames } else { frames.decoded() }, options, report, progress)?;
+        }
         ExportFormat::Yolo => {
             let boxes = |root: &Path, classes| Ok(Box::new(Yolo::new(root, classes)?) as Box<dyn BoxWriter>);
             let stills = Stills::with_boxes(options, Yolo::IMAGES, Classes::new(&frames.cameras()), boxes)?;

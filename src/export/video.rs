@@ -186,7 +186,7 @@ pub(super) fn write_all(
         let stills = StillEncoder::new(style.as_ref(), options.quality);
         let mut encoder = GroupEncoder::new(stills, options.quality, &stopped);
         let cameras = &cameras;
-        move |group: Group| encode_group(group, &mut encoder, cameras, options)
+        move |group: Group| encode_group(group, &mut encoder, cameras)
     };
     let next = || {
         let (report, progress) = &mut *shared.borrow_mut();
@@ -263,12 +263,7 @@ fn add(
 }
 
 /// Encodes pictures, and copies video from the camera.
-fn encode_group(
-    group: Group,
-    encoder: &mut GroupEncoder<'_>,
-    cameras: &[Camera],
-    options: &ExportOptions,
-) -> EncodedGroup {
+fn encode_group(group: Group, encoder: &mut GroupEncoder<'_>, cameras: &[Camera]) -> EncodedGroup {
     let Group { camera, frames, fps } = group;
     let about = frames.iter().map(|chosen| (Times::of(chosen), chosen.detections.len() as u64)).collect();
     let fraction = frames.last().map_or(0.0, |chosen| chosen.fraction);
@@ -278,7 +273,7 @@ fn encode_group(
         if codec == Codec::Encoded {
             pictures.extend(encoder.encode(run, &cameras[camera], fps).into_iter().map(|unit| (codec, unit)));
         } else {
-            pictures.extend(run.iter().map(|chosen| (codec, copy(codec, chosen, options))));
+            pictures.extend(run.iter().map(|chosen| (codec, copy(codec, chosen))));
         }
     }
     EncodedGroup { camera, pictures, about, cropped: encoder.take_cropped(), fraction }
@@ -292,14 +287,7 @@ fn codec(chosen: &ChosenFrame) -> Codec {
     }
 }
 
-fn copy(codec: Codec, chosen: &ChosenFrame, options: &ExportOptions) -> Result<AccessUnit, Skip> {
-    let skip = |why: &str| Err(Skip { kind: "encoded video cannot be edited", why: why.to_owned() });
-    if options.boxes {
-        return skip("boxes cannot be drawn on encoded video; export it without --boxes");
-    }
-    if options.choice.every > 1 {
-        return skip("its frames refer to each other; export it without --every");
-    }
+fn copy(codec: Codec, chosen: &ChosenFrame) -> Result<AccessUnit, Skip> {
     let mut unit = AccessUnit::parse(codec, chosen.frame.payload())?;
     if let Some(sets) = &chosen.parameter_sets {
         unit.add_parameter_sets(codec, sets);

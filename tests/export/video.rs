@@ -8,8 +8,10 @@ use std::process::Command;
 use std::sync::Arc;
 
 use oaktap::convert::{Converter, PackedOrder};
+use oaktap::decode::VideoDecoder;
 use oaktap::export::{self, Choice, ExportError, ExportFormat, ExportOptions, ExportReport};
-use oaktap::frame::{Frame, PayloadKind, Received};
+use oaktap::frame::{Frame, PayloadKind, Picture, Pool, Received};
+use oaktap::overlay::{Overlay, Style};
 use oaktap::recording::Compression;
 use openh264::encoder::Encoder;
 use openh264::formats::{RgbSliceU8, YUVBuffer};
@@ -121,8 +123,7 @@ fn assert_look_like(pixels: &[u8], frames: &[Arc<Frame>], kind: &str) {
     assert_eq!(pixels.len(), frames.len() * 96 * 64 * 3, "{kind}");
     for (n, (found, frame)) in pixels.chunks(96 * 64 * 3).zip(frames).enumerate() {
         Converter::new().packed(frame, PackedOrder::Rgb, &mut rgb).expect("a picture");
-        let squares = found.iter().zip(&rgb).map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2)).sum::<f64>();
-        let psnr = 10.0 * (255.0 * 255.0 * rgb.len() as f64 / squares).log10();
+        let psnr = psnr(found, &rgb);
         assert!(psnr > 28.0, "{kind}, picture {n}: {psnr} dB");
     }
 }
@@ -239,16 +240,53 @@ fn encoded_video_is_copied_unchanged() {
     if let Some(pixels) = decoded(&folder.path().join("b.mp4")) {
         assert_eq!(pixels.len(), 15 * 96 * 64 * 3);
     }
-    for (name, wrong) in [
-        ("c.mp4", ExportOptions { boxes: true, ..options(PathBuf::new()) }),
-        ("d.mp4", ExportOptions { choice: Choice { every: 2, ..Choice::default() }, ..options(PathBuf::new()) }),
-    ] {
-        let output = folder.path().join(name);
-        let report = exported(&files, &ExportOptions { output: output.clone(), ..wrong });
-        assert_eq!((report.written, report.files), (0, 0));
-        assert_eq!(report.skipped[0].kind, "encoded video cannot be edited");
-        assert!(!output.exists(), "a video without a frame");
+}
+
+/// Boxes, and the frames that are left out, need new pictures: the video is decoded, and encoded again.
+#[test]
+fn video_is_encoded_again_with_boxes_and_without_the_frames_between() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // Key frames at 0 and 30.
+    let sent = recordings::frames("size=160x96&format=H264&boxes=2&records=on&seed=3", 40);
+    let path = folder.path().join("a.mcap");
+    recordings::write(&path, Compression::None, &[(recordings::camera("front"), sent.clone())]);
+    let (mut decoder, mut plain, mut boxed) = (VideoDecoder::new(Pool::default()), Vec::new(), Vec::new());
+    for frame in &sent {
+        let each = |decoded: Arc<Frame>| {
+            let mut picture = Picture::default();
+            Converter::new().picture(&decoded, &mut picture).expect("a picture");
+            plain.push(rgb(&picture));
+            Overlay::new(Style::default()).draw(&mut picture, &frame.detections, frame.labels.as_deref());
+            boxed.push(rgb(&picture));
+        };
+        decoder.decode(frame, each).expect("decoded");
     }
+    let choice = |every| Choice { every, ..Choice::default() };
+    for (name, boxes, every) in [("boxes", true, 1), ("third", false, 3), ("both", true, 3)] {
+        let output = folder.path().join(format!("{name}.mp4"));
+        let options = ExportOptions { boxes, choice: choice(every), ..options(output.clone()) };
+        let report = exported(&[path.clone()], &options);
+        let wanted = 40_usize.div_ceil(every as usize);
+        assert_eq!((report.written, report.frames_skipped()), (wanted as u64, 0), "{name}: {report:?}");
+        let Some(pixels) = decoded(&output) else { return };
+        let pictures: Vec<&[u8]> = pixels.chunks(160 * 96 * 3).collect();
+        assert_eq!(pictures.len(), wanted, "{name}");
+        for (at, picture) in pictures.into_iter().enumerate() {
+            let n = at * every as usize;
+            let (like, unlike) = if boxes { (&boxed[n], &plain[n]) } else { (&plain[n], &boxed[n]) };
+            let (near, far) = (psnr(picture, like), psnr(picture, unlike));
+            assert!(near > 24.0 && near > far + 2.0, "{name}, picture {n}: {near} and {far} dB");
+        }
+    }
+}
+
+fn rgb(picture: &Picture) -> Vec<u8> {
+    picture.words().iter().flat_map(|word| word.to_be_bytes()[1..].to_vec()).collect()
+}
+
+fn psnr(a: &[u8], b: &[u8]) -> f64 {
+    let squares = a.iter().zip(b).map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2)).sum::<f64>();
+    10.0 * (255.0 * 255.0 * a.len() as f64 / squares).log10()
 }
 
 /// Removes the parameter sets, which many encoders send only once.
