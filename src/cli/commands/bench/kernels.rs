@@ -1,12 +1,13 @@
-//! Measures each stage alone, in memory: parse, convert, overlay.
+//! Measures each stage alone, in memory: parse, decode, convert, overlay.
 
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use oaktap::convert::Converter;
-use oaktap::frame::{Frame, Geometry, Interpreter, Overrides, Picture, PixelFormat, Pool, Received};
+use oaktap::convert::{Converter, Placement};
+use oaktap::decode::VideoDecoder;
+use oaktap::frame::{Frame, Geometry, Interpreter, Overrides, PayloadKind, Picture, PixelFormat, Pool, Received};
 use oaktap::overlay::{Overlay, Style};
 use oaktap::sim::{Coding, Reel, SimConfig, Stream};
 use oaktap::wire::{Decoder, Event, Limits};
@@ -27,18 +28,28 @@ pub(crate) const FORMATS: [PixelFormat; 6] = [
     PixelFormat::Jpeg,
 ];
 
-/// Measures each stage for about `each`, with frames of one size. Calls `begins` before each stage.
+/// Divisors of the sides of a JPEG while it is decoded, as for small tiles.
+const JPEG_REDUCTIONS: [usize; 3] = [2, 4, 8];
+
+/// Measures each stage for about `each`, with frames of one size, and of one format or of all in [`FORMATS`] and H.264. Calls `begins` before each stage.
 pub(crate) fn measure(
     size: (u32, u32),
-    formats: &[PixelFormat],
+    format: Option<PixelFormat>,
     each: Duration,
     mut begins: impl FnMut(&str),
 ) -> anyhow::Result<Vec<Row>> {
     begins("parse");
-    let mut rows = vec![parse(size, each)?];
-    for format in formats {
+    let mut rows = vec![parse(size, format.unwrap_or(FORMATS[0]), each)?];
+    if format.is_none() {
+        begins("decode H264");
+        rows.extend(decode(size, each)?);
+    }
+    for format in format.map_or(FORMATS.to_vec(), |format| vec![format]) {
         begins(&format!("convert {format}"));
-        rows.push(convert(size, *format, each)?);
+        rows.push(convert(size, format, 1, each)?);
+        for reduction in JPEG_REDUCTIONS.into_iter().filter(|_| format == PixelFormat::Jpeg) {
+            rows.push(convert(size, format, reduction, each)?);
+        }
     }
     begins("overlay");
     rows.push(overlay(size, each)?);
@@ -69,8 +80,8 @@ fn row(stage: &'static str, what: String, (width, height): (u32, u32), bytes: us
 }
 
 /// Copies a message into the decoder's buffer, as a socket would, and decodes it.
-fn parse(size: (u32, u32), each: Duration) -> anyhow::Result<Row> {
-    let mut stream = Stream::new(&config(size, PixelFormat::Bgr888p))?;
+fn parse(size: (u32, u32), format: PixelFormat, each: Duration) -> anyhow::Result<Row> {
+    let mut stream = Stream::new(&config(size, format))?;
     let message = stream.turn().bytes();
     let mut decoder = Decoder::new(Pool::default(), Interpreter::default(), Limits::default());
     let mut confirmed = 0_u64;
@@ -99,7 +110,37 @@ fn parse(size: (u32, u32), each: Duration) -> anyhow::Result<Row> {
         timing.runs,
         decoder.byte_counts().skipped
     );
-    Ok(row("parse", PixelFormat::Bgr888p.to_string(), size, message.len(), &timing))
+    Ok(row("parse", format.to_string(), size, message.len(), &timing))
+}
+
+/// Decodes H.264 to YUV420p. `None` if the simulated camera has no encoder for this size.
+fn decode(size: (u32, u32), each: Duration) -> anyhow::Result<Option<Row>> {
+    let reel = Reel::new(&SimConfig { size, format: Coding::H264, boxes: BOXES, ..SimConfig::default() })?;
+    if !reel.is_decodable() {
+        return Ok(None);
+    }
+    let frames = (0..reel.frames() as u64).map(|index| {
+        let mut frame = Frame::with_payload(&*reel.still(index).payload);
+        (frame.id, frame.kind) = (index, PayloadKind::H264);
+        Arc::new(frame)
+    });
+    // Begins with a key frame, so that it can be repeated.
+    let frames: Vec<_> = frames.collect();
+    let mut decoder = VideoDecoder::new(Pool::default());
+    let (mut bytes, mut next, mut failed) = (0, frames.iter().cycle(), None);
+    let mut run = || {
+        let frame = next.next().expect("a reel has pictures");
+        let result = decoder.decode(frame, |picture| bytes = black_box(picture.payload().len()));
+        failed = failed.take().or(result.err());
+    };
+    run();
+    let len = size.0 as usize * size.1 as usize * 3 / 2;
+    let timing = beside_memcpy(len, each, &mut run);
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    anyhow::ensure!(bytes == len, "the decoder gave pictures of {bytes} bytes: expected {len}");
+    Ok(Some(row("decode", "H264 to YUV420p".to_owned(), size, len, &timing)))
 }
 
 /// Returns a simulated frame of this format.
@@ -114,20 +155,30 @@ pub(crate) fn frame(size: (u32, u32), format: PixelFormat) -> anyhow::Result<Arc
     Ok(frame.seal())
 }
 
-/// Converts a payload to 0RGB words.
-fn convert(size: (u32, u32), format: PixelFormat, each: Duration) -> anyhow::Result<Row> {
+/// Converts a payload to 0RGB words, with both sides divided by `reduction`.
+fn convert(size: (u32, u32), format: PixelFormat, reduction: usize, each: Duration) -> anyhow::Result<Row> {
     let frame = frame(size, format)?;
     let mut converter = Converter::new();
     let mut picture = Picture::default();
-    converter.picture(&frame, &mut picture).with_context(|| format!("{format} {}x{}", size.0, size.1))?;
-    check(&frame, &picture)?;
+    let place = |(width, height): (usize, usize)| Placement {
+        size: (width.div_ceil(reduction), height.div_ceil(reduction)),
+        ..Placement::whole(width, height)
+    };
+    let mut run = |picture: &mut Picture| converter.scaled(black_box(&frame), place, picture);
+    run(&mut picture).with_context(|| format!("{format} {}x{}", size.0, size.1))?;
+    let what = if reduction == 1 {
+        check(&frame, &picture)?;
+        format!("{format} to 0RGB")
+    } else {
+        format!("{format} to 0RGB 1/{reduction}")
+    };
     let bytes = (frame.payload().len() + 4 * picture.words().len()) / 2;
     let timing = beside_memcpy(bytes, each, || {
         // Cannot fail: the same conversion succeeded above.
-        let _ = converter.picture(black_box(&frame), &mut picture);
+        let _ = run(&mut picture);
         black_box(&mut picture);
     });
-    Ok(row("convert", format!("{format} to 0RGB"), size, bytes, &timing))
+    Ok(row("convert", what, size, bytes, &timing))
 }
 
 /// Compares the picture with the reference conversion, because timing a wrong one is useless.

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use oaktap::convert::Converter;
-use oaktap::frame::{Frame, Geometry, Picture, PixelFormat};
+use oaktap::decode::{DecodeError, VideoDecoder};
+use oaktap::frame::{Frame, Picture, PixelFormat, Pool};
 use oaktap::live::{self, Live};
 use oaktap::overlay::{Overlay, Style};
 use oaktap::sim::{Coding, Reel, Sent, SimConfig, Simulator};
@@ -22,7 +23,7 @@ use tokio::sync::Notify;
 use super::kernels::BOXES;
 use super::measure::{Copying, median, stay_on_first_cpu, thread_cpu};
 use super::report::Row;
-use crate::cli::present::advised;
+use crate::cli::present::{advised, with_help};
 
 /// Frames before the measurement starts. They warm up the memory and empty the queue of the camera.
 const WARM_UP_FRAMES: u64 = 10;
@@ -80,10 +81,23 @@ impl Sender {
     }
 }
 
-/// Measures both receivers with frames of one size, in `rounds` rounds. Each receiver takes about `each` per round.
-pub(super) fn measure(size: (u32, u32), rounds: usize, each: Duration) -> anyhow::Result<[Row; 2]> {
-    let config = SimConfig { size, fps: 0.0, boxes: BOXES, ..SimConfig::default() };
-    let Coding::Pixels(format) = config.format else { unreachable!("the default camera sends pixels") };
+/// Measures both receivers with frames of one size and format, in `rounds` rounds. Each receiver takes about `each` per round.
+pub(super) fn measure(
+    size: (u32, u32),
+    format: PixelFormat,
+    rounds: usize,
+    each: Duration,
+) -> anyhow::Result<[Row; 2]> {
+    // Records describe the frames, so that the receiver does not guess their layout.
+    let config = SimConfig {
+        size,
+        format: Coding::Pixels(format),
+        fps: 0.0,
+        boxes: BOXES,
+        records: true,
+        ..SimConfig::default()
+    };
+    let format = format.name();
     let reel = Arc::new(Reel::new(&config)?);
     // Renders all frames before the measurement.
     for index in 0..reel.frames() as u64 {
@@ -104,7 +118,7 @@ pub(super) fn measure(size: (u32, u32), rounds: usize, each: Duration) -> anyhow
 
 pub(super) fn row(
     stage: &'static str,
-    format: PixelFormat,
+    format: &str,
     (width, height): (u32, u32),
     bytes: usize,
     memcpy_seconds: f64,
@@ -116,7 +130,7 @@ pub(super) fn row(
     let cpu_us = (!cpu.is_empty()).then(|| median(&mut cpu));
     let mut row = Row {
         stage,
-        what: format.to_string(),
+        what: format.to_owned(),
         width,
         height,
         bytes_per_frame: bytes as u64,
@@ -171,14 +185,16 @@ fn receive_all(sender: Sender) -> anyhow::Result<Pass> {
 /// The result of [`watch`].
 pub(super) struct Watched {
     pub(super) pass: Pass,
-    /// Geometry of the first frame.
-    pub(super) geometry: Geometry,
+    /// Width and height of the first picture.
+    pub(super) size: (u32, u32),
+    /// Format or encoding of the first frame.
+    pub(super) format: &'static str,
     /// Payload bytes of the first frame.
     pub(super) bytes: usize,
     pub(super) stats: Stats,
 }
 
-/// Receives, parses, converts and draws every frame of a stream on this thread, until the stream ends, `wanted` frames
+/// Receives, parses, decodes, converts and draws every frame of a stream on this thread, until the stream ends, `wanted` frames
 /// have arrived, or `over` returns `true`. Does not reconnect.
 pub(super) fn watch(
     spec: SourceSpec,
@@ -229,7 +245,8 @@ pub(super) fn watch(
     }
     let (end, end_cpu) = watching.ended.unwrap_or(now);
     let measured = watching.began.map_or(0, |(.., before)| watching.frames - before);
-    let Some(((began, cpu, _), (geometry, bytes))) = watching.began.zip(watching.first).filter(|_| measured > 0) else {
+    let Some(((began, cpu, _), (size, format, bytes))) = watching.began.zip(watching.first).filter(|_| measured > 0)
+    else {
         let (found, least) = (watching.frames, watching.warm_up + 1);
         let found_text = count(found, "frame", "frames");
         let error = anyhow::anyhow!("received {found_text}, expected at least {least} to measure");
@@ -247,7 +264,7 @@ pub(super) fn watch(
         seconds: (end - began).as_secs_f64(),
         cpu_us: end_cpu.zip(cpu).map(|(end, start)| end.saturating_sub(start).as_secs_f64() * 1e6 / measured as f64),
     };
-    Ok(Watched { pass, geometry, bytes, stats })
+    Ok(Watched { pass, size, format, bytes, stats })
 }
 
 async fn until(over: impl Fn() -> bool) {
@@ -258,13 +275,17 @@ async fn until(over: impl Fn() -> bool) {
 
 /// Processes every frame on the thread that receives it, and notes when the measurement starts and ends.
 struct Watching {
+    decoder: VideoDecoder,
+    /// Pictures of the last frame.
+    ready: Vec<Arc<Frame>>,
     converter: Converter,
     overlay: Overlay,
     picture: Picture,
     frames: u64,
     wanted: Option<u64>,
     warm_up: u64,
-    first: Option<(Geometry, usize)>,
+    /// Size, format and payload bytes of the first picture.
+    first: Option<((u32, u32), &'static str, usize)>,
     began: Option<(Instant, Option<Duration>, u64)>,
     ended: Option<(Instant, Option<Duration>)>,
     failed: Option<anyhow::Error>,
@@ -273,6 +294,8 @@ struct Watching {
 impl Watching {
     fn new(style: Style, wanted: Option<u64>) -> Self {
         Self {
+            decoder: VideoDecoder::new(Pool::default()),
+            ready: Vec::new(),
             converter: Converter::new(),
             overlay: Overlay::new(style),
             picture: Picture::default(),
@@ -287,10 +310,28 @@ impl Watching {
     }
 
     /// Processes a frame. Returns `false` if no more frames are needed.
-    fn frame(&mut self, frame: &Frame) -> bool {
+    fn frame(&mut self, frame: &Arc<Frame>) -> bool {
         if self.ended.is_some() || self.failed.is_some() {
             return false;
         }
+        let Self { decoder, ready, .. } = self;
+        match decoder.decode(frame, |picture| ready.push(picture)) {
+            // A stream may begin between key frames.
+            Ok(()) | Err(DecodeError::AwaitsKeyFrame | DecodeError::NoPicture) => {}
+            Err(error) => {
+                let help = error.help();
+                self.failed = Some(with_help(anyhow::Error::new(error).context(format!("frame {}", frame.id)), help));
+                return false;
+            }
+        }
+        let mut ready = std::mem::take(&mut self.ready);
+        let goes_on = ready.drain(..).all(|picture| self.picture(&picture));
+        self.ready = ready;
+        goes_on
+    }
+
+    /// Converts and draws a picture. Returns `false` if no more are needed.
+    fn picture(&mut self, frame: &Frame) -> bool {
         if let Err(error) = self.converter.picture(frame, &mut self.picture) {
             self.failed = Some(anyhow::Error::new(error).context(format!("frame {}", frame.id)));
             return false;
@@ -299,9 +340,9 @@ impl Watching {
         self.frames += 1;
         if self.first.is_none() {
             // The size of a JPEG is known only after decoding.
-            let (width, height) = (self.picture.width as u32, self.picture.height as u32);
-            let format = frame.geometry.map_or(PixelFormat::Jpeg, |geometry| geometry.format);
-            self.first = Geometry::tight(format, width, height).ok().map(|geometry| (geometry, frame.payload().len()));
+            let size = (self.picture.width as u32, self.picture.height as u32);
+            let sent = frame.sent();
+            self.first = sent.format().map(|format| (size, format, sent.payload().len()));
         }
         if self.frames == self.warm_up {
             self.began = Some((Instant::now(), thread_cpu(), self.frames));
@@ -327,9 +368,17 @@ mod tests {
     fn every_frame_is_processed_up_to_the_wanted_number() {
         let watched = watch_sim("size=64x48&fps=0&boxes=3", Some(30), || false).unwrap();
         assert_eq!((watched.pass.frames, watched.pass.lost), (30 - WARM_UP_FRAMES, 0));
-        assert_eq!((watched.geometry.width, watched.geometry.height), (64, 48));
+        assert_eq!((watched.size, watched.format), ((64, 48), "BGR888p"));
         assert_eq!(watched.bytes, 64 * 48 * 3);
         assert!(watched.stats.balances());
+    }
+
+    #[test]
+    fn video_is_decoded() {
+        let watched = watch_sim("size=64x48&fps=0&format=h264", Some(30), || false).unwrap();
+        assert_eq!((watched.size, watched.format), ((64, 48), "H264"));
+        assert_eq!(watched.pass.frames, 30 - WARM_UP_FRAMES);
+        assert!((1..64 * 48).contains(&watched.bytes), "bytes of video: {}", watched.bytes);
     }
 
     #[test]
@@ -345,13 +394,16 @@ mod tests {
         assert!(error.to_string().ends_with(" frames, expected at least 11 to measure"), "{error}");
         let error = watch_sim("size=64x48&fps=0", Some(1), || false).err().unwrap();
         assert_eq!(error.to_string(), "received 1 frame, expected at least 2 to measure");
-        let error = watch_sim("size=64x48&fps=0&format=h264", Some(9), || false).err().unwrap();
-        assert!(format!("{error:#}").contains("H264 video has no pixels"), "{error:#}");
+        let error = watch_sim("size=64x48&fps=0&format=h265", Some(9), || false).err().unwrap();
+        assert!(format!("{error:#}").contains("cannot decode this H.265 frame"), "{error:#}");
     }
 
     #[test]
     fn nothing_is_lost_over_loopback() {
-        let [alone, whole] = measure((64, 48), 1, Duration::from_millis(100)).unwrap();
+        let size = (64, 48);
+        let [_, jpeg] = measure(size, PixelFormat::Jpeg, 1, Duration::from_millis(100)).unwrap();
+        assert!(jpeg.what == "JPEG" && jpeg.frames > 0 && jpeg.bytes_per_frame < 64 * 48 * 3, "{jpeg:?}");
+        let [alone, whole] = measure(size, PixelFormat::Bgr888p, 1, Duration::from_millis(100)).unwrap();
         assert_eq!((alone.stage, whole.stage, whole.frames_lost), ("receive", "stream", 0));
         assert!(alone.frames > 0 && whole.frames > 0 && whole.bytes_per_frame == 64 * 48 * 3);
     }

@@ -14,7 +14,7 @@ use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use oaktap::frame::{Geometry, PixelFormat};
+use oaktap::frame::PixelFormat;
 use oaktap::source::NamedSource;
 use oaktap::stats::Summary;
 use oaktap::units::count;
@@ -84,9 +84,9 @@ pub(crate) fn run(ctx: &Ctx, args: &BenchArgs) -> anyhow::Result<Outcome> {
         return Err(advised(error.into(), "such as: oaktap bench 192.168.1.50 --duration 10s"));
     } else {
         let sizes = args.source.size.map_or(DEFAULT_SIZES.to_vec(), |size| vec![size]);
-        let formats = args.source.format.map_or(kernels::FORMATS.to_vec(), |format| vec![format]);
+        let format = args.source.format;
         // On a thread of its own, because it is bound to one processor.
-        let measuring = std::thread::spawn(move || simulated(&sizes, &formats));
+        let measuring = std::thread::spawn(move || simulated(&sizes, format));
         let rows = measuring.join().map_err(|_| anyhow::anyhow!("the measuring thread panicked"))??;
         BenchReport::new(ctx.command, rows, Vec::new())
     };
@@ -105,26 +105,27 @@ pub(crate) fn run(ctx: &Ctx, args: &BenchArgs) -> anyhow::Result<Outcome> {
     Ok(if report.is_complete() { Outcome::Done } else { Outcome::Lossy })
 }
 
-fn simulated(sizes: &[(u32, u32)], formats: &[PixelFormat]) -> anyhow::Result<Vec<Row>> {
+/// Measures frames of these sizes, of one format or of several that are common.
+fn simulated(sizes: &[(u32, u32)], format: Option<PixelFormat>) -> anyhow::Result<Vec<Row>> {
     measure::stay_on_first_cpu(true);
     let mut rows = Vec::new();
     for (size, number) in sizes.iter().zip(1..) {
         let what = format!("measuring {}x{} ({number} of {} sizes)", size.0, size.1, sizes.len());
         let terminal = io::stderr().is_terminal();
         if !terminal {
-            present::say(&format!("{what}: parse, convert, overlay"));
+            present::say(&format!("{what}: parse, decode, convert, overlay"));
         }
         let begins = |stage: &str| {
             if terminal {
                 present::status(&format!("{what}: {stage}"));
             }
         };
-        rows.extend(kernels::measure(*size, formats, STAGE_TIME, begins)?);
+        rows.extend(kernels::measure(*size, format, STAGE_TIME, begins)?);
         begins("receive, stream");
         if !terminal {
             present::say(&format!("{what}: receive, stream"));
         }
-        rows.extend(loopback::measure(*size, ROUNDS, ROUND_TIME)?);
+        rows.extend(loopback::measure(*size, format.unwrap_or(kernels::FORMATS[0]), ROUNDS, ROUND_TIME)?);
         if terminal {
             present::status("");
         }
@@ -180,8 +181,7 @@ fn stream(ctx: &Ctx, source: &NamedSource, args: &BenchArgs) -> anyhow::Result<(
     let bytes = summary.bytes.payload.checked_div(summary.frames.confirmed).map_or(watched.bytes, |mean| mean as usize);
     let mut copying = Copying::new(bytes);
     let copy = measure::median(&mut [(); 5].map(|()| copying.seconds()));
-    let Geometry { format, width, height, .. } = watched.geometry;
-    let row = loopback::row("stream", format, (width, height), bytes, copy, &[watched.pass]);
+    let row = loopback::row("stream", watched.format, watched.size, bytes, copy, &[watched.pass]);
     Ok((row, summary))
 }
 

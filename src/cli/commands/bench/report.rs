@@ -13,7 +13,7 @@ use crate::cli::present::{self, ExitReason};
 /// One stage at one size.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Row {
-    /// `parse`, `convert`, `overlay`, `receive` (only) or `stream` (receive, parse, convert, overlay).
+    /// `parse`, `decode`, `convert`, `overlay`, `receive` (only) or `stream` (receive, parse, decode, convert, overlay).
     pub(crate) stage: &'static str,
     /// The payload format, and for a conversion also its result.
     pub(crate) what: String,
@@ -252,7 +252,8 @@ impl BenchReport {
              draws boxes, as a window does; a recording takes less.\n\
              of memcpy: time of a copy of as many bytes, measured in turn with the stage, divided by the stage's time.\n\
              CPU us: CPU time of the thread per frame. cams@40fps: cameras that one core can serve.\n\
-             receive: read from a socket and discarded. stream: received, parsed, converted, boxes drawn."
+             decode: one frame of H.264 as simulated cameras send it; `oaktap bench FILE` measures that of a recording, and H.265.\n\
+             receive: read from a socket and discarded. stream: received, parsed, decoded, converted, boxes drawn."
         )
     }
 }
