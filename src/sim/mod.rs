@@ -53,6 +53,7 @@ mod scene;
 mod server;
 mod stream;
 mod udp;
+mod video_file;
 
 pub use application::{Program, ProgramError, RunningProgram};
 pub use config::{Coding, SimConfig, SimError};

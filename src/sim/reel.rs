@@ -8,6 +8,7 @@ use super::bitstream;
 use super::config::{Coding, SimConfig, SimError};
 use super::pixels::{self, Rgb};
 use super::scene::Scene;
+use super::video_file::VideoFile;
 use crate::frame::{Detection, Geometry};
 
 /// Memory for all payloads of a reel with a drawn background.
@@ -50,6 +51,8 @@ pub struct Reel {
 enum Background {
     Drawn(Rgb),
     Files(Vec<PathBuf>),
+    /// Of payloads that are sent as they are; the boxes are not drawn.
+    Video(VideoFile),
 }
 
 impl Reel {
@@ -59,6 +62,9 @@ impl Reel {
     /// [`SimError`] if the configuration is invalid, or a file of its folder cannot be read as a picture.
     pub fn new(config: &SimConfig) -> Result<Self, SimError> {
         config.check()?;
+        if let Some(path) = config.images.as_deref().filter(|path| path.is_file()) {
+            return Self::of_video(config, VideoFile::read(path, config.format, IMAGES_MAX_BYTES)?);
+        }
         let (width, height) = config.size;
         let pixels = width as usize * height as usize;
         let is_encoded = config.format == Coding::H264 && config.is_decodable();
@@ -105,6 +111,20 @@ impl Reel {
         })
     }
 
+    /// Repeats the video of a file, with boxes of the scene. The file decides the size.
+    fn of_video(config: &SimConfig, video: VideoFile) -> Result<Self, SimError> {
+        let config = SimConfig { size: (video.size.width, video.size.height), ..config.clone() };
+        config.check()?;
+        let frames = video.units.len();
+        Ok(Self {
+            scene: Scene::new(config.size, config.boxes, frames, config.seed),
+            background: Background::Video(video),
+            stills: vec![OnceLock::new(); frames],
+            groups: Vec::new(),
+            config,
+        })
+    }
+
     /// Returns the number of pictures, after which [`Self::still`] repeats.
     #[must_use]
     pub fn frames(&self) -> usize {
@@ -128,7 +148,7 @@ impl Reel {
     /// Returns whether a receiver can decode the payloads.
     #[must_use]
     pub fn is_decodable(&self) -> bool {
-        self.config.is_decodable()
+        matches!(self.background, Background::Video(_)) || self.config.is_decodable()
     }
 
     pub(super) fn config(&self) -> &SimConfig {
@@ -138,6 +158,11 @@ impl Reel {
     fn picture(&self, k: usize) -> (Rgb, Vec<Detection>) {
         let (width, height) = self.config.size;
         let mut picture = match &self.background {
+            // Only its boxes are used.
+            Background::Video(_) => {
+                let (width, height) = (width as usize, height as usize);
+                Rgb { width, height, bytes: vec![0; 3 * width * height] }
+            }
             Background::Drawn(picture) => {
                 let mut picture = picture.clone();
                 self.scene.sweep(k, &mut picture);
@@ -171,16 +196,25 @@ impl Reel {
         if !self.config.spatial {
             detections.iter_mut().for_each(|detection| detection.position = None);
         }
-        let payload =
-            match self.config.format {
-                Coding::Pixels(format) => pixels::layout(&picture, format).or_else(|| bitstream::jpeg(&picture)),
-                coding => Some(self.h264(k).unwrap_or_else(|| {
-                    bitstream::noise_units(coding, k, picture.width, picture.height, self.config.seed)
-                })),
-            };
+        let payload = match &self.background {
+            Background::Video(video) => Some(video.units[k].clone()),
+            Background::Drawn(_) | Background::Files(_) => self.coded(k, &picture),
+        };
         let payload: Arc<[u8]> = payload.expect("`SimConfig::check` limits the sides of a JPEG").into();
         let crc32 = if self.config.records { crc32(&payload) } else { 0 };
         Still { payload, detections: detections.into(), crc32, depth }
+    }
+
+    /// Returns a picture in the format of the camera; `None` if a side is too long for JPEG.
+    fn coded(&self, k: usize, picture: &Rgb) -> Option<Vec<u8>> {
+        match self.config.format {
+            Coding::Pixels(format) => pixels::layout(picture, format).or_else(|| bitstream::jpeg(picture)),
+            coding => {
+                Some(self.h264(k).unwrap_or_else(|| {
+                    bitstream::noise_units(coding, k, picture.width, picture.height, self.config.seed)
+                }))
+            }
+        }
     }
 }
 

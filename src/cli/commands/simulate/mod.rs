@@ -106,7 +106,7 @@ pub(crate) struct SceneArgs {
     #[arg(long, value_name = "N", help_heading = STREAM)]
     fps: Option<f64>,
 
-    /// Payload format; H265 has valid headers, but cannot be decoded [default: BGR888p]
+    /// Payload format; H265 can be decoded only with a file of --images [default: BGR888p]
     #[arg(long, value_name = "FORMAT", help_heading = STREAM,
           value_parser = value_parsers::one_of(formats(), text))]
     format: Option<String>,
@@ -132,8 +132,9 @@ pub(crate) struct SceneArgs {
     #[arg(long, help_heading = STREAM)]
     records: bool,
 
-    /// Send the PNG and JPEG files of this folder
-    #[arg(long, value_name = "DIR", help_heading = STREAM)]
+    /// Send the PNG and JPEG files of this folder; or with --format H264 or H265 also the video of a file (Annex B), in its own
+    /// size
+    #[arg(long, value_name = "DIR|FILE", help_heading = STREAM)]
     images: Option<PathBuf>,
 
     /// Damage this fraction of the frames, such as short:0.01; repeatable. Kinds: short, header, cut, reset, junk, foreign,
