@@ -5,6 +5,7 @@ mod dataset_readers;
 mod decoding;
 mod formats;
 mod video;
+mod video_faults;
 
 #[path = "../support/external_tools.rs"]
 mod external_tools;
