@@ -9,33 +9,44 @@ use crate::frame::PayloadKind;
 /// it does not wait for the next access unit.
 const END_OF_PICTURE: [u8; 3] = [0x02, 0x01, 0x80];
 
-pub(super) struct H265(Decoder);
+pub(super) struct H265 {
+    decoder: Decoder,
+    /// The frame that was rejected. Its picture is wrong.
+    rejected: Option<u64>,
+}
 
 impl H265 {
     pub(super) fn new() -> Self {
-        Self(Decoder::new())
+        Self { decoder: Decoder::new(), rejected: None }
     }
 
-    /// Puts out the pictures whose place in the order of display is known.
+    /// Puts out the pictures whose place in the order of display is known, without that of a rejected frame.
     fn put_out(&mut self, out: &mut Output<'_>) {
-        while let Ok(picture) = self.0.next_frame() {
-            put_out(&picture, out);
+        while let Ok(picture) = self.decoder.next_frame() {
+            let number = picture.pts.and_then(|number| u64::try_from(number).ok());
+            if let Some(number) = number.filter(|number| self.rejected != Some(*number)) {
+                put_out(number, &picture, out);
+            }
         }
     }
 }
 
 impl Codec for H265 {
     fn decode(&mut self, number: u64, unit: &[u8], out: &mut Output<'_>) -> Result<(), DecodeError> {
-        let generated = self.0.stats.generated_refs;
-        let result = self.0.push_annexb(unit, i64::try_from(number).ok());
+        let generated = self.decoder.stats.generated_refs;
+        let result = self.decoder.push_annexb(unit, i64::try_from(number).ok());
         // Fails always.
-        let _ = self.0.push_nal(&END_OF_PICTURE, None);
+        let _ = self.decoder.push_nal(&END_OF_PICTURE, None);
+        let misses_reference = self.decoder.stats.generated_refs > generated;
+        if result.is_err() || misses_reference {
+            self.rejected = Some(number);
+        }
         self.put_out(out);
         result.map_err(|error| match error {
             Error::Unsupported(why) => DecodeError::Unsupported { kind: PayloadKind::H265, why },
             error => damaged(error.to_string()),
         })?;
-        if self.0.stats.generated_refs > generated {
+        if misses_reference {
             return Err(damaged("it refers to a picture that is missing".to_owned()));
         }
         Ok(())
@@ -46,13 +57,12 @@ impl Codec for H265 {
     }
 
     fn flush(&mut self, out: &mut Output<'_>) {
-        self.0.flush();
+        self.decoder.flush();
         self.put_out(out);
     }
 }
 
-fn put_out(picture: &Decoded, out: &mut Output<'_>) {
-    let Some(number) = picture.pts.and_then(|number| u64::try_from(number).ok()) else { return };
+fn put_out(number: u64, picture: &Decoded, out: &mut Output<'_>) {
     let planes = &picture.picture;
     let (left, top, width, height) = planes.crop;
     let depths = [planes.bit_depth_luma, planes.bit_depth_chroma, planes.bit_depth_chroma];

@@ -8,7 +8,7 @@ use super::hud::{self, HudLevel};
 use super::notices::Notices;
 use super::pen::Pen;
 use super::screen::{Screen, ScreenImage};
-use super::{numbers, position, status};
+use super::{numbers, position, tile_message};
 
 use crate::overlay::{Canvas, Rect};
 use crate::recording::playback::PlaybackStatus;
@@ -153,7 +153,7 @@ impl Screen {
             if tile.damaged {
                 hud::mark_damaged(&mut pen, tile.covered(), &mut free);
             }
-            let message = status::message(&tile.status, tile.picture.is_some());
+            let message = tile_message::message(&tile.status, tile.picture.is_some());
             if let Some(message) = message {
                 let place = Rect { height: tile.at.height - strip, ..tile.at };
                 hud::draw_message(&mut pen, place, &message, &mut free);
@@ -281,14 +281,14 @@ impl Screen {
         let tile = &self.tiles[at];
         let picture = tile.picture.as_ref()?;
         let fits = (picture.width, picture.height) == window && tile.placement()?.part == picture.part;
-        (fits && !tile.damaged && status::message(&tile.status, true).is_none()).then_some(at)
+        (fits && !tile.damaged && tile_message::message(&tile.status, true).is_none()).then_some(at)
     }
 
     /// Draws the picture of a tile, and the full HUD unless it has no room beside notices of this size. Returns its place.
     fn draw_picture(&mut self, at: usize, (width, height): (usize, usize), notices: (i32, i32)) -> Option<Rect> {
         let tile = &mut self.tiles[at];
         let place = tile.at;
-        let has_message = status::message(&tile.status, tile.picture.is_some()).is_some();
+        let has_message = tile_message::message(&tile.status, tile.picture.is_some()).is_some();
         let covered = tile.draw_picture(&mut self.words, width);
         let canvas = Canvas::new(&mut self.words, width, height);
         let mut pen = Pen { canvas, text: &mut self.text, design: self.design };

@@ -3,7 +3,8 @@
 use super::design::{ColoredText, Ink};
 use super::free::Free;
 use super::pen::{Pen, shortened as cut_text, wrapped};
-use super::status::{CameraStatus, Message, line, rows, state_word};
+use super::status::{CameraStatus, line, rows, state_word};
+use super::tile_message::Message;
 use crate::overlay::Rect;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

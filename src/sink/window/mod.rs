@@ -44,6 +44,7 @@ mod screen;
 mod search;
 mod status;
 mod tile;
+mod tile_message;
 
 use std::path::PathBuf;
 use std::sync::mpsc::channel;

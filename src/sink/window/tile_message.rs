@@ -1,0 +1,52 @@
+//! Messages in the tiles of cameras that have no live picture.
+
+use std::borrow::Cow;
+
+use super::design::{Ink, ink_of};
+use super::status::{CameraStatus, state_word};
+use crate::source::SessionState;
+
+/// A message over a picture that is not live, or in place of one that cannot be shown.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) ink: Ink,
+    /// For tiles that are too small for the lines.
+    pub(super) short: [String; 2],
+    /// The state, and what to do.
+    pub(super) lines: Vec<String>,
+}
+
+/// Returns the message of a camera, if it needs one.
+pub(super) fn message(status: &CameraStatus, has_picture: bool) -> Option<Message> {
+    let name = &status.name;
+    let message = |ink: Ink, short: &str, lines: Vec<String>| {
+        Some(Message { ink, short: [name.clone(), short.to_owned()], lines })
+    };
+    match &status.state {
+        SessionState::Streaming => {
+            let error = status.health.error.as_ref()?;
+            let short = if has_picture { "no new picture" } else { "no picture" };
+            let mut lines = vec![format!("{name}: {short}"), error.clone()];
+            lines.extend(status.health.help.map(str::to_owned));
+            message(status.ink(), short, lines)
+        }
+        SessionState::Stalled if !has_picture => None,
+        // The picture is the right one for the position. The status line says why it does not change.
+        SessionState::Outside(_) if has_picture => None,
+        state => {
+            let mut lines = vec![format!("{name}: {state}")];
+            let reason = match state {
+                SessionState::Lost { reason, .. } => reason.help(),
+                SessionState::Ended { error: Some(error) } => error.help(),
+                SessionState::Silent => {
+                    let help =
+                        "the camera serves one client at a time: close the other client, or power-cycle the camera";
+                    Some(help.into())
+                }
+                _ => None,
+            };
+            lines.extend(reason.map(Cow::into_owned));
+            message(ink_of(state), &state_word(status), lines)
+        }
+    }
+}
