@@ -358,7 +358,7 @@ pub(super) mod tests {
         let last = FrameKind { dialect: "IMG", payload: PayloadKind::H265, geometry: None, size };
         status.health = ViewHealth { failed: 3, error: Some("no".to_owned()), help: Some("do this"), last: Some(last) };
         assert_eq!(line(&status)[0][0], (Ink::Alarm, "● ".to_owned()));
-        assert_eq!(line_of(&status), "● front  no picture  0.0 fps  3 not shown  0 Mbit/s  98x66 H265 IMG");
+        assert_eq!(line_of(&status), "● front  no picture  20.0 fps  3 not shown  0 Mbit/s  98x66 H265 IMG");
         let shown = message(&status, false).expect("a message");
         assert_eq!(
             (shown.ink, &shown.lines[..]),
