@@ -200,7 +200,9 @@ fn invalid(error: &SourceSpecError) -> anyhow::Error {
 }
 
 /// Refuses two cameras of one name. Upper and lower case are the same, because folders are named after cameras.
-fn refuse_duplicates<'a, T: fmt::Display + 'a>(cameras: impl Iterator<Item = (&'a str, &'a T)>) -> anyhow::Result<()> {
+pub(crate) fn refuse_duplicates<'a, T: fmt::Display + 'a>(
+    cameras: impl Iterator<Item = (&'a str, &'a T)>,
+) -> anyhow::Result<()> {
     let mut seen: Vec<(&str, &T)> = Vec::new();
     for (name, camera) in cameras {
         let key = name.to_lowercase();

@@ -6,16 +6,53 @@ use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use anyhow::Context as _;
 use oaktap::recording::natural_order;
 use oaktap::recording::recover::default_output_path;
-use oaktap::source::{SourceSpec, without_password};
+use oaktap::source::{SourceSpec, split_name, without_password};
 use oaktap::units::count;
 use serde::Serialize;
 
+use super::fleet::refuse_duplicates;
 use super::{Ctx, present};
 
 /// End of the names of finished recordings.
 pub(crate) const FINISHED: &str = ".mcap";
 /// End of the names of recordings that were interrupted, or are being written.
 pub(crate) const UNFINISHED: &str = ".mcap.partial";
+
+/// A recording or a folder that the user gave, with the name for its camera: `FILE` or `NAME=FILE`.
+#[derive(Debug)]
+pub(crate) struct NamedPath {
+    pub(crate) name: Option<String>,
+    pub(crate) path: PathBuf,
+}
+
+impl std::fmt::Display for NamedPath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.path.display().fmt(f)
+    }
+}
+
+impl NamedPath {
+    /// Parses words of the command line. A word that is the path of a file has no name, even if it has a `=`.
+    ///
+    /// # Errors
+    /// A name is not valid, or is given to two recordings.
+    pub(crate) fn all(words: &[PathBuf]) -> anyhow::Result<Vec<Self>> {
+        let parse = |word: &PathBuf| {
+            let text = word.to_str().filter(|_| word.symlink_metadata().is_err()).unwrap_or_default();
+            match split_name(text) {
+                Ok((Some(name), path)) => Ok(Self { name: Some(name.to_owned()), path: path.into() }),
+                // A missing file in a folder with a `=` in its name has no name either.
+                Err(error) if text.split_once('=').is_some_and(|(_, path)| Path::new(path).exists()) => {
+                    Err(present::Usage(error.to_string()).into())
+                }
+                _ => Ok(Self { name: None, path: word.clone() }),
+            }
+        };
+        let all: Vec<Self> = words.iter().map(parse).collect::<anyhow::Result<_>>()?;
+        refuse_duplicates(all.iter().filter_map(|given| Some((given.name.as_deref()?, given))))?;
+        Ok(all)
+    }
+}
 
 /// A file that a command left out, because it cannot be read.
 #[derive(Serialize)]

@@ -162,6 +162,14 @@ impl Converter {
         self.scaled(frame, |(width, height)| Placement::whole(width, height), into)
     }
 
+    /// Decodes a JPEG file to find out whether all of its pixels are there. Takes less time than [`Self::picture`].
+    ///
+    /// # Errors
+    /// The file is damaged, too large, or not supported by the decoder.
+    pub fn check_jpeg(&mut self, file: &[u8]) -> Result<(), ConvertError> {
+        self.jpeg.check(file)
+    }
+
     /// Converts a part of a frame to a picture of another size in one step, and copies its number and times. `place` is
     /// called with the width and height of the frame. A picture smaller than the frame costs what its own pixels cost. A JPEG
     /// is decoded to the nearest size that its decoder offers.

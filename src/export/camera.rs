@@ -16,8 +16,7 @@ impl Camera {
     /// Returns the label names for a frame: those of the stream, or else of the recording, or else of COCO. Names that were
     /// sent and could not be read are not replaced by those of COCO.
     pub(super) fn names<'a>(&'a self, frame: &'a Frame) -> &'a LabelMap {
-        let given = frame.labels.as_deref().into_iter().chain(&self.labels).find(|names| !names.may_be_guessed());
-        given.unwrap_or_else(|| LabelMap::coco())
+        LabelMap::first_known([frame.labels.as_deref(), self.labels.as_ref()])
     }
 
     /// Returns whether the names are a table, and not those that were computed from the names of detections so far.
@@ -27,7 +26,7 @@ impl Camera {
 
     /// Returns the label names for frames of a stream without names.
     pub(super) fn default_names(&self) -> &LabelMap {
-        self.labels.as_ref().filter(|names| !names.may_be_guessed()).unwrap_or_else(|| LabelMap::coco())
+        LabelMap::first_known([self.labels.as_ref()])
     }
 }
 

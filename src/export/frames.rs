@@ -12,7 +12,9 @@ use super::report::ExportReport;
 use super::{ExportError, ProgressFn, report_progress};
 use crate::frame::{Frame, LabelMap, Pool};
 use crate::overlay::Style;
-use crate::recording::{Played, PlayedFrame, PlayedMeasurement, Player, Reader, RecordingError, natural_order};
+use crate::recording::{
+    MissingFiles, Played, PlayedFrame, PlayedMeasurement, Player, Reader, RecordingError, missing_files, natural_order,
+};
 use crate::units::count;
 
 /// Time beyond the end of the time range at which reading stops, in nanoseconds. A file holds frames of several cameras
@@ -106,7 +108,7 @@ impl Frames {
     /// Opens every file to find its cameras and times. Does not read frames.
     pub(super) fn open(files: &[PathBuf], choice: &Choice, report: &mut ExportReport) -> Result<Self, ExportError> {
         let (mut cameras, mut files_to_read) = (Vec::<Camera>::new(), Vec::new());
-        let (mut names, mut unopened) = (Vec::new(), None);
+        let (mut names, mut unopened, mut parts) = (Vec::new(), None, Vec::new());
         for path in files {
             let failed = |source| ExportError::Recording { path: path.clone(), source };
             let player = match Player::open(path, Pool::default()) {
@@ -121,6 +123,7 @@ impl Frames {
                 }
                 Err(error) => return Err(failed(error)),
             };
+            parts.extend(player.reader().part());
             let (mut indices, mut without_clock) = (Vec::new(), Vec::new());
             for info in player.cameras() {
                 let misfit = player.reader().clock(&info.name).and_then(|clock| clock.misfit());
@@ -164,6 +167,15 @@ impl Frames {
             && from >= until
         {
             return Err(ExportError::EmptyRange { from: first, until: last });
+        }
+        let span = |path: &PathBuf| files_to_read.iter().find(|file| file.path == *path).and_then(|file| file.span);
+        let is_in_range = |missing: &MissingFiles| {
+            span(&missing.after).is_none_or(|(_, end)| end < until)
+                && span(&missing.before).is_none_or(|(start, _)| start > from)
+        };
+        report.missing_files = missing_files(parts).into_iter().filter(is_in_range).collect();
+        for missing in &mut report.missing_files {
+            missing.frames.retain(|camera, _| choice.cameras.is_empty() || choice.cameras.contains(camera));
         }
         Ok(Self {
             in_range: vec![0; cameras.len()],

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::error::with_causes;
-use crate::recording::RecordingError;
+use crate::recording::{MissingFiles, RecordingError};
 use crate::units::count;
 
 /// Reason for skipping a frame.
@@ -105,6 +105,9 @@ pub struct ExportReport {
     /// Frames of the chosen cameras and times that the recordings mark as missing: they arrived damaged or partly, or the
     /// recorder could not write them.
     pub not_recorded: u64,
+    /// Files of the recordings that are missing between the given ones.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing_files: Vec<MissingFiles>,
     /// Recordings that could not be read completely.
     pub unread: Vec<UnreadRecording>,
     /// Remarks about the export, such as a cropped picture size.
@@ -121,7 +124,7 @@ impl ExportReport {
     /// Returns whether every chosen frame was exported and every recording read completely.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.skipped.is_empty() && self.unread.is_empty()
+        self.skipped.is_empty() && self.unread.is_empty() && self.missing_files.is_empty()
     }
 
     /// Returns whether every frame that was read is accounted for.

@@ -181,6 +181,36 @@ pub fn check_new(path: &Path, bytes: u64) -> io::Result<()> {
     file.flush()
 }
 
+/// Folders that did not exist before a command created them. Dropping it removes those of them that are empty.
+#[derive(Debug, Default)]
+pub struct NewFolders(Vec<PathBuf>);
+
+impl NewFolders {
+    /// Adds the folders on the path to this one, and itself, that do not exist yet. Call it before they are created.
+    pub fn add(&mut self, folder: &Path) {
+        let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && folder.symlink_metadata().is_err();
+        let missing = folder.ancestors().take_while(is_missing);
+        for folder in missing.map(Path::to_owned) {
+            if !self.0.contains(&folder) {
+                self.0.push(folder);
+            }
+        }
+    }
+
+    /// Takes the folders of another list.
+    pub fn append(&mut self, mut other: Self) {
+        self.0.append(&mut other.0);
+    }
+}
+
+impl Drop for NewFolders {
+    fn drop(&mut self) {
+        self.0.sort_by_key(|folder| std::cmp::Reverse(folder.components().count()));
+        // Fails for a folder that has files, which stay.
+        self.0.iter().for_each(|folder| drop(fs::remove_dir(folder)));
+    }
+}
+
 /// Creates the folder, and checks that files can be created in it, by creating and removing one.
 ///
 /// # Errors

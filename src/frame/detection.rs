@@ -150,6 +150,13 @@ impl LabelMap {
         self.is_empty() && !self.unnamed
     }
 
+    /// Returns the first of these tables that decides the names: one with names, or one that prevents the fallback. Without
+    /// one, returns COCO.
+    #[must_use]
+    pub fn first_known<'a>(tables: impl IntoIterator<Item = Option<&'a Self>>) -> &'a Self {
+        tables.into_iter().flatten().find(|names| !names.may_be_guessed()).unwrap_or_else(|| Self::coco())
+    }
+
     /// Returns the CRC-32 of the names joined by line feeds; `None` if the class numbers are not contiguous from 0.
     #[must_use]
     pub fn crc32(&self) -> Option<u32> {

@@ -10,16 +10,19 @@ use super::clock::{ClockFit, ClockModel};
 use super::decode::Decoders;
 use super::join::RecordedFrame;
 use super::mcap_record::RECORD_HEAD_BYTES;
-pub use super::measurement_report::{GapReport, MeasurementReport, Measurements, TriggerReport};
+pub use super::measurement_report::{GapReport, MeasurementReport, Measurements, PauseReport, TriggerReport};
 use super::pace::Pace;
+use super::pauses::Pauses;
 pub use super::salvage::DamageReport;
 use super::salvage::{Salvage, SalvageItem};
 use super::schema::{IncidentKind, RecordedIncident};
 pub use super::timeline::{Timeline, TimelineStep};
-use super::{CameraInfo, ClockJump, Reader, RecordingError, StreamDamage, UnsupportedTopic, Watch, is_bad_picture};
+use super::{
+    CameraInfo, ClockJump, PartFile, Reader, RecordingError, StreamDamage, UnsupportedTopic, Watch, is_bad_picture,
+};
 use crate::frame::{DeviceTime, LabelMap, PayloadKind, Sequence, Size, Utc};
 use crate::stats::CameraHealth;
-use crate::wire::{self, Record};
+use crate::wire::{self, Protocol, Record};
 
 /// Intervals between frames are clamped to one hour, in microseconds.
 const INTERVAL_MAX_US: u64 = 3_600_000_000;
@@ -58,6 +61,9 @@ pub struct RecordingReport {
     pub chunks: u64,
     /// One report per camera.
     pub cameras: Vec<CameraReport>,
+    /// Place of the file in a recording of several files.
+    #[serde(skip)]
+    pub part: Option<PartFile>,
 }
 
 /// Content of one camera in a file.
@@ -95,6 +101,8 @@ pub struct CameraReport {
     pub missing: u64,
     /// The first 100 gaps.
     pub gaps: Vec<GapReport>,
+    /// The 100 longest pauses between frames, the longest first.
+    pub pauses: Vec<PauseReport>,
     /// Times that the trigger of the recording fired.
     pub triggered: u64,
     /// The first 100 of these times.
@@ -112,7 +120,8 @@ pub struct CameraReport {
     pub measurements: Measurements,
     /// Temperature and load that the camera reported, if it did.
     pub health: Option<CameraHealth>,
-    /// The camera's clock, from the file's metadata or, in a torn file, from its frames.
+    /// The camera's clock, from the file's metadata or, in a torn file, from its frames. `None` if it has none: pictures over
+    /// HTTP, MQTT and UDP without a header have the time of their arrival.
     pub clock: Option<ClockFit>,
     /// Frames, boxes and gaps over time. Serialized with at most 100 steps.
     #[serde(serialize_with = "serialize_coarse")]
@@ -208,7 +217,7 @@ pub fn inspect_watched(path: &Path, watch: &Watch) -> Result<RecordingReport, Re
                 let frame = frame.ok();
                 let info = from.cameras().nth(recorded.camera);
                 let labels = frame.as_ref().and_then(|frame| frame.labels.as_deref());
-                let names = labels.or(info.and_then(|info| info.labels.as_ref())).unwrap_or(LabelMap::coco());
+                let names = LabelMap::first_known([labels, info.and_then(|info| info.labels.as_ref())]);
                 let detections = frame.as_ref().map_or(&[][..], |frame| &frame.detections);
                 let seen = detections.iter().map(|detection| names.title(detection.label).into_owned());
                 tallies[recorded.camera].frame(&recorded, seen);
@@ -285,6 +294,7 @@ pub fn inspect_watched(path: &Path, watch: &Watch) -> Result<RecordingReport, Re
         compression: compression.join(","),
         chunks,
         cameras,
+        part: from.part(path),
     })
 }
 
@@ -305,6 +315,7 @@ struct CameraTally {
     intervals: Histogram<u64>,
     missing: u64,
     gaps: Vec<GapReport>,
+    pauses: Pauses,
     triggered: u64,
     triggers: Vec<TriggerReport>,
     damage: StreamDamage,
@@ -332,6 +343,7 @@ impl Default for CameraTally {
             intervals: Histogram::new_with_max(INTERVAL_MAX_US, 3).expect("valid bounds and digits"),
             missing: 0,
             gaps: Vec::new(),
+            pauses: Pauses::default(),
             triggered: 0,
             triggers: Vec::new(),
             damage: StreamDamage::default(),
@@ -373,6 +385,7 @@ impl CameraTally {
         if let Some((last, last_ns)) = self.last.replace((sequence, log_ns)) {
             longest_ns = u64::try_from(log_ns.saturating_sub(last_ns)).unwrap_or(0);
             self.intervals.saturating_record(longest_ns / 1000);
+            self.pauses.interval(last_ns, longest_ns);
             let skipped = sequence.wrapping_sub(last).wrapping_sub(1);
             // A sequence number that goes back restarts the numbering, and means no missing frames.
             if skipped > 0 && skipped < u32::MAX / 2 {
@@ -391,7 +404,7 @@ impl CameraTally {
         }
         self.detections += detections;
         self.timeline.add(log_ns, &TimelineStep { frames: 1, detections, longest_ns, ..TimelineStep::default() });
-        if !wire.stale {
+        if !wire.stale && wire.dialect.parse::<Protocol>().is_err() {
             self.clock.observe(DeviceTime(wire.device_time_us), log_ns);
         }
     }
@@ -438,6 +451,9 @@ impl CameraTally {
             p99: ms(self.intervals.value_at_quantile(0.99)),
             max: ms(self.intervals.max()),
         });
+        let usual_ns = self.intervals.value_at_quantile(0.5).saturating_mul(1000);
+        let pauses = self.pauses.longer_than_usual(usual_ns);
+        let has_clock = !self.dialects.iter().all(|dialect| dialect.parse::<Protocol>().is_ok());
         CameraReport {
             name: info.name.clone(),
             address: info.address.clone(),
@@ -455,6 +471,7 @@ impl CameraTally {
             interval_ms,
             missing: self.missing,
             gaps: self.gaps,
+            pauses,
             triggered: self.triggered,
             triggers: self.triggers,
             damage: self.damage,
@@ -463,7 +480,7 @@ impl CameraTally {
             labels: self.labels,
             measurements: self.measurements,
             health: (!self.health.is_empty()).then_some(self.health),
-            clock: clock.or_else(|| self.clock.fit()),
+            clock: clock.or_else(|| self.clock.fit()).filter(|_| has_clock),
             timeline: self.timeline,
         }
     }

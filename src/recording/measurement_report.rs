@@ -1,4 +1,4 @@
-//! Lists of a report: gaps, triggers, and the numbers that a camera sent.
+//! Lists of a report: gaps, pauses, triggers, and the numbers that a camera sent.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +15,17 @@ pub struct GapReport {
     pub frames: u64,
     /// The reason.
     pub why: String,
+}
+
+/// A pause between two frames that is much longer than the usual interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct PauseReport {
+    /// Arrival of the frame before it in nanoseconds since 1970, UTC.
+    pub at_unix_ns: i64,
+    /// Its length in seconds.
+    pub seconds: f64,
+    /// Frames that would have arrived in it at the usual rate.
+    pub frames_at_usual_rate: u64,
 }
 
 /// A time at which the trigger of a recording fired.

@@ -206,11 +206,12 @@ pub(crate) fn feed(
 }
 
 /// Returns the records, header and detections in the order in which the camera sent them. A picture that HTTP delimits gets
-/// the header that a camera with detections of this form would have sent over TCP.
+/// the header that a camera with detections of this form would have sent over TCP, without a capture time: its time is that of
+/// its arrival, from which a receiver would estimate missing frames.
 pub(super) fn bytes_before_payload(wire: &WireMessage) -> Vec<u8> {
     if wire.dialect.parse::<Protocol>().is_ok() {
         let payload_len = usize::try_from(wire.payload_len).unwrap_or(usize::MAX);
-        let device_time = DeviceTime(wire.device_time_us);
+        let device_time = DeviceTime(0);
         let text = wire.detections.trim_ascii();
         let fields = HeaderFields { device_time, payload_len, detections_len: text.len(), ..HeaderFields::default() };
         return match text.first() {
@@ -260,7 +261,7 @@ mod tests {
                 .collect();
             assert_eq!(frames.len(), 1, "{events:?}");
             let found = (frames[0].payload(), frames[0].device_time.0, frames[0].detections.len());
-            assert_eq!(found, (&b"BGR"[..], 1_500_000, boxes));
+            assert_eq!(found, (&b"BGR"[..], 0, boxes), "without the time of the arrival");
         }
     }
 }

@@ -17,7 +17,7 @@ use super::survey::{self, Survey};
 use super::time_line::{ClockJump, TimeLine};
 use super::walk::{FoundChunk, FoundMessage, RecordWalk, WalkItem};
 use super::writer::CLOCK_METADATA;
-use super::{CameraInfo, RecordingError};
+use super::{CameraInfo, PartFile, RecordingError};
 use crate::units::count;
 
 /// Position of a chunk in the file, or of consecutive messages outside of chunks.
@@ -151,6 +151,12 @@ impl Reader {
         let is_wanted = |name: &str| name.strip_prefix(CLOCK_METADATA) == Some(camera);
         let stored = self.survey.clocks.iter().find(|clock| is_wanted(&clock.name))?;
         ClockFit::from_metadata(&stored.metadata).ok()
+    }
+
+    /// Returns the place of the file in a recording of several files.
+    #[must_use]
+    pub fn part(&self) -> Option<PartFile> {
+        self.survey.part_file(&self.path)
     }
 
     /// The chunks, in file order.
@@ -312,11 +318,13 @@ impl Reader {
     fn read(&mut self) -> Result<Option<RecordingEntry>, RecordingError> {
         while !self.ended && self.queue.is_empty() {
             let piece = self.walk.next().map_err(|source| RecordingError::Read { at: self.at, source })?;
-            // A torn file ends here without an error.
-            let torn = |at| self.survey.torn_at.is_some_and(|torn| at >= torn);
+            // A torn file ends here without an error. The messages in its last chunk have checksums of their own.
+            let torn_at = self.survey.torn_at;
+            let torn = |at| torn_at.is_some_and(|torn| at >= torn);
             match piece {
                 None => self.end(),
-                Some(WalkItem::Chunk(FoundChunk { at, .. }) | WalkItem::Damage { at, .. }) if torn(at) => self.end(),
+                Some(WalkItem::Chunk(FoundChunk { at, .. })) if torn(at) => {}
+                Some(WalkItem::Damage { at, .. }) if torn(at) => self.end(),
                 Some(WalkItem::Chunk(FoundChunk { at, damage: Some(why), .. })) => {
                     return Err(RecordingError::Damaged { at, why });
                 }
@@ -329,6 +337,7 @@ impl Reader {
                     match self.message(&message) {
                         Ok(Some(entry)) => return Ok(Some(entry)),
                         Ok(None) => {}
+                        Err(JoinError::Damaged(_) | JoinError::Picture(_)) if torn(message.at) => self.end(),
                         Err(JoinError::Damaged(why)) => return Err(RecordingError::Damaged { at: message.at, why }),
                         Err(JoinError::Picture(damaged)) => self.damaged_picture(*damaged),
                         Err(JoinError::Unsupported { camera, topic, why }) => {

@@ -14,7 +14,7 @@ use super::join::RecordedFrame;
 use super::recover_topics;
 use super::salvage::{Salvage, SalvageItem};
 use super::schema::{IncidentKind, PayloadLayout, RecordedIncident};
-use super::{CameraInfo, Compression, RecordingError, SegmentWriter, Watch};
+use super::{CameraInfo, Compression, PartFile, RecordingError, SegmentWriter, Watch};
 use crate::file::{NewFile, rename_to_new};
 use crate::frame::{DeviceTime, Frame, PayloadKind, Received, Staleness};
 use crate::units::count;
@@ -388,7 +388,10 @@ impl Recovery {
             let file = NewFile::create(into);
             let file = file.map_err(|source| RecoverError::created(into, source))?;
             let known: Vec<CameraInfo> = self.from.cameras().take(self.surveyed).cloned().collect();
-            self.to = Some(SegmentWriter::new(file, self.compression, &known, created)?);
+            let to = self.to.insert(SegmentWriter::new(file, self.compression, &known, created)?);
+            if let Some(PartFile { part, .. }) = self.from.part(into) {
+                to.part(&part)?;
+            }
             for (number, camera) in self.cameras.iter_mut().take(self.surveyed).enumerate() {
                 camera.number = Some(number);
             }

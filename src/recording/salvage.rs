@@ -15,7 +15,7 @@ use super::survey::Survey;
 use super::walk::{FoundChunk, FoundMessage, RecordWalk, WalkItem};
 use super::watch::Watch;
 use super::writer::CLOCK_METADATA;
-use super::{CameraInfo, RecordingError};
+use super::{CameraInfo, PartFile, RecordingError};
 
 /// The next item in a file.
 #[allow(clippy::large_enum_variant)] // Nearly all items are frames.
@@ -169,6 +169,11 @@ impl<R: Read + Seek> Salvage<R> {
     pub(super) fn clock(&self, camera: &str) -> Option<&BTreeMap<String, String>> {
         let name = format!("{CLOCK_METADATA}{camera}");
         self.survey.clocks.iter().find(|clock| clock.name == name).map(|clock| &clock.metadata)
+    }
+
+    /// Returns the place of the file, which has this path, in a recording of several files.
+    pub(super) fn part(&self, path: &Path) -> Option<PartFile> {
+        self.survey.part_file(path)
     }
 
     /// Position and description of damaged metadata.

@@ -3,15 +3,19 @@
 //! [`join`] finds the files that belong together, and [`Series`] reads them one after the other.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
+use super::parts::{self, PartFile};
+use super::schema::{IncidentKind, RecordedIncident};
 use super::{Reader, RecordedFrame, RecordingEntry, RecordingError};
 use crate::wire::LINE;
 
 /// Consecutive files overlap by at most this, in nanoseconds: a file of several cameras ends while some of them have already
 /// begun the next one.
 const OVERLAP_MAX_NS: i64 = 1_000_000_000;
+/// Pause between files of one recording that do not say to which recording they belong, in nanoseconds.
+const PART_PAUSE_MAX_NS: i64 = 1_000_000_000;
 /// Damaged places that are counted.
 const PLACES_MAX: usize = 10_000;
 /// The clocks of camera and host differ by at most this more or less between two frames, in nanoseconds, unless the camera
@@ -35,6 +39,18 @@ pub struct CameraFiles {
     pub paths: Vec<PathBuf>,
     /// Arrival of the first and the last message of each file with messages, in nanoseconds since 1970, UTC.
     pub spans: Vec<(i64, i64)>,
+    /// The recording of the last file, if it says to which it belongs: [`Part::recording`](super::Part::recording).
+    pub recording: Option<String>,
+}
+
+/// The files of a camera that [`join`] joins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Joining {
+    /// All recordings of the camera in a folder that follow each other in time.
+    Recordings,
+    /// The files of one recording, which `oaktap record --split` has written. Where files do not say to which recording they
+    /// belong: those that follow each other within 1 s.
+    Parts,
 }
 
 impl CameraFiles {
@@ -61,12 +77,24 @@ impl CameraFiles {
             .last()
             .is_none_or(|last| from > last.0 && to > last.1 && from >= last.1.saturating_sub(OVERLAP_MAX_NS))
     }
+
+    /// Returns whether a file, which continues this recording in time, is a part of it.
+    fn has_part(&self, file: &Self) -> bool {
+        let is_near = || match (self.spans.last(), file.spans.first()) {
+            (Some(last), Some(next)) => next.0.saturating_sub(last.1) <= PART_PAUSE_MAX_NS,
+            _ => true,
+        };
+        match (&self.recording, &file.recording) {
+            (None, None) => is_near(),
+            (one, other) => one == other,
+        }
+    }
 }
 
-/// Joins the files of each camera that are in one folder and follow each other in time. Files that overlap stay apart. Keeps
-/// the order of the given cameras.
+/// Joins files of each camera that are in one folder and follow each other in time. Files that overlap stay apart. Keeps the
+/// order of the given cameras.
 #[must_use]
-pub fn join(found: Vec<CameraFiles>) -> Vec<CameraFiles> {
+pub fn join(found: Vec<CameraFiles>, joining: Joining) -> Vec<CameraFiles> {
     let mut numbered: Vec<(usize, CameraFiles)> = found.into_iter().enumerate().collect();
     // The first file of a recording is not always the first by name.
     numbered.sort_by_key(|(_, file)| file.span());
@@ -77,13 +105,16 @@ pub fn join(found: Vec<CameraFiles>) -> Vec<CameraFiles> {
         let before = places.entry((folder(&file), file.name.clone())).or_default();
         let continued = before.iter().copied().find(|at| {
             // A file without messages belongs anywhere.
-            file.span().is_none_or(|span| joined[*at].1.is_continued_by(span))
+            let files = &joined[*at].1;
+            file.span().is_none_or(|span| files.is_continued_by(span))
+                && (joining == Joining::Recordings || files.has_part(&file))
         });
         if let Some(at) = continued {
             let (first, files) = &mut joined[at];
             *first = number.min(*first);
             files.paths.extend(file.paths);
             files.spans.extend(file.spans);
+            files.recording = file.recording.or(files.recording.take());
         } else {
             before.push(joined.len());
             joined.push((number, file));
@@ -128,6 +159,8 @@ pub struct Series {
     number: usize,
     index: usize,
     ended: bool,
+    /// Found, but not returned yet.
+    queue: VecDeque<RecordingEntry>,
     /// The file of the last frame that was returned since the last seek, and whether the one before was in another.
     last_number: Option<usize>,
     begins_file: bool,
@@ -183,6 +216,7 @@ impl Series {
             number: 0,
             index: camera,
             ended: false,
+            queue: VecDeque::new(),
             last_number: None,
             begins_file: false,
             damage: None,
@@ -208,6 +242,9 @@ impl Series {
     /// the frames that are known to be missing.
     pub fn next_entry(&mut self) -> Option<RecordingEntry> {
         while !self.ended {
+            if let Some(entry) = self.queue.pop_front() {
+                return Some(entry);
+            }
             match self.reader.next_entry() {
                 Ok(Some(entry)) if owner(&entry) == self.index => {
                     if matches!(entry, RecordingEntry::Frame(_)) {
@@ -348,13 +385,27 @@ impl Series {
     }
 
     fn open_next(&mut self) {
+        let before = self.reader.part();
         for number in self.number + 1..self.files.len() {
             match self.open(number) {
-                Ok(()) => return,
+                Ok(()) => {
+                    self.queue.extend(before.and_then(|before| self.missing_files_after(&before)));
+                    return;
+                }
                 Err(error) => self.note(Some(error)),
             }
         }
         self.ended = true;
+    }
+
+    /// Returns an incident for the frames in the files that are missing between this one and the open one.
+    fn missing_files_after(&self, before: &PartFile) -> Option<RecordingEntry> {
+        let missing = parts::between(before, &self.reader.part()?)?;
+        let frames = (*missing.frames.get(&self.camera)?).unwrap_or(0);
+        let at_unix_ns = self.files[self.number].1.map_or(0, |(from, _)| from);
+        let (kind, text) = (IncidentKind::Gap.to_string(), missing.to_string());
+        let incident = RecordedIncident { kind, text, frames, ..RecordedIncident::default() };
+        Some(RecordingEntry::Incident { camera: self.index, at_unix_ns, incident })
     }
 
     fn open(&mut self, number: usize) -> Result<(), RecordingError> {
@@ -365,6 +416,7 @@ impl Series {
         }
         self.ended = false;
         self.begins_file = false;
+        self.queue.clear();
         Ok(())
     }
 
@@ -415,7 +467,36 @@ mod tests {
     const S: i64 = 1_000_000_000;
 
     fn file(path: &str, name: &str, from_s: i64, to_s: i64) -> CameraFiles {
-        CameraFiles { name: name.to_owned(), paths: vec![path.into()], spans: vec![(from_s * S, to_s * S)] }
+        let spans = vec![(from_s * S, to_s * S)];
+        CameraFiles { name: name.to_owned(), paths: vec![path.into()], spans, recording: None }
+    }
+
+    fn joined(found: Vec<CameraFiles>, joining: Joining) -> Vec<String> {
+        let paths = |files: CameraFiles| {
+            let paths: Vec<_> = files.paths.iter().map(|path| path.display().to_string()).collect();
+            paths.join(" ")
+        };
+        join(found, joining).into_iter().map(paths).collect()
+    }
+
+    #[test]
+    fn recordings_of_one_camera_are_apart_if_their_parts_are_joined() {
+        let of = |recording: &str, file: CameraFiles| CameraFiles { recording: Some(recording.to_owned()), ..file };
+        let found = vec![
+            of("one", file("a/1.mcap", "a", 0, 10)),
+            of("one", file("a/2.mcap", "a", 40, 50)),
+            // A second after the end of the other one.
+            of("two", file("a/3.mcap", "a", 51, 60)),
+            // Of an earlier version.
+            file("a/4.mcap", "a", 61, 70),
+            file("a/5.mcap", "a", 71, 80),
+            file("a/6.mcap", "a", 90, 100),
+        ];
+        assert_eq!(
+            joined(found.clone(), Joining::Parts),
+            ["a/1.mcap a/2.mcap", "a/3.mcap", "a/4.mcap a/5.mcap", "a/6.mcap"]
+        );
+        assert_eq!(joined(found, Joining::Recordings).len(), 1);
     }
 
     #[test]
@@ -431,9 +512,9 @@ mod tests {
             // After a pause.
             file("a/3.mcap", "a", 100, 110),
             file("a/4.mcap", "a", 105, 120),
-            CameraFiles { name: "b".to_owned(), paths: vec!["b/empty.mcap".into()], spans: Vec::new() },
+            CameraFiles { spans: Vec::new(), ..file("b/empty.mcap", "b", 0, 0) },
         ];
-        let joined: Vec<_> = join(found)
+        let joined: Vec<_> = join(found, Joining::Recordings)
             .into_iter()
             .map(|files| {
                 let paths: Vec<_> = files.paths.iter().map(|path| path.display().to_string()).collect();

@@ -11,9 +11,10 @@ use super::byte_window::ByteWindow;
 use super::channels::{CAMERAS_MAX, Channels, Role, camera_info};
 use super::checksum;
 use super::mcap_record::{self, METADATA_BYTES_MAX, RECORD_HEAD_BYTES};
+use super::parts::{Part, PartFile};
 use super::reader::ChunkRange;
 use super::walk::{FoundChunk, PRIVATE_OPCODE_MIN, RecordWalk, WalkItem};
-use super::writer::{CAMERA_METADATA, CLOCK_METADATA, FILE_METADATA};
+use super::writer::{CAMERA_METADATA, CLOCK_METADATA, FILE_METADATA, PART_METADATA};
 use super::{RecordingError, writer};
 
 /// Messages outside of chunks are grouped to ranges of about this many bytes.
@@ -29,6 +30,8 @@ pub(super) struct Survey {
     /// Metadata of the file.
     pub(super) about: BTreeMap<String, String>,
     pub(super) clocks: Vec<Metadata>,
+    /// Place of the file in a recording of several files.
+    pub(super) part: Option<Part>,
     pub(super) chunks: Vec<ChunkRange>,
     /// Position of the first byte that is not part of a complete record, if the data do not end before it.
     pub(super) torn_at: Option<u64>,
@@ -92,6 +95,8 @@ impl Survey {
             if self.about.is_empty() {
                 self.about = metadata.metadata;
             }
+        } else if metadata.name == PART_METADATA {
+            self.part = self.part.take().or_else(|| Part::from_metadata(&metadata.metadata));
         } else if metadata.name.starts_with(CLOCK_METADATA)
             && self.clocks.len() < CAMERAS_MAX
             && !self.clocks.iter().any(|clock| clock.name == metadata.name)
@@ -116,6 +121,12 @@ impl Survey {
     pub(super) fn frames(&self, camera: usize) -> Option<u64> {
         let is_boxes = |channel: &u16| self.channels.role(*channel) == Some((camera, Role::Boxes));
         self.messages.iter().find(|(channel, _)| is_boxes(channel)).map(|(_, messages)| *messages)
+    }
+
+    /// Returns the place of the file in a recording of several files, with the frames that its summary counts.
+    pub(super) fn part_file(&self, path: &Path) -> Option<PartFile> {
+        let frames = self.channels.cameras().enumerate().map(|(camera, info)| (info.name.clone(), self.frames(camera)));
+        Some(PartFile { path: path.to_owned(), part: self.part.clone()?, frames: frames.collect() })
     }
 
     /// Fails if there is no camera, or if there are too many.
@@ -236,9 +247,13 @@ fn intact_records(file: File, found: &mut Survey) -> io::Result<Option<u64>> {
                 chunk_end = at + len;
                 if damage.is_some() && chunk_end == walk.len() {
                     damaged_at.get_or_insert(at);
-                    continue;
+                    // Its first messages may be intact.
+                    if header.message_start_time == 0 || header.message_start_time > header.message_end_time {
+                        continue;
+                    }
+                } else {
+                    damaged_at = None;
                 }
-                damaged_at = None;
                 let time = |ns| i64::try_from(ns).unwrap_or(i64::MAX);
                 let (from_unix_ns, to_unix_ns) = (time(header.message_start_time), time(header.message_end_time));
                 found.chunks.push(ChunkRange { at, len, from_unix_ns, to_unix_ns });

@@ -9,18 +9,20 @@ use mcap::records::{MessageHeader, Metadata};
 use mcap::{McapResult, WriteOptions, Writer};
 use prost::Message as _;
 
-use super::RecordingError;
 use super::annotations;
 use super::checksum::{append_checksum, insert_metadata_checksum};
 use super::image::{ImageBuffer, ImageMessage};
 use super::number_channels::NumberChannels;
 use super::schema::{self, IncidentKind, RecordedIncident, WireMessage};
+use super::{Part, RecordingError};
 use crate::frame::{Frame, LabelMap};
 
 /// Beginning of the name of the program in the header of a file, followed by the version.
 pub(super) const LIBRARY: &str = "oaktap ";
 /// Name of the metadata of the file.
 pub(super) const FILE_METADATA: &str = "oaktap";
+/// Name of the metadata with the place of the file in a recording of several files. Written before the first message.
+pub(super) const PART_METADATA: &str = "oaktap.part";
 /// Prefix of the name of a camera's metadata, followed by the camera's name, since Rerun requires unique names. Written
 /// before the camera's first message.
 pub(super) const CAMERA_METADATA: &str = "oaktap.camera/";
@@ -180,6 +182,14 @@ impl<W: Write + Seek> SegmentWriter<W> {
         self.cameras.iter().any(|camera| camera.info.name == name.replace('/', "_"))
     }
 
+    /// Writes the place of this file in a recording of several files. Call it before the first message.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn part(&mut self, part: &Part) -> Result<(), RecordingError> {
+        write_metadata(&mut self.mcap, PART_METADATA.to_owned(), part.to_metadata()).map_err(RecordingError::Write)
+    }
+
     /// Sets the records (labels, dimensions) that the camera sent before this file began and that still apply. The next
     /// frame of the camera is written with them.
     pub fn context(&mut self, camera: usize, records: &[u8]) {
@@ -236,7 +246,7 @@ impl<W: Write + Seek> SegmentWriter<W> {
             write(mcap, &header, image.bytes(), open_bytes)?;
         }
 
-        let names = frame.labels.as_deref().or(camera.info.labels.as_ref()).unwrap_or(LabelMap::coco());
+        let names = LabelMap::first_known([frame.labels.as_deref(), camera.info.labels.as_ref()]);
         let size = frame.size().map(|size| (size.width, size.height));
         message.clear();
         annotations::encode(message, time, &frame.detections, names, size);

@@ -59,15 +59,15 @@ fn damage_of_a_stream_has_one_count_in_all_commands() {
     assert!(exported["not_recorded"].as_u64() < Some(absent), "of the chosen times only: {said}");
 }
 
-/// Frames of a camera, every third of which is a JPEG without its lower half.
-fn cut_jpegs() -> Vec<Arc<Frame>> {
+/// Frames of a camera, every third of which is a JPEG without its lower half, with these bytes after the upper one.
+fn cut_jpegs(end: &[u8]) -> Vec<Arc<Frame>> {
     let whole = recordings::frames("size=96x64&format=JPEG&dialect=IMG&boxes=1&seed=3", 9);
     let cut = |(number, frame): (usize, &Arc<Frame>)| {
         if number % 3 != 2 {
             return Arc::clone(frame);
         }
-        let payload = &frame.payload()[..frame.payload().len() / 2];
-        let mut cut = frames::frame(frame.id, frame.device_time.0, frame.geometry, payload);
+        let payload = [&frame.payload()[..frame.payload().len() / 2], end].concat();
+        let mut cut = frames::frame(frame.id, frame.device_time.0, frame.geometry, &payload);
         (cut.kind, cut.dialect, cut.received) = (frame.kind, frame.dialect, frame.received);
         frames::set_detections(&mut cut, frame.detections.clone());
         Arc::new(cut)
@@ -79,7 +79,7 @@ fn cut_jpegs() -> Vec<Arc<Frame>> {
 fn jpegs_that_end_early_are_reported_by_all_commands_and_are_not_damage_of_the_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("a.mcap");
-    write(&path, Compression::None, &[(camera("cam"), cut_jpegs())]);
+    write(&path, Compression::None, &[(camera("cam"), cut_jpegs(&[]))]);
     let (code, out, _) = run(&["inspect", text(&path)]);
     assert!(code == 0 && out.contains("anomalies  3 frames whose JPEG ends early\n"), "{code}: {out}");
     assert!(out.contains("boxes      9: "), "their boxes are intact: {out}");
@@ -94,7 +94,7 @@ fn jpegs_that_end_early_are_reported_by_all_commands_and_are_not_damage_of_the_f
         out.contains("a.mcap: as the camera sent it, with 3 frames whose JPEG ends early; 9 intact frames"),
         "{out}"
     );
-    assert_eq!(said, "1 of 1 recording with pictures that the camera cut short\n");
+    assert_eq!(said, "1 of 1 recording with damaged pictures as the camera sent them\n");
     let (_, verified, _) = json(&["verify", text(&path)]);
     assert_eq!((&verified["files"][0]["found"], &verified["files"][0]["bad_pictures"]), (&3.into(), &3.into()));
 
@@ -110,4 +110,18 @@ fn jpegs_that_end_early_are_reported_by_all_commands_and_are_not_damage_of_the_f
         code == 3 && said.contains("3 frames of cam not exported, JPEG ends early: no end marker in its "),
         "{said}"
     );
+}
+
+/// The markers of such a file are right: only decoding its pixels shows that some are missing.
+#[test]
+fn verify_finds_jpegs_whose_pixels_end_before_the_end_marker() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.mcap");
+    write(&path, Compression::None, &[(camera("cam"), cut_jpegs(&[0xff, 0xd9]))]);
+    let (code, out, said) = run(&["verify", text(&path)]);
+    assert_eq!(code, 3, "{out}{said}");
+    let finding = ", camera cam, frame 5: picture: expected a JPEG that can be decoded, found cannot decode JPEG: ";
+    assert!(out.contains(finding), "{out}");
+    let (_, verified, _) = json(&["verify", text(&path)]);
+    assert_eq!((&verified["files"][0]["found"], &verified["files"][0]["bad_pictures"]), (&3.into(), &3.into()));
 }

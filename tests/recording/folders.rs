@@ -5,7 +5,7 @@ use std::path::Path;
 use oaktap::recording::Compression;
 use serde_json::Value;
 
-use crate::program::run;
+use crate::program::{oaktap, run};
 use crate::recordings::{MS, arriving, camera, frames, write};
 
 /// Two cameras with two files each, one after the other: `line-9` and `line-10`.
@@ -76,6 +76,111 @@ fn recordings_of_different_days_name_the_option_that_plays_them_together() {
         assert_eq!((received(0), received(1)), (&10.into(), &10.into()), "{said}");
     }
     assert!(started.elapsed() < std::time::Duration::from_secs(20), "both have ended");
+}
+
+/// Two recordings of the camera `cam` in one folder, a minute apart.
+fn monday_and_friday() -> (tempfile::TempDir, [String; 2]) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = "size=64x48&records=on".parse().expect("a configuration");
+    let paths = [("monday", 0), ("friday", 60_000)].map(|(name, begins_ms)| {
+        let path = folder.path().join(format!("{name}.mcap"));
+        write(&path, Compression::None, &[(camera("cam"), arriving(&config, 10, |n| (begins_ms + 40 * n) * MS))]);
+        text(&path).to_owned()
+    });
+    (folder, paths)
+}
+
+#[test]
+fn two_recordings_of_one_camera_play_side_by_side_with_together() {
+    let (_folder, [monday, friday]) = monday_and_friday();
+    let words = ["replay", &monday, &friday, "--no-window", "--speed", "max"];
+    let (code, document, said) = json(&[&words[..], &["--together"]].concat());
+    assert_eq!(code, 0, "{said}");
+    let summary = &document["summary"];
+    assert_eq!(names(summary, "cameras", "camera"), ["cam-monday", "cam-friday"], "{said}");
+    assert_eq!(summary["cameras"][1]["frames"]["received"], 10, "{said}");
+    let (code, document, said) = json(&words);
+    assert_eq!((code, names(&document["summary"], "cameras", "camera")), (0, vec!["cam".to_owned()]), "{said}");
+    assert_eq!(document["summary"]["cameras"][0]["frames"]["received"], 20, "one after the other: {said}");
+}
+
+#[test]
+fn a_recording_has_the_name_that_is_given_before_its_path() {
+    let (folder, [monday, friday]) = monday_and_friday();
+    let (before, after) = (format!("before={monday}"), format!("after={friday}"));
+    let (code, document, said) = json(&["replay", &before, &after, "--together", "--no-window", "--speed", "max"]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(names(&document["summary"], "cameras", "camera"), ["before", "after"], "{said}");
+    // A path that exists has no name.
+    let odd = folder.path().join("x=y.mcap");
+    std::fs::rename(&monday, &odd).expect("the file");
+    let words = ["replay", "x=y.mcap", "--no-window", "--speed", "max", "--json"];
+    let output = oaktap(&words).current_dir(folder.path()).output().expect("the program starts");
+    let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(names(&document["summary"], "cameras", "camera"), ["cam"]);
+    for (words, expected) in [
+        (["replay", "a=gone.mcap", "--no-window"], "cannot open gone.mcap"),
+        (["replay", &before, &format!("BEFORE={friday}")], "two cameras have the name `BEFORE`"),
+        (["replay", &format!("a/b={friday}"), "--no-window"], "invalid name `a/b`"),
+    ] {
+        let (code, _, said) = run(&words);
+        assert!(code != 0 && said.contains(expected), "{words:?}: {code}: {said}");
+    }
+    let both = folder.path().join("both.mcap");
+    let few = frames("size=64x48&records=on", 2);
+    write(&both, Compression::None, &[(camera("a"), few.clone()), (camera("b"), few)]);
+    let (code, _, said) = run(&["replay", &format!("one={}", text(&both)), "--no-window"]);
+    assert!(code == 2 && said.contains("has several cameras: a, b"), "{code}: {said}");
+}
+
+#[test]
+fn a_missing_file_of_a_split_recording_is_named_with_its_frames() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = text(folder.path());
+    let sim = "cam=sim:?size=64x48&format=GRAY8&fps=100";
+    let (code, _, said) = run(&["record", sim, "-o", output, "--split", "30kB", "-n", "60"]);
+    assert!(code == 0 || code == 3, "{said}");
+    let (_, document, _) = json(&["inspect", output]);
+    let mut files = names(&document["summary"], "files", "path");
+    let counts: Vec<u64> = document["summary"]["files"].as_array().expect("files").iter().map(frames_in).collect();
+    assert!(files.len() >= 4 && counts.iter().sum::<u64>() == 60, "{counts:?}");
+    let (gone, lost) = (files.remove(1), counts[1]);
+    let below = folder.path().join("cam");
+    let replay = ["replay", output, "--no-window", "--speed", "max"];
+    // A busy machine simulates a camera that leaves out frames.
+    let (_, document, _) = json(&replay);
+    let not_sent = document["summary"]["cameras"][0]["numbers"]["not_sent"].clone();
+    std::fs::remove_file(below.join(&gone)).expect("the file");
+    let expected = format!(
+        "{} is missing between {} and {}: {lost} frames of cam",
+        below.join(&gone).display(),
+        files[0],
+        files[1]
+    );
+    let table = folder.path().join("boxes.csv");
+    let export = ["export", output, "-o", text(&table)];
+    for words in [&["inspect", output][..], &["verify", output], &export, &replay] {
+        let (code, out, said) = run(words);
+        assert_eq!(code, 3, "{words:?}: {out}{said}");
+        assert!((out.clone() + &said).contains(&expected), "{words:?}: {out}{said}, expected {expected}");
+        assert!(not_sent != 0 || !said.contains("had no time"), "the camera has sent them: {said}");
+    }
+    let (_, document, said) = json(&replay);
+    let camera = &document["summary"]["cameras"][0];
+    assert_eq!(
+        (&camera["missing_in_recording"], &camera["frames"]["received"]),
+        (&lost.into(), &(60 - lost).into()),
+        "{said}"
+    );
+    assert_eq!(camera["numbers"]["not_sent"], not_sent, "{said}");
+    // Another recording of the camera in the same folder is not a part of this one.
+    let (_, _, said) = run(&["record", sim, "-o", output, "-n", "5"]);
+    let (_, document, _) = json(&["inspect", output]);
+    assert_eq!(document["summary"]["missing_files"].as_array().map(Vec::len), Some(1), "{said}");
+}
+
+fn frames_in(file: &Value) -> u64 {
+    file["cameras"][0]["frames"].as_u64().expect("a number")
 }
 
 fn text(path: &Path) -> &str {

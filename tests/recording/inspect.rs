@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-use oaktap::frame::Frame;
+use oaktap::frame::{BBox, Detection, DeviceTime, Frame, LabelMap, Received};
 use oaktap::recording::inspect::inspect;
 use oaktap::recording::recover::{RecoverError, default_output_path, recover};
 use oaktap::recording::schema::RecordedIncident;
@@ -462,4 +462,48 @@ fn the_commands_inspect_verify_and_recover_files() {
         let (code, _, error) = run(&[command, elsewhere.to_str().unwrap()]);
         assert!(code == 1 && error.starts_with("error: "), "{command} {code}: {error}");
     }
+}
+
+/// Frames of a camera over HTTP: they have the time of their arrival, and class numbers without names.
+fn over_http(frames: usize, arrival_ms: impl Fn(usize) -> i64) -> Vec<Frame> {
+    let boxes = r#"[{"label": 16, "confidence": 0.5, "xmin": 0, "ymin": 0, "xmax": 1, "ymax": 1}]"#;
+    let jpeg = recordings::frames("size=16x16&format=JPEG", 1)[0].payload().to_vec();
+    let frame = |number: usize| {
+        let after_ns = arrival_ms(number) * recordings::MS;
+        let mut frame = Frame::with_payload(&jpeg);
+        frame.id = number as u64;
+        (frame.kind, frame.dialect, frame.no_clock) = (oaktap::frame::PayloadKind::Jpeg, "HTTP", true);
+        frame.received = Received { mono_ns: 1 + after_ns as u64, unix_ns: recordings::START_NS + after_ns };
+        frame.device_time = DeviceTime(frame.received.unix_ns / 1000);
+        frame.detection_text = boxes.into();
+        frame.detections =
+            vec![Detection { label: 16, confidence: 0.5, bbox: BBox { xmin: 0.0, ymin: 0.0, xmax: 1.0, ymax: 1.0 } }];
+        frame.labels = Some(std::sync::Arc::new(LabelMap::default()));
+        frame
+    };
+    (0..frames).map(frame).collect()
+}
+
+#[test]
+fn a_camera_over_http_has_no_clock_and_its_pauses_are_listed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("http.mcap");
+    // 20 frames per second, with pauses of 2 s and 13 s.
+    let arrival_ms = |n: usize| 50 * n as i64 + if n >= 20 { 2_000 } else { 0 } + if n >= 60 { 13_000 } else { 0 };
+    recordings::write(&path, Compression::None, &[(recordings::camera("door"), over_http(100, arrival_ms))]);
+    let (code, out, said) = run(&["inspect", path.to_str().expect("text")]);
+    assert_eq!(code, 0, "{said}");
+    assert!(out.contains("clock      no camera clock: times are those of the arrivals\n"), "{out}");
+    let longest = out.find("pause      13.050 s at 4.950 s: ~260 frames at the usual rate\n");
+    let other = out.find("pause      2.050 s at 0.950 s: ~40 frames at the usual rate\n");
+    assert!(longest.is_some() && longest < other, "the longest first: {out}");
+    assert!(out.contains("anomalies  none"), "no estimate of missing frames: {out}");
+    assert!(out.contains("boxes      100: dog 100\n"), "the stream has no names, so they are those of COCO: {out}");
+    let (_, out, _) = run(&["inspect", path.to_str().expect("text"), "--json"]);
+    let document: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    let camera = &document["summary"]["files"][0]["cameras"][0];
+    assert_eq!(
+        (&camera["clock"], &camera["pauses"][0]["frames_at_usual_rate"]),
+        (&serde_json::Value::Null, &260.into())
+    );
 }

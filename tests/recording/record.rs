@@ -315,3 +315,23 @@ fn contradicting_options_are_rejected() {
     assert_eq!(code, 1, "{err}");
     assert!(err.contains("cannot start recording") && err.contains("plain/below"), "{err}");
 }
+
+#[test]
+fn a_recording_that_fails_leaves_no_folders() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = folder.path().join("new/recordings");
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let cameras = [format!("a=tcp://{closed}"), format!("b=tcp://{closed}")];
+    let words = ["record", &cameras[0], "-o", output.to_str().expect("text"), "-d", "200ms"];
+    let (code, _, said) = run(&words);
+    assert_eq!(code, 1, "{said}");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0, "{said}");
+    // A folder that was there stays, and so does one with a file.
+    std::fs::create_dir_all(&output).expect("a folder");
+    let sim = "c=sim:?size=64x48";
+    let words = ["record", &cameras[1], sim, "-o", output.to_str().expect("text"), "-d", "200ms"];
+    let (_, _, said) = run(&words);
+    let left: Vec<_> =
+        std::fs::read_dir(&output).expect("a folder").map(|entry| entry.expect("an entry").file_name()).collect();
+    assert_eq!(left, ["c"], "{said}");
+}

@@ -234,6 +234,9 @@ fn text(report: &ExportReport, output: &Path) -> String {
         let missing = count(report.missing, "frame", "frames");
         text.push_str(&format!("\n  at least {missing} missing: in damaged parts of the recordings"));
     }
+    for files in &report.missing_files {
+        text.push_str(&format!("\n  {}", present::printable(&files.to_string())));
+    }
     if report.not_recorded > 0 {
         let [one, many] = words::MISSING_IN_RECORDING;
         let missing = count(report.not_recorded, one, many);

@@ -6,17 +6,18 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use oaktap::recording::{
-    CameraFiles, Playback, Reader, RecordingError, RecordingServer, ServedCounts, Speed, join, natural_order,
+    CameraFiles, Joining, Playback, Reader, RecordingError, RecordingServer, ServedCounts, Speed, join, missing_files,
+    natural_order,
 };
 use oaktap::sink::window::Screen;
-use oaktap::source::{FileSpec, NamedSource, SourceSpec};
+use oaktap::source::{FileSpec, NamedSource, SourceSpec, check_name};
 use oaktap::units::{Bytes, rounded_time};
 use serde::Serialize;
 
 use super::simulate::listener;
 use super::view::{ShowArgs, watch};
 use crate::cli::receiving::{Receiving, StreamSummary};
-use crate::cli::recording_files::{FINISHED, find};
+use crate::cli::recording_files::{FINISHED, NamedPath, find};
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, json_option, present};
 
@@ -34,14 +35,15 @@ const EXAMPLES: &str = "\
 Examples:
   oaktap replay evening.mcap
   oaktap replay recordings/ --speed 4 --loop
+  oaktap replay before=monday.mcap after=friday.mcap --together
   oaktap replay evening.mcap --serve 127.0.0.1:5000";
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, arg = json_option("Print a summary with all frame counts as one line of JSON at the end"))]
 pub(crate) struct ReplayArgs {
-    /// Recordings to play side by side, or folders of them. Files of one camera that follow each other play as one. All
-    /// recordings play on one time line by their clocks; where none has frames, it is skipped
-    #[arg(value_name = "FILE", required = true)]
+    /// Recordings to play side by side, or folders of them; NAME=FILE names the camera. Files of one camera that follow
+    /// each other play as one. All recordings play on one time line by their clocks; where none has frames, it is skipped
+    #[arg(value_name = "[NAME=]FILE", required = true)]
     files: Vec<PathBuf>,
 
     /// Play this camera only; repeatable
@@ -56,7 +58,8 @@ pub(crate) struct ReplayArgs {
     #[arg(long = "loop")]
     looped: bool,
 
-    /// Start all recordings at the same time instead of by their clocks, to compare recordings of different times
+    /// Start all recordings at the same time instead of by their clocks, to compare recordings of different times, also of
+    /// one camera
     #[arg(long, conflicts_with = "serve")]
     together: bool,
 
@@ -80,44 +83,79 @@ impl ReplayArgs {
 
 /// Plays recordings in a window or to clients, and prints a summary.
 pub(crate) fn run(ctx: &Ctx, args: &ReplayArgs) -> anyhow::Result<Outcome> {
-    let (cameras, unread) = recorded_cameras(&find(&args.files, &[FINISHED])?, &args.camera)?;
+    let joining = if args.together { Joining::Parts } else { Joining::Recordings };
+    let (cameras, is_whole) = recorded_cameras(&args.files, &args.camera, joining)?;
     name_gaps(&cameras);
     let outcome = match args.serve {
         Some(address) => serve(ctx, args, &cameras, address),
-        None => window(ctx, args, cameras),
+        None => window(ctx, args, &cameras),
     }?;
-    Ok(if unread > 0 { Outcome::Lossy } else { outcome })
+    Ok(if is_whole { outcome } else { Outcome::Lossy })
 }
 
-/// Returns the cameras of recordings, those of these names or all, and the number of files that cannot be opened. Reports
-/// these files if there are others.
-fn recorded_cameras(files: &[PathBuf], only: &[String]) -> anyhow::Result<(Vec<CameraFiles>, usize)> {
-    let (mut names, mut cameras, mut unread) = (Vec::new(), Vec::new(), Vec::new());
-    for path in files {
-        let reader = match Reader::open(path) {
-            Ok(reader) => reader,
-            Err(error) => {
-                unread.push(advised(error));
-                continue;
-            }
-        };
-        for camera in reader.cameras() {
-            if only.is_empty() || only.contains(&camera.name) {
-                let (name, spans) = (camera.name.clone(), reader.span().into_iter().collect());
-                cameras.push(CameraFiles { name, paths: vec![path.clone()], spans });
-            }
-            names.push(camera.name.clone());
-        }
+/// A camera of recordings, and the name to show.
+#[derive(Debug)]
+struct RecordedCamera {
+    /// `None`: that in the recording, with a number if several cameras have it.
+    name: Option<String>,
+    files: CameraFiles,
+}
+
+impl RecordedCamera {
+    fn shown_name(&self) -> &str {
+        self.name.as_ref().unwrap_or(&self.files.name)
     }
-    if unread.len() == files.len() {
+}
+
+/// Returns the cameras of recordings, those of these names or all, and whether all of their files are there. Reports files that
+/// are missing, and those that cannot be opened if there are others.
+fn recorded_cameras(
+    given: &[PathBuf],
+    only: &[String],
+    joining: Joining,
+) -> anyhow::Result<(Vec<RecordedCamera>, bool)> {
+    let given = NamedPath::all(given)?;
+    let (mut names, mut cameras, mut unread, mut files) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    let mut parts = Vec::new();
+    for NamedPath { name: given_name, path } in &given {
+        let mut found = Vec::new();
+        for path in find(std::slice::from_ref(path), &[FINISHED])? {
+            files += 1;
+            let reader = match Reader::open(&path) {
+                Ok(reader) => reader,
+                Err(error) => {
+                    unread.push(advised(error));
+                    continue;
+                }
+            };
+            parts.extend(reader.part());
+            for camera in reader.cameras() {
+                if only.is_empty() || only.contains(&camera.name) {
+                    let (name, spans) = (camera.name.clone(), reader.span().into_iter().collect());
+                    let recording = reader.part().map(|file| file.part.recording);
+                    found.push(CameraFiles { name, paths: vec![path.clone()], spans, recording });
+                }
+                names.push(camera.name.clone());
+            }
+        }
+        if let Some(name) = given_name {
+            refuse_several(name, path, &found)?;
+        }
+        cameras.extend(found.into_iter().map(|files| (given_name.clone(), files)));
+    }
+    if unread.len() == files {
         return Err(unread.swap_remove(0));
     }
-    let unread_files = unread.len();
+    let missing = missing_files(parts);
+    let is_whole = unread.is_empty() && missing.is_empty();
     for error in unread {
         present::say(&format!("left out: {error:#}"));
     }
+    for files in missing {
+        present::say(&present::printable(&files.to_string()));
+    }
     if let Some(unknown) = only.iter().find(|camera| !names.contains(camera)) {
-        let (has, it_has) = match files.len() {
+        let (has, it_has) = match files {
             1 => ("the recording has", "it has"),
             _ => ("the recordings have", "they have"),
         };
@@ -126,17 +164,61 @@ fn recorded_cameras(files: &[PathBuf], only: &[String]) -> anyhow::Result<(Vec<C
         let text = format!("{has} no camera `{unknown}`; {it_has} {}", names.join(", "));
         return Err(present::Usage(text).into());
     }
-    Ok((join(cameras), unread_files))
+    // Files with one name, given or not, are joined; others are not.
+    let mut groups: Vec<(Option<String>, Vec<CameraFiles>)> = Vec::new();
+    for (name, files) in cameras {
+        match groups.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, group)) => group.push(files),
+            None => groups.push((name, vec![files])),
+        }
+    }
+    let joined = groups.into_iter().flat_map(|(name, files)| {
+        let camera = move |files| RecordedCamera { name: name.clone(), files };
+        join(files, joining).into_iter().map(camera)
+    });
+    Ok((with_distinct_names(joined.collect()), is_whole))
+}
+
+/// Refuses a name for files of several cameras.
+fn refuse_several(name: &str, path: &Path, found: &[CameraFiles]) -> anyhow::Result<()> {
+    let mut cameras: Vec<_> = found.iter().map(|files| &*files.name).collect();
+    cameras.sort_unstable();
+    cameras.dedup();
+    if cameras.len() < 2 {
+        return Ok(());
+    }
+    let (path, cameras) = (path.display(), present::listed(&cameras));
+    let error = present::Usage(format!("`{name}` is one name, but {path} has several cameras: {cameras}"));
+    Err(present::advised(error.into(), "choose one of them with --camera, or leave out the name"))
+}
+
+/// Adds the name of the file to names of cameras that occur several times, if that makes them distinct.
+fn with_distinct_names(mut cameras: Vec<RecordedCamera>) -> Vec<RecordedCamera> {
+    let name_with_file = |camera: &RecordedCamera| {
+        let stem = camera.files.paths[0].file_stem()?.to_string_lossy().into_owned();
+        let name = format!("{}-{stem}", camera.shown_name());
+        check_name(&name).is_ok().then_some(name)
+    };
+    let long: Vec<_> = cameras.iter().map(name_with_file).collect();
+    let short: Vec<_> = cameras.iter().map(|camera| camera.shown_name().to_owned()).collect();
+    for (number, camera) in cameras.iter_mut().enumerate() {
+        let occurs_again = short.iter().filter(|name| **name == short[number]).count() > 1;
+        let is_distinct = long.iter().filter(|name| **name == long[number]).count() == 1;
+        if occurs_again && is_distinct && long[number].is_some() {
+            camera.name.clone_from(&long[number]);
+        }
+    }
+    cameras
 }
 
 /// Says where files of a camera do not follow each other at once: playback skips these gaps.
-fn name_gaps(cameras: &[CameraFiles]) {
+fn name_gaps(cameras: &[RecordedCamera]) {
     for camera in cameras {
-        let pairs = camera.spans.windows(2).zip(&camera.paths);
+        let pairs = camera.files.spans.windows(2).zip(&camera.files.paths);
         let gaps: Vec<_> =
             pairs.map(|(pair, path)| (pair[1].0.saturating_sub(pair[0].1) / 1_000_000_000, path)).collect();
         for (seconds, path) in gaps.into_iter().filter(|(seconds, _)| *seconds > 2).take(LISTED_GAPS) {
-            let (name, path) = (&camera.name, path.display());
+            let (name, path) = (camera.shown_name(), path.display());
             let gap = rounded_time(Duration::from_secs(seconds.unsigned_abs()));
             present::say(&format!("{name}: nothing was recorded for {gap} after {path}: skipped after 2 s"));
         }
@@ -144,8 +226,8 @@ fn name_gaps(cameras: &[CameraFiles]) {
 }
 
 /// Says how to play recordings of different times together, if most of their time line is empty.
-fn name_distance(cameras: &[CameraFiles]) {
-    let spans = || cameras.iter().filter_map(CameraFiles::span);
+fn name_distance(cameras: &[RecordedCamera]) {
+    let spans = || cameras.iter().filter_map(|camera| camera.files.span());
     let (Some(first), Some(last)) = (spans().map(|span| span.0).min(), spans().map(|span| span.1).max()) else {
         return;
     };
@@ -174,24 +256,24 @@ pub(super) fn open(
     source: &SourceArgs,
     record: &Path,
 ) -> anyhow::Result<(Receiving, Screen)> {
-    let (cameras, _) = recorded_cameras(&find(paths, &[FINISHED])?, &[])?;
+    let (cameras, _) = recorded_cameras(paths, &[], Joining::Recordings)?;
     let playback = on_one_time_line(Playback::new(Speed::Times(1.0), false), &cameras, false).waiting_at_end();
     let source = SourceArgs { playback: Some(playback), expect: None, ..source.clone() };
-    watch(ctx, (&sources(cameras, Speed::Times(1.0), false), &[]), &source, &Until::default(), record)
+    watch(ctx, (&sources(&cameras, Speed::Times(1.0), false), &[]), &source, &Until::default(), record)
 }
 
-fn sources(cameras: Vec<CameraFiles>, speed: Speed, looped: bool) -> Vec<NamedSource> {
-    let camera = |CameraFiles { name, paths, .. }| {
-        let mut paths = paths.into_iter();
-        let path = paths.next().unwrap_or_default();
-        SourceSpec::File(FileSpec { path, later: paths.collect(), camera: Some(name), speed, looped })
+fn sources(cameras: &[RecordedCamera], speed: Speed, looped: bool) -> Vec<NamedSource> {
+    let camera = |RecordedCamera { name, files }: &RecordedCamera| {
+        let (path, later) = (files.paths[0].clone(), files.paths[1..].to_vec());
+        let spec = SourceSpec::File(FileSpec { path, later, camera: Some(files.name.clone()), speed, looped });
+        NamedSource { name: name.clone(), spec }
     };
-    cameras.into_iter().map(camera).map(Into::into).collect()
+    cameras.iter().map(camera).collect()
 }
 
 /// Puts recordings on one time line: by the clocks that they were recorded with, or all from its start.
-fn on_one_time_line(playback: Playback, cameras: &[CameraFiles], together: bool) -> Playback {
-    let spans = || cameras.iter().filter_map(CameraFiles::span);
+fn on_one_time_line(playback: Playback, cameras: &[RecordedCamera], together: bool) -> Playback {
+    let spans = || cameras.iter().filter_map(|camera| camera.files.span());
     let (Some(first_ns), Some(last_ns)) = (spans().map(|span| span.0).min(), spans().map(|span| span.1).max()) else {
         return playback;
     };
@@ -202,11 +284,11 @@ fn on_one_time_line(playback: Playback, cameras: &[CameraFiles], together: bool)
 }
 
 /// Plays cameras in one window.
-fn window(ctx: &Ctx, args: &ReplayArgs, cameras: Vec<CameraFiles>) -> anyhow::Result<Outcome> {
+fn window(ctx: &Ctx, args: &ReplayArgs, cameras: &[RecordedCamera]) -> anyhow::Result<Outcome> {
     if !args.together {
-        name_distance(&cameras);
+        name_distance(cameras);
     }
-    let playback = on_one_time_line(Playback::new(args.speed, args.looped), &cameras, args.together);
+    let playback = on_one_time_line(Playback::new(args.speed, args.looped), cameras, args.together);
     let uris = sources(cameras, args.speed, args.looped);
     // In a window, the user may seek back from the end.
     let playback = if args.show.no_window { playback } else { playback.waiting_at_end() };
@@ -224,14 +306,14 @@ struct ServedCamera {
 }
 
 /// Serves until a client has received everything, or a stop condition holds.
-fn serve(ctx: &Ctx, args: &ReplayArgs, cameras: &[CameraFiles], address: SocketAddr) -> anyhow::Result<Outcome> {
+fn serve(ctx: &Ctx, args: &ReplayArgs, cameras: &[RecordedCamera], address: SocketAddr) -> anyhow::Result<Outcome> {
     ctx.stop.on_signals()?;
     let mut servers = Vec::new();
     for (number, camera) in (0..).zip(cameras) {
         let listener = listener(address, number, "--serve")?;
-        let series = camera.open().map_err(advised)?;
+        let series = camera.files.open().map_err(advised)?;
         let server = RecordingServer::start(listener, series, args.speed, args.looped).map_err(advised)?;
-        servers.push((&camera.name, server));
+        servers.push((camera.shown_name(), server));
     }
     for (name, server) in &servers {
         // Programs wait for this line to learn the address.
@@ -251,7 +333,11 @@ fn serve(ctx: &Ctx, args: &ReplayArgs, cameras: &[CameraFiles], address: SocketA
     }
     let cameras: Vec<_> = servers
         .into_iter()
-        .map(|(name, server)| ServedCamera { name: name.clone(), address: server.local_addr(), served: server.stop() })
+        .map(|(name, server)| ServedCamera {
+            name: name.to_owned(),
+            address: server.local_addr(),
+            served: server.stop(),
+        })
         .collect();
     for ServedCamera { name, address, served: ServedCounts { connections, frames, abandoned, bytes, .. } } in &cameras {
         present::say(&format!(

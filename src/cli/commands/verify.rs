@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use oaktap::recording::verify::{VerifyReport, verify_watched};
+use oaktap::recording::{MissingFiles, missing_files};
 use oaktap::stats::words;
 use serde::Serialize;
 
@@ -17,8 +18,10 @@ Examples:
   oaktap verify evening.mcap
   oaktap verify recordings/
 
-Exit codes: 0 all recordings are intact; 1 a recording cannot be read; 3 a recording is damaged, or has pictures
-that end early.";
+Checks all checksums and indexes, parses every frame, and decodes JPEG pictures. Video is not decoded.
+
+Exit codes: 0 all recordings are intact; 1 a recording cannot be read; 3 a recording is damaged, has pictures
+that end early or cannot be decoded, or a file of it is missing.";
 
 #[derive(Args, Debug)]
 #[command(
@@ -35,6 +38,8 @@ pub(crate) struct VerifyArgs {
 struct VerifySummary<'a> {
     command: &'static str,
     files: &'a [VerifyReport],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    missing_files: &'a [MissingFiles],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     unread: &'a [UnreadFile],
 }
@@ -56,22 +61,30 @@ pub(crate) fn run(ctx: &Ctx, args: &VerifyArgs) -> anyhow::Result<Outcome> {
         }
         all.push(verified);
     }
+    let missing = missing_files(all.iter().filter_map(|verified| verified.part.clone()).collect());
     if ctx.json {
-        present::document(&VerifySummary { command: ctx.command, files: &all, unread: &unread })?;
+        let (command, files, unread) = (ctx.command, &all, &unread);
+        present::document(&VerifySummary { command, files, missing_files: &missing, unread })?;
+    } else {
+        for files in &missing {
+            present::result(format!("{}\n", printable(&files.to_string())).as_bytes())?;
+        }
     }
     let bad = all.iter().filter(|verified| verified.is_damaged()).count();
     let short = all.iter().filter(|verified| !verified.is_damaged() && verified.bad_pictures > 0).count();
     let partly = all.iter().filter(|verified| verified.is_good() && !verified.unsupported.is_empty()).count();
     let wrong = [
         (bad, "damaged"),
-        (short, "with pictures that the camera cut short"),
+        (short, "with damaged pictures as the camera sent them"),
         (partly, "not supported completely"),
         (unread.len(), "not readable"),
     ]
     .map(|(n, what)| {
         (n > 0).then(|| format!("{n} of {} {what}", count(files.len() as u64, "recording", "recordings")))
     });
-    let wrong: Vec<_> = wrong.into_iter().flatten().collect();
+    let lost: u64 = missing.iter().map(|missing| missing.files).sum();
+    let lost = (lost > 0).then(|| format!("{} missing", count(lost, "file", "files")));
+    let wrong: Vec<_> = wrong.into_iter().flatten().chain(lost).collect();
     let help = "`oaktap recover FILE` saves the intact frames to a new file";
     if !unread.is_empty() {
         return Err(present::advised(anyhow::Error::msg(wrong.join(", ")), help));

@@ -54,6 +54,12 @@ impl Jpeg {
         Ok((width, height))
     }
 
+    /// Decodes a file as far as that finds damage: to the smallest size that the decoder offers.
+    pub(super) fn check(&mut self, file: &[u8]) -> Result<(), ConvertError> {
+        let smallest = REDUCTIONS.iter().copied().max().unwrap_or(1);
+        self.decode(file, smallest).map(drop)
+    }
+
     /// Decodes a file into [`Self::rgb`], both sides divided by `reduction` and rounded up. Returns width and height of the
     /// result. `reduction` is 1 or from [`reduction`].
     ///

@@ -2,7 +2,8 @@
 //!
 //! Chunks, wire messages, payloads, metadata and the summary have checksums. The rest (heads of chunks, indexes, counts) has
 //! to agree with the data. Every frame is decoded again: the decoder has to accept its bytes, and its detections have to be
-//! the recorded annotations.
+//! the recorded annotations. JPEG pictures are decoded to pixels, which finds those that end early although they have an end
+//! marker; video is not.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -18,8 +19,9 @@ use super::decode::Decoders;
 use super::join::RecordedFrame;
 use super::mcap_record;
 use super::salvage::{RecordedBoxes, Salvage, SalvageItem};
-use super::{RecordingError, UnsupportedTopic, Watch, writer};
-use crate::frame::{Frame, PayloadKind, jpeg_defect};
+use super::{PartFile, RecordingError, UnsupportedTopic, Watch, writer};
+use crate::convert::{ConvertError, Converter};
+use crate::frame::{Frame, PayloadKind};
 
 mod index;
 use index::Index;
@@ -76,10 +78,13 @@ pub struct VerifyReport {
     pub findings: Vec<VerifyFinding>,
     /// Number of all findings.
     pub found: u64,
-    /// Those of them that are JPEGs which end early: the file holds them as the camera sent them.
+    /// Those of them that are JPEGs which end early or cannot be decoded: the file holds them as the camera sent them.
     pub bad_pictures: u64,
     /// Topics with pictures in encodings that are not supported: their messages were not decoded.
     pub unsupported: Vec<UnsupportedTopic>,
+    /// Place of the file in a recording of several files.
+    #[serde(skip)]
+    pub part: Option<PartFile>,
     /// Bytes that no checksum covers, by the part of the file. Indexes and sizes among them agree with the content.
     pub no_checksum: BTreeMap<&'static str, u64>,
 }
@@ -124,8 +129,10 @@ pub fn verify_watched(path: &Path, watch: &Watch) -> Result<VerifyReport, Record
             bad_pictures: 0,
             unsupported: Vec::new(),
             no_checksum: BTreeMap::new(),
+            part: from.part(path),
         },
         decoders: Decoders::default(),
+        converter: Converter::new(),
         next: Vec::new(),
     };
     let mut index = Index::default();
@@ -177,6 +184,7 @@ pub fn verify_watched(path: &Path, watch: &Watch) -> Result<VerifyReport, Record
 struct Verification {
     done: VerifyReport,
     decoders: Decoders,
+    converter: Converter,
     /// Expected sequence number of each camera's next frame.
     next: Vec<Option<u32>>,
 }
@@ -192,10 +200,15 @@ impl Verification {
         }
         match self.decoders.decode(recorded) {
             Ok(frame) => {
-                if let Some(defect) = jpeg_defect(frame.payload()).filter(|_| frame.kind == PayloadKind::Jpeg) {
+                if frame.kind == PayloadKind::Jpeg
+                    && let Err(error) = self.converter.check_jpeg(frame.payload())
+                {
                     self.done.bad_pictures += 1;
-                    let expected = "a JPEG with its end".to_owned();
-                    self.about_frame(from, at, camera, sequence, "picture", expected, defect.found());
+                    let (expected, found) = match error {
+                        ConvertError::JpegCutShort(defect) => ("a JPEG with its end", defect.found()),
+                        error => ("a JPEG that can be decoded", error.to_string()),
+                    };
+                    self.about_frame(from, at, camera, sequence, "picture", expected.to_owned(), found);
                 }
                 let boxes = match boxes {
                     RecordedBoxes::Found(boxes) => Some(&boxes[..]),

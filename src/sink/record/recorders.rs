@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use super::monitor::RecordersMonitor;
 use super::write_rate::WriteRate;
 use super::{RecordError, RecordOptions, Recorder, RecorderHealth, RecorderOutcome, RecordingTarget};
+use crate::file::NewFolders;
 use crate::live::{Camera, Sink};
 use crate::recording::CameraInfo;
 use crate::source::Outlets;
@@ -36,6 +37,8 @@ pub struct Recorders {
     finishing: Vec<JoinHandle<Vec<RecorderOutcome>>>,
     write_rate: WriteRate,
     monitor: RecordersMonitor,
+    /// Dropped after the recorders.
+    new_folders: NewFolders,
 }
 
 impl Recorders {
@@ -51,6 +54,7 @@ impl Recorders {
             finishing: Vec::new(),
             write_rate: WriteRate::default(),
             monitor: RecordersMonitor::default(),
+            new_folders: NewFolders::default(),
         }
     }
 
@@ -79,11 +83,19 @@ impl Recorders {
             RecordingTarget::Folder(_) => chosen.chunks(1),
             RecordingTarget::File(_) => chosen.chunks(chosen.len().max(1)),
         };
+        // Removed after the recorders that have started if one cannot.
+        let mut new_folders = NewFolders::default();
+        if let RecordingTarget::Folder(_) = self.options.target {
+            for (info, _) in chosen {
+                new_folders.add(&self.options.target.folder(&[&info.name]));
+            }
+        }
         let start = |group: &[(CameraInfo, Outlets)]| Recorder::start(self.options.clone(), group.to_vec());
         let running = groups.map(start).collect::<Result<_, _>>()?;
         self.stop(|_| {});
         (self.running, self.recorded) = (running, cameras);
         self.started += 1;
+        self.new_folders.append(new_folders);
         self.monitor.set(self.recorded.start, self.running.iter().map(|recorder| recorder.monitor.clone()));
         self.write_rate = WriteRate::default();
         Ok(())

@@ -9,7 +9,7 @@ use super::target::FileNames;
 use crate::error::with_causes;
 use crate::frame::Frame;
 use crate::recording::disk::{Disk, DiskMonitor};
-use crate::recording::{CameraInfo, Compression, RecordingError, SegmentWriter, schema};
+use crate::recording::{CameraInfo, Compression, Part, RecordingError, SegmentWriter, schema};
 use crate::units::count;
 
 /// Size at which a chunk is ended.
@@ -62,9 +62,11 @@ impl Segment {
         compression: Compression,
         cameras: &[CameraInfo],
         begun_unix_ns: i64,
+        part: &Part,
     ) -> Result<Self, RecordingError> {
         let monitor = disk.monitor();
-        let writer = SegmentWriter::new(disk, compression, cameras, begun_unix_ns)?;
+        let mut writer = SegmentWriter::new(disk, compression, cameras, begun_unix_ns)?;
+        writer.part(part)?;
         let tally = ChunkTally::new(cameras.len());
         Ok(Self {
             writer,

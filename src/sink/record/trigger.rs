@@ -82,7 +82,7 @@ impl Trigger {
     /// Returns the first detection of the frame that matches, as text. The frame's own label names take precedence over
     /// `names`.
     pub(super) fn matched(&self, frame: &Frame, names: Option<&LabelMap>) -> Option<String> {
-        let names = frame.labels.as_deref().or(names).unwrap_or(LabelMap::coco());
+        let names = LabelMap::first_known([frame.labels.as_deref(), names]);
         let matches = |seen: &&Detection| seen.confidence > self.above && names.matches(seen.label, &self.label);
         let seen = frame.detections.iter().find(matches)?;
         Some(format!("{self}: {} {:.0} %", names.title(seen.label), seen.confidence * 100.0))

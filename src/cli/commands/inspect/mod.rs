@@ -12,8 +12,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use oaktap::recording::inspect::{CameraReport, MeasurementReport, RecordingReport, inspect_watched};
+use oaktap::recording::{MissingFiles, missing_files};
 use oaktap::stats::{CameraHealth, HealthGauge, words};
 use oaktap::units::{Bytes, count};
+use oaktap::wire::Protocol;
 use serde::Serialize;
 
 use crate::cli::plot_file::PlotFile;
@@ -33,7 +35,7 @@ Examples:
   oaktap inspect app.dap --extract sections/
 
 Exit codes: 0 all files are intact; 1 a file cannot be read; 3 a file is unfinished, damaged or without
-frames, or has pictures that are not supported.";
+frames, has pictures that are not supported, or a file of a recording is missing.";
 
 #[derive(Args, Debug)]
 #[command(
@@ -58,6 +60,8 @@ pub(crate) struct InspectArgs {
 struct InspectReport<'a> {
     command: &'static str,
     files: &'a [RecordingReport],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    missing_files: &'a [MissingFiles],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     packages: &'a [package::InspectedPackage],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -92,10 +96,12 @@ pub(crate) fn run(ctx: &Ctx, args: &InspectArgs) -> anyhow::Result<Outcome> {
             present::result(printable(&text).as_bytes())?;
         }
     }
+    let missing = missing_files(reports.iter().filter_map(|report| report.part.clone()).collect());
     if ctx.json {
         present::document(&InspectReport {
             command: ctx.command,
             files: &reports,
+            missing_files: &missing,
             packages: &packages,
             unread: &unread,
         })?;
@@ -104,6 +110,11 @@ pub(crate) fn run(ctx: &Ctx, args: &InspectArgs) -> anyhow::Result<Outcome> {
         let bytes: u64 = reports.iter().map(|report| report.bytes).sum();
         let total = format!("{} files: {frames} frames, {}\n", reports.len(), Bytes(bytes));
         present::result(total.as_bytes())?;
+    }
+    if !ctx.json {
+        for files in &missing {
+            present::result(format!("{}\n", printable(&files.to_string())).as_bytes())?;
+        }
     }
     if let Some(file) = &plot {
         file.write(&plot::Timelines(&reports))?;
@@ -126,7 +137,7 @@ pub(crate) fn run(ctx: &Ctx, args: &InspectArgs) -> anyhow::Result<Outcome> {
             }
         });
     }
-    Ok(if whole && empty.is_empty() { Outcome::Done } else { Outcome::Lossy })
+    Ok(if whole && empty.is_empty() && missing.is_empty() { Outcome::Done } else { Outcome::Lossy })
 }
 
 /// Adds the report of a file, and returns it as text.
@@ -281,6 +292,14 @@ fn lines(camera: &CameraReport) -> Vec<(&'static str, String)> {
     if camera.gaps.len() > LISTED_GAPS {
         lines.push(("", "--json lists more gaps".to_owned()));
     }
+    for pause in camera.pauses.iter().take(LISTED_GAPS) {
+        let at = pause.at_unix_ns.saturating_sub(from) as f64 / 1e9;
+        let frames = count(pause.frames_at_usual_rate, "frame", "frames");
+        lines.push(("pause", format!("{:.3} s at {at:.3} s: ~{frames} at the usual rate", pause.seconds)));
+    }
+    if camera.pauses.len() > LISTED_GAPS {
+        lines.push(("", "the longest pauses; --json lists more".to_owned()));
+    }
     for trigger in camera.triggers.iter().take(LISTED_GAPS) {
         let at = trigger.at_unix_ns.saturating_sub(from) as f64 / 1e9;
         lines.push(("trigger", format!("at {at:.3} s: {}", trigger.why)));
@@ -310,6 +329,8 @@ fn lines(camera: &CameraReport) -> Vec<(&'static str, String)> {
             Some(misfit) => format!("{misfit}; times are those of the arrivals; {restarts}"),
         };
         lines.push(("clock", text));
+    } else if camera.dialects.iter().all(|dialect| dialect.parse::<Protocol>().is_ok()) {
+        lines.push(("clock", "no camera clock: times are those of the arrivals".to_owned()));
     }
     lines
 }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 use super::{Entry, Item, KEY_FRAME_TIMEOUT, Worker};
 use crate::error::with_causes;
 use crate::frame::{Frame, Received};
-use crate::recording::ClockModel;
 use crate::recording::disk::DiskCondition;
+use crate::recording::{ClockModel, Part};
 use crate::sink::record::retention::{self, DiskSpace};
 use crate::sink::record::segment::{LostFrames, Segment};
 use crate::sink::record::trigger::Firings;
@@ -25,6 +25,28 @@ const FINISH_TIME: Duration = Duration::from_millis(1600);
 pub(super) const DISK_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Interval at which old files are deleted. More often while the disk is full or beyond the limit.
 const CLEANUP_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Cameras in the name of a recording.
+const RECORDING_NAMES_MAX: usize = 4;
+
+/// The files that the recorder has written without a pause: `--split` begins a new file, a trigger a new recording.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    /// [`Part::recording`], once there is a file.
+    recording: Option<String>,
+    /// Number of files.
+    number: u64,
+    /// Name of the last one.
+    previous: Option<String>,
+}
+
+impl Parts {
+    /// Adds a file that stays.
+    fn add(&mut self, path: &Path) {
+        self.number += 1;
+        self.previous = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    }
+}
 
 impl Worker {
     /// Returns whether this frame starts the next file: the first key frame after the limit, or any frame after
@@ -87,6 +109,7 @@ impl Worker {
     }
 
     pub(super) fn start_segment(&mut self, received: Received) -> Result<(), RecordError> {
+        let part = self.next_part(received.unix_ns);
         let RecordOptions { target, sync, compression, .. } = &self.options;
         let first = self.is_first_file;
         // Names stay in order when the clock is set back.
@@ -95,7 +118,7 @@ impl Worker {
         let (names, disk) = target::create(target, &self.folder, first, unix_ns, *sync, &mut self.create_disk)?;
         let partial = names.partial.clone();
         tracing::info!("recording to {}", partial.display());
-        let segment = Segment::new(names, disk, *compression, &self.infos, received.unix_ns);
+        let segment = Segment::new(names, disk, *compression, &self.infos, received.unix_ns, &part);
         let mut segment = segment.map_err(|error| RecordError::Io {
             path: partial.clone(),
             why: std::io::Error::other(with_causes(&error)),
@@ -120,6 +143,20 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    /// Returns the place of the next file among the files of this recording, which begins with it if there is none yet.
+    fn next_part(&mut self, begun_unix_ns: i64) -> Part {
+        let progress = self.shared.progress();
+        let recorded = self.infos.iter().zip(&progress.taken).filter(|(_, taken)| taken.recorded > 0);
+        let frames_before = recorded.map(|(info, taken)| (info.name.replace('/', "_"), taken.recorded)).collect();
+        let name = || {
+            let names: Vec<_> = self.infos.iter().take(RECORDING_NAMES_MAX).map(|info| &*info.name).collect();
+            format!("{begun_unix_ns} {}", names.join(" "))
+        };
+        let Parts { recording, number, previous } = &mut self.parts;
+        let recording = recording.get_or_insert_with(name).clone();
+        Part { recording, number: *number, previous: previous.clone(), frames_before }
     }
 
     /// Finishes the file, or gives up on it. `why`: the reason, for log lines.
@@ -155,6 +192,7 @@ impl Worker {
                 if self.options.keep.is_some() {
                     self.history.finished(&saved.path, Instant::now());
                 }
+                self.parts.add(&saved.path);
                 progress.files.push(saved);
                 drop(progress);
                 self.delete_old_files();
@@ -176,6 +214,7 @@ impl Worker {
         self.cameras.iter_mut().for_each(|camera| camera.clip_begun = false);
         self.firings = Firings::default();
         self.finish_segment("no detection has matched the trigger since");
+        self.parts = Parts::default();
         self.shared.progress().state = RecorderState::Waiting;
     }
 
@@ -225,6 +264,8 @@ impl Worker {
         if lost.file_has_frames {
             progress.unfinished_bytes += bytes;
             progress.unfinished.push(path.to_owned());
+            // Its name once it is finished or recovered.
+            self.parts.add(&path.with_extension(""));
         } else {
             // Otherwise a disk that keeps failing would leave an empty file every second.
             let _ = std::fs::remove_file(path);

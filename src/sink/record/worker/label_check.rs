@@ -29,7 +29,7 @@ impl LabelCheck {
         }
         self.count += 1;
         self.last = Some(frame.labels.clone());
-        let names = frame.labels.as_deref().or(info.labels.as_ref()).unwrap_or(LabelMap::coco());
+        let names = LabelMap::first_known([frame.labels.as_deref(), info.labels.as_ref()]);
         if names.knows(label) {
             return Some(Ok(()));
         }

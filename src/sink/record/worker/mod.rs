@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use files::DISK_CHECK_INTERVAL;
+use files::{DISK_CHECK_INTERVAL, Parts};
 use label_check::LabelCheck;
 
 use super::context::ConnectionContext;
@@ -122,6 +122,7 @@ pub(super) struct Worker {
     /// Time in the name of the last file, and the arrival that it stands for.
     named: Option<Received>,
     history: History,
+    parts: Parts,
     /// Arrival of the first frame after the file reached its limit.
     overdue_mono_ns: Option<u64>,
     is_first_file: bool,
@@ -165,6 +166,7 @@ impl Worker {
             has_timeline: false,
             named: None,
             history: History::new(SystemTime::now(), Instant::now()),
+            parts: Parts::default(),
             overdue_mono_ns: None,
             is_first_file: true,
             last: Received { mono_ns: 0, unix_ns: now_unix_ns() },

@@ -1,0 +1,191 @@
+//! The files of one recording that was split: their order, and the files among them that are missing.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::units::count;
+
+/// Missing files that a description names; further ones are counted.
+const CAMERAS_NAMED: usize = 5;
+/// Beginning of the keys with the frames of a camera in the earlier files.
+const FRAMES_KEY: &str = "frames.";
+
+/// Place of a file among the files of one recording.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Part {
+    /// Text that all files of the recording have, and no other file.
+    pub recording: String,
+    /// Number of the file, from 0.
+    pub number: u64,
+    /// Name of the file before this one; `None` for the first.
+    pub previous: Option<String>,
+    /// Frames in all earlier files, by camera. Cameras without frames may be left out.
+    pub frames_before: BTreeMap<String, u64>,
+}
+
+impl Part {
+    pub(super) fn to_metadata(&self) -> BTreeMap<String, String> {
+        let mut metadata: BTreeMap<_, _> = self
+            .frames_before
+            .iter()
+            .map(|(name, frames)| (format!("{FRAMES_KEY}{name}"), frames.to_string()))
+            .collect();
+        metadata.insert("recording".to_owned(), self.recording.clone());
+        metadata.insert("number".to_owned(), self.number.to_string());
+        if let Some(previous) = &self.previous {
+            metadata.insert("previous".to_owned(), previous.clone());
+        }
+        metadata
+    }
+
+    /// Parses metadata; `None` if it is not that of a part.
+    pub(super) fn from_metadata(metadata: &BTreeMap<String, String>) -> Option<Self> {
+        let frames = metadata
+            .iter()
+            .filter_map(|(key, frames)| Some((key.strip_prefix(FRAMES_KEY)?.to_owned(), frames.parse().ok()?)));
+        Some(Self {
+            recording: metadata.get("recording").filter(|text| !text.is_empty())?.clone(),
+            number: metadata.get("number")?.parse().ok()?,
+            previous: metadata.get("previous").cloned(),
+            frames_before: frames.collect(),
+        })
+    }
+}
+
+/// A file with its place in a recording.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartFile {
+    /// Path of the file.
+    pub path: PathBuf,
+    /// Its place.
+    pub part: Part,
+    /// Frames of each camera in it, if its summary counts them.
+    pub frames: BTreeMap<String, Option<u64>>,
+}
+
+/// Consecutive files of a recording that are missing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MissingFiles {
+    /// Path of the file before them.
+    pub after: PathBuf,
+    /// Path of the file after them.
+    pub before: PathBuf,
+    /// Number of missing files.
+    pub files: u64,
+    /// Name of the last one.
+    pub name: Option<String>,
+    /// Frames in them, by camera; `null` if the file before them does not count its frames.
+    pub frames: BTreeMap<String, Option<u64>>,
+}
+
+impl std::fmt::Display for MissingFiles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { after, before, files, name, frames } = self;
+        let folder = after.parent().unwrap_or(Path::new(""));
+        match (name, files) {
+            (Some(name), 1) => write!(f, "{} is missing", folder.join(name).display())?,
+            (Some(name), _) => {
+                let others = count(files - 1, "file", "files");
+                write!(f, "{} and {others} before it are missing", folder.join(name).display())?;
+            }
+            (None, _) => write!(f, "{} missing", count(*files, "file is", "files are"))?,
+        }
+        let file_name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        write!(f, " between {} and {}", file_name(after), file_name(before))?;
+        for (at, (camera, frames)) in frames.iter().take(CAMERAS_NAMED).enumerate() {
+            f.write_str(if at == 0 { ": " } else { ", " })?;
+            match frames {
+                Some(frames) => write!(f, "{} of {camera}", count(*frames, "frame", "frames"))?,
+                None => write!(f, "an unknown number of frames of {camera}")?,
+            }
+        }
+        if frames.len() > CAMERAS_NAMED {
+            write!(f, " and frames of {} more cameras", frames.len() - CAMERAS_NAMED)?;
+        }
+        Ok(())
+    }
+}
+
+/// Finds the files that are missing between files of the same recording, in the order of recordings and files. The files
+/// before the first and after the last given one cannot be known.
+#[must_use]
+pub fn missing_files(mut files: Vec<PartFile>) -> Vec<MissingFiles> {
+    files.sort_by(|a, b| (&a.part.recording, a.part.number).cmp(&(&b.part.recording, b.part.number)));
+    // A recovered file has the place of the original.
+    files.dedup_by(|a, b| (&a.part.recording, a.part.number) == (&b.part.recording, b.part.number));
+    let pairs = files.windows(2).filter_map(|pair| match pair {
+        [first, second] => between(first, second),
+        _ => None,
+    });
+    pairs.collect()
+}
+
+/// Returns the files that are missing between two files, if they are of the same recording and do not follow each other.
+pub(super) fn between(first: &PartFile, second: &PartFile) -> Option<MissingFiles> {
+    if first.part.recording != second.part.recording {
+        return None;
+    }
+    let files = second.part.number.checked_sub(first.part.number)?.checked_sub(1).filter(|files| *files > 0)?;
+    let frames = second.part.frames_before.iter().filter_map(|(camera, all)| {
+        let before = first.part.frames_before.get(camera).copied().unwrap_or(0);
+        let here = first.frames.get(camera).copied().unwrap_or(Some(0));
+        let missing = here.map(|here| all.saturating_sub(before).saturating_sub(here));
+        (missing != Some(0)).then(|| (camera.clone(), missing))
+    });
+    Some(MissingFiles {
+        after: first.path.clone(),
+        before: second.path.clone(),
+        files,
+        name: second.part.previous.clone(),
+        frames: frames.collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(recording: &str, number: u64, before: u64, frames: Option<u64>) -> PartFile {
+        let previous = number.checked_sub(1).map(|number| format!("{number}.mcap"));
+        let frames_before = BTreeMap::from([("cam".to_owned(), before)]);
+        PartFile {
+            path: format!("rec/{number}.mcap").into(),
+            part: Part { recording: recording.to_owned(), number, previous, frames_before },
+            frames: BTreeMap::from([("cam".to_owned(), frames)]),
+        }
+    }
+
+    #[test]
+    fn missing_files_are_named_with_the_frames_that_they_held() {
+        let files = vec![file("b", 7, 0, Some(1)), file("a", 4, 90, None), file("a", 0, 0, Some(20))];
+        let files = [files, vec![file("a", 2, 50, Some(30)), file("a", 2, 50, Some(3)), file("a", 6, 95, Some(1))]];
+        let found: Vec<_> = missing_files(files.concat()).iter().map(ToString::to_string).collect();
+        let path = |number: u64| Path::new("rec").join(format!("{number}.mcap")).display().to_string();
+        assert_eq!(
+            found,
+            [
+                format!("{} is missing between 0.mcap and 2.mcap: 30 frames of cam", path(1)),
+                format!("{} is missing between 2.mcap and 4.mcap: 10 frames of cam", path(3)),
+                format!("{} is missing between 4.mcap and 6.mcap: an unknown number of frames of cam", path(5)),
+            ]
+        );
+        let [gap] = &missing_files(vec![file("a", 1, 10, Some(10)), file("a", 4, 25, None)])[..] else {
+            panic!("one gap")
+        };
+        let text = gap.to_string();
+        assert!(text.starts_with(&format!("{} and 1 file before it are missing", path(3))), "{text}");
+        assert!(
+            missing_files(vec![file("a", 1, 10, None), file("a", 2, 30, None)]).is_empty(),
+            "they follow each other"
+        );
+    }
+
+    #[test]
+    fn metadata_of_a_part_is_parsed_as_it_was_written() {
+        let part = file("a", 3, 17, None).part;
+        assert_eq!(Part::from_metadata(&part.to_metadata()), Some(part));
+        assert_eq!(Part::from_metadata(&BTreeMap::new()), None);
+    }
+}
