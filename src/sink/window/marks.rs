@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread;
 
+use super::axis::TimeAxis;
 use crate::recording::inspect::{RecordingReport, Timeline, inspect};
 
 /// Larger recordings are not read: that would take longer than a user watches, and slow down the replay.
@@ -136,19 +137,25 @@ impl Marks {
         true
     }
 
-    /// Returns what happened in each of `count` equal parts of a span of time. Empty while that is unknown.
-    pub(super) fn columns(&self, count: usize, (first, last): (i64, i64)) -> Vec<Column> {
+    /// Returns the axis of a timeline from the first to the last time. Even while the recordings are unknown.
+    pub(super) fn axis(&self, span: (i64, i64)) -> TimeAxis {
+        let Self::Known(timelines) = self else { return TimeAxis::new(span, Vec::new()) };
+        let recorded = timelines.iter().flatten().map(|timeline| {
+            let from = i128::from(timeline.from_unix_ns);
+            (from, from + timeline.steps.len() as i128 * i128::from(timeline.step_ns))
+        });
+        TimeAxis::new(span, recorded.collect())
+    }
+
+    /// Returns what happened in each of `count` equal parts of an axis. Empty while that is unknown.
+    pub(super) fn columns(&self, count: usize, axis: &TimeAxis) -> Vec<Column> {
         let Self::Known(timelines) = self else { return Vec::new() };
         if count == 0 {
             return Vec::new();
         }
         let start = |timeline: &Timeline| i128::from(timeline.from_unix_ns);
         let end = |timeline: &Timeline| start(timeline) + timeline.steps.len() as i128 * i128::from(timeline.step_ns);
-        let span = (i128::from(last) - i128::from(first)).max(1);
-        let column = |unix_ns: i128| {
-            let at = (unix_ns - i128::from(first)) * count as i128 / span;
-            usize::try_from(at.clamp(0, count as i128 - 1)).unwrap_or(0)
-        };
+        let column = |unix_ns: i128| axis.column(unix_ns, count);
         let mut columns = vec![Column::default(); count];
         let mark = |columns: &mut Vec<Column>, from: i128, to: i128| {
             columns[column(from)..=column(to)].iter_mut().for_each(|column| column.gap = true);
@@ -221,16 +228,16 @@ mod tests {
         steps[90].missing = 3;
         steps[25].triggers = 1;
         let marks = Marks::Known(vec![vec![Timeline { from_unix_ns: 1000, step_ns: 10, steps }]]);
-        let columns = marks.columns(10, (1000, 2000));
+        let columns = marks.columns(10, &marks.axis((1000, 2000)));
         let gaps: Vec<usize> = (0..10).filter(|at| columns[*at].gap).collect();
         assert_eq!(gaps, [4, 5, 9]);
         let triggers: Vec<usize> = (0..10).filter(|at| columns[*at].trigger).collect();
         assert_eq!(triggers, [2]);
         let boxes: Vec<_> = columns.iter().map(|column| column.boxes).collect();
         assert_eq!(boxes, [2.0, 2.0, 2.0, 2.0, 0.0, 0.0, 2.0, 2.0, 2.0, 2.0], "boxes of a frame, and none in the gap");
-        assert!(marks.columns(0, (0, 0)).is_empty());
-        assert_eq!(marks.columns(3, (i64::MAX, i64::MIN)).len(), 3);
-        assert!(Marks::None.columns(10, (0, 10)).is_empty());
+        assert!(marks.columns(0, &marks.axis((0, 0))).is_empty());
+        assert_eq!(marks.columns(3, &marks.axis((i64::MAX, i64::MIN))).len(), 3);
+        assert!(Marks::None.columns(10, &marks.axis((0, 10))).is_empty());
     }
 
     /// Columns and steps have different lengths, and steps of 10 ms are shorter than the interval of frames.
@@ -245,12 +252,12 @@ mod tests {
             let last_ns = 10_040_000_000 + 10_000_000 * (999 / every * every) as i64;
             let marks = Marks::Known(vec![vec![file(0), file(10_040_000_000)]]);
             for width in [1, 97, 333, 640, 1000, 1921, 4000] {
-                let columns = marks.columns(width, (0, last_ns));
+                let columns = marks.columns(width, &marks.axis((0, last_ns)));
                 let odd = columns.iter().position(|column| column.gap || (column.boxes - 3.0).abs() > 1e-9);
                 assert_eq!(odd, None, "a frame every {every} steps, {width} columns");
             }
             let two = Marks::Known(vec![vec![file(0)], vec![file(0)]]);
-            let columns = two.columns(400, (0, 9_900_000_000));
+            let columns = two.columns(400, &two.axis((0, 9_900_000_000)));
             assert!(columns.iter().all(|column| (column.boxes - 6.0).abs() < 1e-9), "the sum of two cameras");
         }
     }
@@ -265,7 +272,8 @@ mod tests {
             steps: vec![frame; 10 * seconds],
         };
         let gaps = |cameras: Vec<Vec<Timeline>>| {
-            let columns = Marks::Known(cameras).columns(40, (0, 40 * S));
+            let marks = Marks::Known(cameras);
+            let columns = marks.columns(40, &marks.axis((0, 40 * S)));
             let gaps: Vec<usize> = (0..40).filter(|at| columns[*at].gap).collect();
             let seen = columns.iter().filter(|column| column.boxes > 0.0).count();
             (gaps, seen)

@@ -17,6 +17,7 @@
 mod absent;
 mod act;
 mod available;
+mod axis;
 mod camera;
 mod controls;
 mod design;

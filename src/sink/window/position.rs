@@ -1,5 +1,6 @@
 //! Draws the timeline of a recording as a bar at the lower edge of the window.
 
+use super::axis::TimeAxis;
 use super::design::Ink;
 use super::marks::Marks;
 use super::pen::Pen;
@@ -51,26 +52,23 @@ fn words(status: &PlaybackStatus) -> (Vec<String>, Vec<String>) {
     (left, vec![all, states.join(" "), short, String::new()])
 }
 
-/// Returns the position as a share of the recording, 0 to 1.
-fn share(status: &PlaybackStatus) -> f64 {
+/// Returns the position as a share of the bar, 0 to 1.
+fn share(status: &PlaybackStatus, axis: &TimeAxis) -> f64 {
     let (Some(at), Some((first, last))) = (status.position_ns, status.span_ns) else { return 0.0 };
-    let (gone, all) = (at.saturating_sub(first) as f64, last.saturating_sub(first) as f64);
-    if all > 0.0 { (gone / all).clamp(0.0, 1.0) } else { 1.0 }
+    if last > first { axis.share(at) } else { 1.0 }
 }
 
-/// The bar of a timeline, and the times of its ends in nanoseconds since 1970, UTC.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// The bar of a timeline, and the times on it.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct TimelineBar {
     pub(super) rect: Rect,
-    pub(super) span: (i64, i64),
+    axis: TimeAxis,
 }
 
 impl TimelineBar {
     /// Returns the time at a column of the window, clamped to the recording.
     pub(super) fn time_at(&self, x: i32) -> i64 {
-        let share = f64::from(x - self.rect.x) / f64::from((self.rect.width - 1).max(1));
-        let (first, last) = self.span;
-        first.saturating_add((last.saturating_sub(first) as f64 * share.clamp(0.0, 1.0)) as i64)
+        self.axis.time_at(f64::from(x - self.rect.x) / f64::from((self.rect.width - 1).max(1)))
     }
 }
 
@@ -108,9 +106,10 @@ pub(super) fn draw(
     let span = status.span_ns.filter(|_| width > 5 * space)?;
     let bar = Rect::new(left, strip.y + (strip.height - space) / 2, width, space);
     inside.fill(bar, Ink::Dim);
-    let gone = (f64::from(width) * share(status)).round() as i32;
+    let axis = marks.axis(span);
+    let gone = (f64::from(width) * share(status, &axis)).round() as i32;
     inside.fill(Rect { width: gone, ..bar }, ink);
-    let columns = marks.columns(usize::try_from(width).unwrap_or(0), span);
+    let columns = marks.columns(usize::try_from(width).unwrap_or(0), &axis);
     let most = columns.iter().map(|column| column.boxes).fold(1.0, f64::max);
     for (x, column) in (bar.x..).zip(&columns) {
         if column.boxes > 0.0 {
@@ -133,7 +132,7 @@ pub(super) fn draw(
         }
     }
     inside.fill(Rect::new(bar.x + gone - space / 2, bar.y - space, space, bar.height + 2 * space), Ink::Text);
-    let bar = TimelineBar { rect: bar, span };
+    let bar = TimelineBar { rect: bar, axis };
     if let Some((x, _)) = pointer.filter(|(x, y)| is_on(&bar, strip, (*x, *y))) {
         inside.fill(Rect::new(x, strip.y, thin, strip.height), Ink::Text);
         let mut line = vec![(Ink::Text, time(bar.time_at(x).saturating_sub(span.0)))];
@@ -178,13 +177,15 @@ mod tests {
         let (left, right) = words(&status());
         assert_eq!(left, ["08:13:18 UTC  1:15.2 / 5:01.0", "1:15.2 / 5:01.0", "1:15.2", ""]);
         assert_eq!(right[0], "0.5x");
-        assert!((share(&status()) - 0.25).abs() < 1e-9);
+        let even =
+            |status: &PlaybackStatus| share(status, &TimeAxis::new(status.span_ns.unwrap_or_default(), Vec::new()));
+        assert!((even(&status()) - 0.25).abs() < 1e-9);
         let held = PlaybackStatus { speed: Speed::Max, paused: true, looped: true, ended: true, ..status() };
         assert_eq!(words(&held).1, ["max loop end paused", "loop end paused", "paused", ""]);
         let empty = PlaybackStatus { position_ns: None, span_ns: None, ..status() };
-        assert_eq!((words(&empty).0[0].as_str(), share(&empty)), ("no frame yet", 0.0));
+        assert_eq!((words(&empty).0[0].as_str(), even(&empty)), ("no frame yet", 0.0));
         let single = PlaybackStatus { span_ns: status().position_ns.map(|at| (at, at)), ..status() };
-        assert!((share(&single) - 1.0).abs() < 1e-9, "a single frame is the end");
+        assert!((even(&single) - 1.0).abs() < 1e-9, "a single frame is the end");
     }
 
     #[test]
