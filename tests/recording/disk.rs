@@ -138,7 +138,9 @@ fn frames_lost_to_a_full_file_system_are_counted() {
     assert!(outcome.lost > 35 && !outcome.problems.is_empty(), "{outcome:?}");
     let [left] = outcome.unfinished.as_slice() else { panic!("{outcome:?}") };
     let (numbers, _) = read(left);
-    assert_eq!(numbers, (0..outcome.frames).collect::<Vec<u64>>(), "every frame that fitted can be read");
+    // Frames in a chunk that is not complete count as lost, but those of them that are intact are read.
+    assert!(numbers.len() as u64 >= outcome.frames, "every frame that fitted can be read: {numbers:?}");
+    assert_eq!(numbers, (0..numbers.len() as u64).collect::<Vec<u64>>());
 }
 
 #[test]

@@ -465,12 +465,12 @@ fn the_commands_inspect_verify_and_recover_files() {
 }
 
 /// Frames of a camera over HTTP: they have the time of their arrival, and class numbers without names.
-fn over_http(frames: usize, arrival_ms: impl Fn(usize) -> i64) -> Vec<Frame> {
+fn over_http(frames: usize, arrival_ms: impl Fn(usize) -> i64) -> Vec<std::sync::Arc<Frame>> {
     let boxes = r#"[{"label": 16, "confidence": 0.5, "xmin": 0, "ymin": 0, "xmax": 1, "ymax": 1}]"#;
     let jpeg = recordings::frames("size=16x16&format=JPEG", 1)[0].payload().to_vec();
     let frame = |number: usize| {
         let after_ns = arrival_ms(number) * recordings::MS;
-        let mut frame = Frame::with_payload(&jpeg);
+        let mut frame = Frame::with_payload(&*jpeg);
         frame.id = number as u64;
         (frame.kind, frame.dialect, frame.no_clock) = (oaktap::frame::PayloadKind::Jpeg, "HTTP", true);
         frame.received = Received { mono_ns: 1 + after_ns as u64, unix_ns: recordings::START_NS + after_ns };
@@ -479,7 +479,7 @@ fn over_http(frames: usize, arrival_ms: impl Fn(usize) -> i64) -> Vec<Frame> {
         frame.detections =
             vec![Detection { label: 16, confidence: 0.5, bbox: BBox { xmin: 0.0, ymin: 0.0, xmax: 1.0, ymax: 1.0 } }];
         frame.labels = Some(std::sync::Arc::new(LabelMap::default()));
-        frame
+        std::sync::Arc::new(frame)
     };
     (0..frames).map(frame).collect()
 }
