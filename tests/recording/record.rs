@@ -63,9 +63,12 @@ fn files(summary: &Value, folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// All files below a folder.
+/// All files below a folder, which does not exist if nothing was recorded.
 fn everything(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
+    if !folder.exists() {
+        return found;
+    }
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
         if path.is_dir() { found.extend(everything(&path)) } else { found.push(path) }
