@@ -130,7 +130,13 @@ pub(super) fn between(first: &PartFile, second: &PartFile) -> Option<MissingFile
     let files = second.part.number.checked_sub(first.part.number)?.checked_sub(1).filter(|files| *files > 0)?;
     let frames = second.part.frames_before.iter().filter_map(|(camera, all)| {
         let before = first.part.frames_before.get(camera).copied().unwrap_or(0);
-        let here = first.frames.get(camera).copied().unwrap_or(Some(0));
+        // Further streams of the camera's connection count with it.
+        let is_its = |name: &str| {
+            let rest = name.strip_prefix(camera.as_str());
+            rest == Some("")
+                || rest.is_some_and(|rest| rest.starts_with('_')) && !second.part.frames_before.contains_key(name)
+        };
+        let here: Option<u64> = first.frames.iter().filter(|(name, _)| is_its(name)).map(|(_, frames)| *frames).sum();
         let missing = here.map(|here| all.saturating_sub(before).saturating_sub(here));
         (missing != Some(0)).then(|| (camera.clone(), missing))
     });
@@ -180,6 +186,14 @@ mod tests {
             missing_files(vec![file("a", 1, 10, None), file("a", 2, 30, None)]).is_empty(),
             "they follow each other"
         );
+    }
+
+    #[test]
+    fn frames_of_all_streams_of_a_connection_are_counted() {
+        let mut first = file("a", 1, 10, Some(10));
+        first.frames.insert("cam_depth".to_owned(), Some(5));
+        let found = missing_files(vec![first, file("a", 3, 40, None)]);
+        assert_eq!(found[0].frames["cam"], Some(15));
     }
 
     #[test]

@@ -85,10 +85,7 @@ impl Reader {
     /// supported format.
     pub fn open(path: &Path) -> Result<Self, RecordingError> {
         let open = |source| RecordingError::Open { path: path.to_owned(), source };
-        if path.is_dir() {
-            return Err(RecordingError::Folder { path: path.to_owned() });
-        }
-        let mut file = File::open(path).map_err(open)?;
+        let mut file = survey::open_file(path)?;
         let mut found = [0; mcap::MAGIC.len()];
         let n = read_all(&mut file, &mut found).map_err(open)?;
         if found[..n] != *mcap::MAGIC {

@@ -11,7 +11,7 @@ use super::channels::{Channels, Role};
 use super::checksum;
 use super::join::{DamagedPicture, Join, JoinError, RecordedFrame, RecordingEntry};
 use super::schema::RecordedIncident;
-use super::survey::Survey;
+use super::survey::{self, Survey};
 use super::walk::{FoundChunk, FoundMessage, RecordWalk, WalkItem};
 use super::watch::Watch;
 use super::writer::CLOCK_METADATA;
@@ -98,10 +98,7 @@ impl Salvage<File> {
     /// # Errors
     /// The file cannot be opened or read.
     pub(super) fn open(path: &Path, watch: &Watch) -> Result<Self, RecordingError> {
-        if path.is_dir() {
-            return Err(RecordingError::Folder { path: path.to_owned() });
-        }
-        File::open(path).map_err(|source| RecordingError::Open { path: path.to_owned(), source })?;
+        survey::open_file(path)?;
         Self::new(|| File::open(path), watch).map_err(|source| RecordingError::read(0, source))
     }
 }

@@ -161,6 +161,19 @@ impl Survey {
     }
 }
 
+/// Opens a recording to read. Opening a pipe would wait for its writer.
+pub(super) fn open_file(path: &Path) -> Result<File, RecordingError> {
+    let path_of = || path.to_owned();
+    if path.is_dir() {
+        return Err(RecordingError::Folder { path: path_of() });
+    }
+    let opened = match path.metadata().is_ok_and(|found| !found.is_file()) {
+        true => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a device or a pipe, expected a file")),
+        false => File::open(path),
+    };
+    opened.map_err(|source| RecordingError::Open { path: path_of(), source })
+}
+
 /// Surveys a file that begins with the magic bytes of MCAP.
 pub(super) fn survey(file: File) -> Result<Survey, RecordingError> {
     let failed = |source| RecordingError::Read { at: 0, source };

@@ -175,6 +175,10 @@ fn read(
 /// Detects the kind of a file by its first bytes, or by its name if it is too short.
 fn kind(path: &Path) -> anyhow::Result<FileKind> {
     let mut start = Vec::new();
+    if path.metadata().is_ok_and(|found| !found.is_file()) {
+        // Opening a pipe would wait for its writer.
+        anyhow::bail!("cannot read {}: it is a device or a pipe, expected a file", path.display());
+    }
     let read = File::open(path).and_then(|file| file.take(MCAP_MAGIC.len() as u64).read_to_end(&mut start));
     read.with_context(|| format!("cannot read {}", path.display()))?;
     let named = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("dap"));
