@@ -476,8 +476,12 @@ fn over_http(frames: usize, arrival_ms: impl Fn(usize) -> i64) -> Vec<std::sync:
         frame.received = Received { mono_ns: 1 + after_ns as u64, unix_ns: recordings::START_NS + after_ns };
         frame.device_time = DeviceTime(frame.received.unix_ns / 1000);
         frame.detection_text = boxes.into();
-        frame.detections =
-            vec![Detection { label: 16, confidence: 0.5, bbox: BBox { xmin: 0.0, ymin: 0.0, xmax: 1.0, ymax: 1.0 } }];
+        frame.detections = vec![Detection {
+            label: 16,
+            confidence: 0.5,
+            bbox: BBox { xmin: 0.0, ymin: 0.0, xmax: 1.0, ymax: 1.0 },
+            ..Detection::default()
+        }];
         frame.labels = Some(std::sync::Arc::new(LabelMap::default()));
         std::sync::Arc::new(frame)
     };
