@@ -4,6 +4,7 @@
 //! is the proof, because levels above the baseline are only made by asking the processor.
 #![allow(unsafe_code)]
 
+use super::yuv::Chroma;
 #[cfg(target_arch = "x86_64")]
 use super::yuv_avx2;
 use super::{PackedOrder, depth, half_float, interleaved, planar, rows, yuv, yuv420};
@@ -118,32 +119,30 @@ pub(super) fn halves(level: SimdLevel, scale: f32, row: &[u8], out: &mut [u8]) -
     false
 }
 
-/// [`yuv::paired`] for rows that share their chroma.
-pub(super) fn paired(level: SimdLevel, v_first: bool, luma: &[&[u8]], chroma: &[u8], out: &mut [[&mut [u8]; 3]]) {
+/// [`Chroma::colors`] for one or two rows that share their chroma.
+pub(super) fn subsampled(level: SimdLevel, luma: &[&[u8]], chroma: Chroma<'_>, out: &mut [[&mut [u8]; 3]]) {
     match level.0 {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: this level is only made if the processor reports AVX2 and F16C.
-        Set::Avx2 => unsafe { yuv_avx2::paired(v_first, luma, chroma, out) },
+        Set::Avx2 => unsafe { yuv_avx2::planes(luma, chroma, out) },
         _ => {
             for (luma, [r, g, b]) in luma.iter().zip(out) {
-                yuv::paired(v_first, luma, chroma, [r, g, b]);
+                chroma.colors(luma, [r, g, b]);
             }
         }
     }
 }
 
-/// [`yuv::halved`] for rows that share their chroma.
-pub(super) fn halved(level: SimdLevel, luma: &[&[u8]], [u, v]: [&[u8]; 2], out: &mut [[&mut [u8]; 3]]) {
-    match level.0 {
-        #[cfg(target_arch = "x86_64")]
+/// Converts one or two rows that share their chroma to words in one step. Returns `false` if the level has no such code.
+pub(super) fn subsampled_words(level: SimdLevel, luma: &[&[u8]], chroma: Chroma<'_>, out: &mut [u32]) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if level.0 == Set::Avx2 {
         // SAFETY: this level is only made if the processor reports AVX2 and F16C.
-        Set::Avx2 => unsafe { yuv_avx2::halved(luma, [u, v], out) },
-        _ => {
-            for (luma, [r, g, b]) in luma.iter().zip(out) {
-                yuv::halved([luma, u, v], [r, g, b]);
-            }
-        }
+        unsafe { yuv_avx2::words(luma, chroma, out) };
+        return true;
     }
+    let _ = (level, luma, chroma, out);
+    false
 }
 
 /// [`yuv::yuyv`].

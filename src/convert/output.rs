@@ -1,6 +1,7 @@
 //! Output pixel formats: words for a screen, or three bytes for a file.
 
 use super::dispatch::{self, SimdLevel};
+use super::yuv::Chroma;
 use super::{PackedOrder, rows};
 
 /// An output pixel format.
@@ -16,6 +17,12 @@ pub(super) trait Output {
 
     /// Converts pixels of three bytes. `triples` is three times as long as `out`.
     fn interleaved(level: SimdLevel, order: PackedOrder, triples: &[u8], out: &mut [Self::Pixel]);
+
+    /// Converts one or two rows of luma that share their chroma, one row after the other, in one step. Returns `false` if
+    /// that has to be done in two steps, with planes between them.
+    fn subsampled(_: SimdLevel, _luma: &[&[u8]], _: Chroma<'_>, _out: &mut [Self::Pixel]) -> bool {
+        false
+    }
 }
 
 /// `0x00RRGGBB`.
@@ -41,6 +48,10 @@ impl Output for Words {
 
     fn interleaved(level: SimdLevel, order: PackedOrder, triples: &[u8], out: &mut [u32]) {
         dispatch::words_of(level, order, triples, out);
+    }
+
+    fn subsampled(level: SimdLevel, luma: &[&[u8]], chroma: Chroma<'_>, out: &mut [u32]) -> bool {
+        dispatch::subsampled_words(level, luma, chroma, out)
     }
 }
 

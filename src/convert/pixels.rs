@@ -4,6 +4,7 @@ use super::depth;
 use super::dispatch::{self, SimdLevel};
 use super::half_float::{HalfTable, Halves};
 use super::output::Output;
+use super::yuv::Chroma;
 use super::yuv420::{RowPair, Yuv420};
 use super::{PackedOrder, rows};
 use crate::frame::PixelFormat;
@@ -50,15 +51,10 @@ impl<'a> Pixels<'a> {
             }),
             Yuv422i => self.colored::<O>(scratch, out, |y, out| dispatch::yuyv(level, self.row(0, y), out)),
             Yuv444i => self.colored::<O>(scratch, out, |y, out| dispatch::interleaved(level, self.row(0, y), out)),
-            Nv12 | Nv21 => self.paired::<O>(scratch, out, |n, luma, out| {
-                dispatch::paired(level, format == Nv21, luma, self.row(1, n), out);
-            }),
-            Yuv420p => self.paired::<O>(scratch, out, |n, luma, out| {
-                dispatch::halved(level, luma, [self.row(1, n), self.row(2, n)], out);
-            }),
-            Yuv422p => self.colored::<O>(scratch, out, |y, out| {
-                dispatch::halved(level, &[self.row(0, y)], [self.row(1, y), self.row(2, y)], &mut [out]);
-            }),
+            Nv12 | Nv21 => self
+                .subsampled::<O>(scratch, out, 2, |n| Chroma::Pairs { v_first: format == Nv21, row: self.row(1, n) }),
+            Yuv420p => self.subsampled::<O>(scratch, out, 2, |n| Chroma::Planes([self.row(1, n), self.row(2, n)])),
+            Yuv422p => self.subsampled::<O>(scratch, out, 1, |n| Chroma::Planes([self.row(1, n), self.row(2, n)])),
             Yuv444p => self.colored::<O>(scratch, out, |y, out| {
                 dispatch::full(level, [0, 1, 2].map(|plane| self.row(plane, y)), out);
             }),
@@ -189,21 +185,25 @@ impl<'a> Pixels<'a> {
         }
     }
 
-    /// Converts rows that share their row of chroma, two at a time, to red, green and blue first. `convert` gets the
-    /// number of the row of chroma, its rows of luma (one at the end of an odd height), and the rows to fill.
-    fn paired<O: Output>(
+    /// Converts rows of luma, of which `shared` (one or two) have the same chroma. `chroma` returns its row by number.
+    fn subsampled<O: Output>(
         &self,
         scratch: &mut [u8],
         out: &mut [O::Pixel],
-        convert: impl Fn(usize, &[&[u8]], &mut [[&mut [u8]; 3]]),
+        shared: usize,
+        chroma: impl Fn(usize) -> Chroma<'a>,
     ) {
         let (upper, lower) = scratch.split_at_mut(3 * self.width);
-        for (n, out) in out.chunks_mut(2 * self.width).enumerate() {
-            let [upper, lower] = [&mut *upper, &mut *lower].map(|row| three(row, self.width));
-            let mut rows = [upper, lower];
+        for (n, out) in out.chunks_mut(shared * self.width).enumerate() {
+            // An odd height leaves one row.
             let count = out.len() / self.width;
-            let luma = [0, count - 1].map(|y| self.row(0, 2 * n + y));
-            convert(n, &luma[..count], &mut rows[..count]);
+            let luma = [0, count - 1].map(|y| self.row(0, shared * n + y));
+            let (luma, chroma) = (&luma[..count], chroma(n));
+            if O::subsampled(self.level, luma, chroma, out) {
+                continue;
+            }
+            let mut rows = [&mut *upper, &mut *lower].map(|row| three(row, self.width));
+            dispatch::subsampled(self.level, luma, chroma, &mut rows[..count]);
             for (out, [r, g, b]) in out.chunks_exact_mut(self.width).zip(rows) {
                 O::planar(self.level, [r, g, b], out);
             }

@@ -50,13 +50,37 @@ fn byte(value: i32) -> u8 {
     (value >> SHIFT).clamp(0, 255) as u8
 }
 
-/// Converts a row of luma and a row of chroma pairs, one pair per two pixels: UV, or VU if `v_first`.
-#[inline(always)]
-pub(super) fn paired(v_first: bool, luma: &[u8], chroma: &[u8], out: [&mut [u8]; 3]) {
-    if v_first {
-        paired_in_order::<true>(luma, chroma, out);
-    } else {
-        paired_in_order::<false>(luma, chroma, out);
+/// A row of chroma samples, one of each kind per two pixels.
+#[derive(Clone, Copy)]
+pub(super) enum Chroma<'a> {
+    /// Alternating samples: UV, or VU if `v_first`.
+    Pairs {
+        /// Whether V is the first of a pair.
+        v_first: bool,
+        /// The samples.
+        row: &'a [u8],
+    },
+    /// U, and V.
+    Planes([&'a [u8]; 2]),
+}
+
+impl Chroma<'_> {
+    /// Returns the samples after an even number of pixels.
+    pub(super) fn after(self, pixels: usize) -> Self {
+        match self {
+            Self::Pairs { v_first, row } => Self::Pairs { v_first, row: &row[pixels..] },
+            Self::Planes(planes) => Self::Planes(planes.map(|row| &row[pixels / 2..])),
+        }
+    }
+
+    /// Converts one of the rows of luma that have this chroma.
+    #[inline(always)]
+    pub(super) fn colors(self, luma: &[u8], out: [&mut [u8]; 3]) {
+        match self {
+            Self::Pairs { v_first: true, row } => paired_in_order::<true>(luma, row, out),
+            Self::Pairs { v_first: false, row } => paired_in_order::<false>(luma, row, out),
+            Self::Planes([u, v]) => halved([luma, u, v], out),
+        }
     }
 }
 
@@ -78,7 +102,7 @@ fn paired_in_order<const V_FIRST: bool>(luma: &[u8], chroma: &[u8], out: [&mut [
 
 /// Converts a row of three planes with one chroma sample per two pixels.
 #[inline(always)]
-pub(super) fn halved([luma, u, v]: [&[u8]; 3], out: [&mut [u8]; 3]) {
+fn halved([luma, u, v]: [&[u8]; 3], out: [&mut [u8]; 3]) {
     let (y, odd) = luma.as_chunks::<2>();
     let [(r, odd_r), (g, odd_g), (b, odd_b)] = out.map(|plane| plane.as_chunks_mut::<2>());
     for (((((y, u), v), r), g), b) in y.iter().zip(u).zip(v).zip(r).zip(g).zip(b) {

@@ -5,7 +5,8 @@
 
 use std::arch::x86_64::*;
 
-use super::yuv::{self, HALF, SHIFT, U_TO_BLUE, U_TO_GREEN, V_TO_GREEN, V_TO_RED, Y};
+use super::planar::words_plain;
+use super::yuv::{self, Chroma, HALF, SHIFT, U_TO_BLUE, U_TO_GREEN, V_TO_GREEN, V_TO_RED, Y};
 
 /// Pixels converted at a time.
 const BLOCK: usize = 32;
@@ -81,16 +82,41 @@ impl Tints {
         }
     }
 
-    /// Converts 32 samples of luma.
+    /// Returns red, green and blue of 32 samples of luma.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn write(self, luma: __m256i, r: &mut [u8; BLOCK], g: &mut [u8; BLOCK], b: &mut [u8; BLOCK]) {
+    fn colors(self, luma: __m256i) -> [__m256i; 3] {
         let luma = _mm256_subs_epu8(luma, _mm256_set1_epi8(16));
         let (even, odd) = parted(luma);
         let (even, odd) = (Samples::new(even).times(Y), Samples::new(odd).times(Y));
-        *r = bytemuck::cast(joined(even.plus(self.r), odd.plus(self.r)));
-        *g = bytemuck::cast(joined(even.plus(self.g), odd.plus(self.g)));
-        *b = bytemuck::cast(joined(even.plus(self.b), odd.plus(self.b)));
+        [
+            joined(even.plus(self.r), odd.plus(self.r)),
+            joined(even.plus(self.g), odd.plus(self.g)),
+            joined(even.plus(self.b), odd.plus(self.b)),
+        ]
+    }
+
+    /// Converts 32 samples of luma to planes.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn write(self, luma: __m256i, r: &mut [u8; BLOCK], g: &mut [u8; BLOCK], b: &mut [u8; BLOCK]) {
+        [*r, *g, *b] = self.colors(luma).map(bytemuck::cast);
+    }
+
+    /// Converts 32 samples of luma to words. Luma and chroma are in the order of [`spread`].
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn write_words(self, luma: __m256i, out: &mut [u32; BLOCK]) {
+        let [r, g, b] = self.colors(luma);
+        let zero = _mm256_setzero_si256();
+        let (bg_low, bg_high) = (_mm256_unpacklo_epi8(b, g), _mm256_unpackhi_epi8(b, g));
+        let (r_low, r_high) = (_mm256_unpacklo_epi8(r, zero), _mm256_unpackhi_epi8(r, zero));
+        *out = bytemuck::cast([
+            _mm256_unpacklo_epi16(bg_low, r_low),
+            _mm256_unpackhi_epi16(bg_low, r_low),
+            _mm256_unpacklo_epi16(bg_high, r_high),
+            _mm256_unpackhi_epi16(bg_high, r_high),
+        ]);
     }
 }
 
@@ -111,38 +137,81 @@ fn parted(bytes: __m256i) -> (__m256i, __m256i) {
     (_mm256_and_si256(bytes, _mm256_set1_epi16(0xff)), _mm256_srli_epi16::<8>(bytes))
 }
 
+/// Moves groups of four pixels to the lanes in turn. Words then leave the unpacking in their order: two shuffles for 32
+/// pixels, instead of four after it.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn spread(groups: __m256i) -> __m256i {
+    const IN_TURN: [u32; 8] = [0, 2, 4, 6, 1, 3, 5, 7];
+    _mm256_permutevar8x32_epi32(groups, bytemuck::cast(IN_TURN))
+}
+
 /// Splits the part of each plane that is converted in blocks from the rest.
 fn blocks<'a>(out: &'a mut [&mut [u8]; 3]) -> ([&'a mut [[u8; BLOCK]]; 3], [&'a mut [u8]; 3]) {
     let [(r, r_rest), (g, g_rest), (b, b_rest)] = out.each_mut().map(|plane| plane.as_chunks_mut());
     ([r, g, b], [r_rest, g_rest, b_rest])
 }
 
-/// As [`yuv::paired`], for one or two rows.
+/// Calls `write` with the chroma of every whole block. `order` arranges 16 pairs of samples, two bytes each.
+#[inline]
 #[target_feature(enable = "avx2")]
-pub(super) fn paired(v_first: bool, luma: &[&[u8]], chroma: &[u8], out: &mut [[&mut [u8]; 3]]) {
-    let mut rows = Rows::new(luma, out);
-    for pairs in chroma.as_chunks::<BLOCK>().0 {
-        let (first, second) = parted(bytemuck::cast(*pairs));
-        let (u, v) = if v_first { (second, first) } else { (first, second) };
-        rows.write(Tints::new(u, v));
-    }
-    for (luma, out) in luma.iter().zip(out) {
-        let done = luma.len() / BLOCK * BLOCK;
-        yuv::paired(v_first, &luma[done..], &chroma[done..], blocks(out).1);
+fn each_block(chroma: Chroma<'_>, order: impl Fn(__m256i) -> __m256i, mut write: impl FnMut(Tints)) {
+    match chroma {
+        Chroma::Pairs { v_first, row } => {
+            for pairs in row.as_chunks::<BLOCK>().0 {
+                let (first, second) = parted(order(bytemuck::cast(*pairs)));
+                let (u, v) = if v_first { (second, first) } else { (first, second) };
+                write(Tints::new(u, v));
+            }
+        }
+        Chroma::Planes([u, v]) => {
+            for (u, v) in u.as_chunks::<{ BLOCK / 2 }>().0.iter().zip(v.as_chunks::<{ BLOCK / 2 }>().0) {
+                // Not `map`: the compiler does not inline closures with AVX2 into a function of the library.
+                let (u, v) = (_mm256_cvtepu8_epi16(bytemuck::cast(*u)), _mm256_cvtepu8_epi16(bytemuck::cast(*v)));
+                write(Tints::new(order(u), order(v)));
+            }
+        }
     }
 }
 
-/// As [`yuv::halved`], for one or two rows.
+/// As [`Chroma::colors`], for one or two rows.
 #[target_feature(enable = "avx2")]
-pub(super) fn halved(luma: &[&[u8]], [u, v]: [&[u8]; 2], out: &mut [[&mut [u8]; 3]]) {
+pub(super) fn planes(luma: &[&[u8]], chroma: Chroma<'_>, out: &mut [[&mut [u8]; 3]]) {
     let mut rows = Rows::new(luma, out);
-    for (u, v) in u.as_chunks::<{ BLOCK / 2 }>().0.iter().zip(v.as_chunks::<{ BLOCK / 2 }>().0) {
-        let (u, v) = (_mm256_cvtepu8_epi16(bytemuck::cast(*u)), _mm256_cvtepu8_epi16(bytemuck::cast(*v)));
-        rows.write(Tints::new(u, v));
-    }
+    each_block(chroma, |pairs| pairs, |tints| rows.write(tints));
     for (luma, out) in luma.iter().zip(out) {
         let done = luma.len() / BLOCK * BLOCK;
-        yuv::halved([&luma[done..], &u[done / 2..], &v[done / 2..]], blocks(out).1);
+        chroma.after(done).colors(&luma[done..], blocks(out).1);
+    }
+}
+
+/// Converts one or two rows that share their chroma to words, one row after the other.
+#[target_feature(enable = "avx2")]
+pub(super) fn words(luma: &[&[u8]], chroma: Chroma<'_>, out: &mut [u32]) {
+    let Some(width) = luma.first().map(|row| row.len()) else { return };
+    let mut out = out.chunks_exact_mut(width.max(1));
+    let (upper, lower) = (out.next().unwrap_or_default(), out.next().unwrap_or_default());
+    let [(upper, upper_rest), (lower, lower_rest)] = [upper, lower].map(|row| row.as_chunks_mut::<BLOCK>());
+    let luma_of = |row: usize| luma.get(row).map_or(&[][..], |row| row.as_chunks::<BLOCK>().0).iter();
+    let (mut upper, mut lower) = (luma_of(0).zip(upper), luma_of(1).zip(lower));
+    each_block(
+        chroma,
+        |pairs| spread(pairs),
+        |tints| {
+            if let Some((luma, out)) = upper.next() {
+                tints.write_words(spread(bytemuck::cast(*luma)), out);
+            }
+            if let Some((luma, out)) = lower.next() {
+                tints.write_words(spread(bytemuck::cast(*luma)), out);
+            }
+        },
+    );
+    let done = width / BLOCK * BLOCK;
+    for (luma, out) in luma.iter().zip([upper_rest, lower_rest]) {
+        let mut planes = [[0; BLOCK]; 3];
+        chroma.after(done).colors(&luma[done..], planes.each_mut().map(|plane| &mut plane[..width - done]));
+        let [r, g, b] = planes.each_ref().map(|plane| &plane[..width - done]);
+        words_plain([b, g, r], out);
     }
 }
 
