@@ -4,6 +4,7 @@
 //! at the power of two above 99 % of the measured samples, and at 256 or more. So a few outliers do not compress the
 //! rest, and the scale does not flicker while the scene stays the same.
 
+use super::dispatch::{self, SimdLevel};
 use super::output::Output;
 
 /// Equidistant colors (red, green, blue) of the Turbo color map.
@@ -37,30 +38,33 @@ pub(super) const COLORS: [[u8; 3]; 256] = {
     colors
 };
 
-/// Ends of the scale that a picture can have, in powers of two from 256 to 65536.
-const ENDS: usize = 9;
-
-/// How many samples of a picture are below each end of the scale.
+/// Number of samples of a picture that were not measured, and the largest one.
 #[derive(Default)]
-pub(super) struct Scale {
+pub(super) struct Extent {
+    samples: u32,
     zeros: u32,
-    below: [u32; ENDS],
+    max: u16,
 }
 
-/// Samples counted at a time: so few that they stay in the cache for all ends, and that 16 bits can count them.
+/// Samples counted at a time: so few that 16 bits can count them.
 const COUNTED: usize = 2 * 4096;
 
-/// Counts the samples of a row.
+/// Adds the samples of a row.
 #[inline(always)]
-pub(super) fn count(row: &[u8], scale: &mut Scale) {
+pub(super) fn measure(row: &[u8], extent: &mut Extent) {
     for samples in row.chunks(COUNTED) {
         let samples = samples.as_chunks().0;
-        scale.zeros += number(samples, |sample| sample == 0);
-        for (n, below) in scale.below[..ENDS - 1].iter_mut().enumerate() {
-            let last = (256 << n) - 1;
-            *below += number(samples, |sample| sample <= last);
-        }
-        scale.below[ENDS - 1] += samples.len() as u32;
+        extent.samples += samples.len() as u32;
+        extent.zeros += number(samples, |sample| sample == 0);
+        extent.max = samples.iter().fold(extent.max, |max, sample| max.max(u16::from_le_bytes(*sample)));
+    }
+}
+
+/// Adds the number of samples of a row up to `last`.
+#[inline(always)]
+pub(super) fn count_up_to(last: u16, row: &[u8], count: &mut u32) {
+    for samples in row.chunks(COUNTED) {
+        *count += number(samples.as_chunks().0, |sample| sample <= last);
     }
 }
 
@@ -70,12 +74,17 @@ fn number(samples: &[[u8; 2]], matches: impl Fn(u16) -> bool) -> u32 {
     samples.iter().map(|sample| u16::from(matches(u16::from_le_bytes(*sample)))).sum::<u16>().into()
 }
 
-impl Scale {
-    /// Returns the right shift that turns samples into an index of [`COLORS`].
-    pub(super) fn shift(&self) -> u32 {
-        let measured = self.below[ENDS - 1] - self.zeros;
+impl Extent {
+    /// Returns the right shift that turns samples into an index of [`COLORS`]. `count_up_to` returns the number of samples up to
+    /// its argument. Calls it once for the usual picture, whose largest sample is no outlier.
+    pub(super) fn shift(&self, count_up_to: impl Fn(u16) -> u32) -> u32 {
+        let measured = self.samples - self.zeros;
         let enough = measured - measured / 100 + self.zeros;
-        self.below.iter().take_while(|below| **below < enough).count() as u32
+        let mut shift = u32::from(self.max / 256).checked_ilog2().map_or(0, |bits| bits + 1);
+        while shift > 0 && count_up_to((1 << (7 + shift)) - 1) >= enough {
+            shift -= 1;
+        }
+        shift
     }
 }
 
@@ -86,7 +95,7 @@ pub(super) struct Colors<O: Output>([O::Pixel; 512]);
 const NOT_MEASURED: u16 = 256;
 
 /// Samples whose indices are computed at a time, because the compiler vectorizes that, but not the look-up.
-const INDEXED: usize = 64;
+pub(super) const INDEXED: usize = 256;
 
 impl<O: Output> Colors<O> {
     pub(super) fn new() -> Self {
@@ -104,17 +113,22 @@ impl<O: Output> Colors<O> {
     }
 
     /// Converts one row, with the shift of its picture.
-    #[inline(always)]
-    pub(super) fn write(&self, shift: u32, row: &[u8], out: &mut [O::Pixel]) {
-        for (out, samples) in out.chunks_mut(INDEXED).zip(row.as_chunks().0.chunks(INDEXED)) {
-            let mut indices = [0; INDEXED];
-            for (index, sample) in indices.iter_mut().zip(samples) {
-                *index = self::index(shift, u16::from_le_bytes(*sample));
-            }
+    pub(super) fn write(&self, level: SimdLevel, shift: u32, row: &[u8], out: &mut [O::Pixel]) {
+        let mut indices = [0; INDEXED];
+        for (out, samples) in out.chunks_mut(INDEXED).zip(row.chunks(2 * INDEXED)) {
+            dispatch::depth_indices(level, shift, samples, &mut indices);
             for (out, index) in out.iter_mut().zip(indices) {
                 *out = self.0[usize::from(index % 512)];
             }
         }
+    }
+}
+
+/// Writes the indices of the colors of samples.
+#[inline(always)]
+pub(super) fn indices(shift: u32, row: &[u8], out: &mut [u16; INDEXED]) {
+    for (index, sample) in out.iter_mut().zip(row.as_chunks().0) {
+        *index = self::index(shift, u16::from_le_bytes(*sample));
     }
 }
 

@@ -93,8 +93,12 @@ compiled! {
     fn pack10(row: &[u8], out: &mut [u8]) = rows::pack10;
     /// [`rows::pack12`].
     fn pack12(row: &[u8], out: &mut [u8]) = rows::pack12;
-    /// [`depth::count`].
-    fn depth_count(row: &[u8], scale: &mut depth::Scale) = depth::count;
+    /// [`depth::measure`].
+    fn depth_measure(row: &[u8], extent: &mut depth::Extent) = depth::measure;
+    /// [`depth::count_up_to`].
+    fn depth_count_up_to(last: u16, row: &[u8], count: &mut u32) = depth::count_up_to;
+    /// [`depth::indices`].
+    fn depth_indices(shift: u32, row: &[u8], out: &mut [u16; depth::INDEXED]) = depth::indices;
     /// [`half_float::any_above_one`].
     fn any_above_one(row: &[u8], any: &mut bool) = half_float::any_above_one;
     /// [`yuv::full`].

@@ -42,7 +42,7 @@ impl<'a> Pixels<'a> {
             Pack12 => self.gray::<O>(scratch, out, |row, out| dispatch::pack12(level, row, out)),
             Raw16 => {
                 let (shift, colors) = (self.depth_shift(self.rows(0)), depth::Colors::<O>::new());
-                self.direct::<O>(out, |row, out| colors.write(shift, row, out));
+                self.direct::<O>(out, |row, out| colors.write(level, shift, row, out));
             }
             Rgb161616 => self.colored::<O>(scratch, out, |y, out| {
                 for (plane, out) in out.into_iter().enumerate() {
@@ -128,7 +128,7 @@ impl<'a> Pixels<'a> {
         &self.bytes[offset + y * stride..][..row]
     }
 
-    pub(super) fn rows(&self, plane: usize) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
+    pub(super) fn rows(&self, plane: usize) -> impl ExactSizeIterator<Item = &'a [u8]> + Clone + use<'a> {
         self.planes[plane].rows_of(self.bytes)
     }
 
@@ -139,10 +139,15 @@ impl<'a> Pixels<'a> {
     }
 
     /// Returns the shift of depth for these rows of the picture.
-    pub(super) fn depth_shift<'r>(&self, rows: impl Iterator<Item = &'r [u8]>) -> u32 {
-        let mut scale = depth::Scale::default();
-        rows.for_each(|row| dispatch::depth_count(self.level, row, &mut scale));
-        scale.shift()
+    pub(super) fn depth_shift<'r>(&self, rows: impl Iterator<Item = &'r [u8]> + Clone) -> u32 {
+        let mut extent = depth::Extent::default();
+        let counted = rows.clone();
+        rows.for_each(|row| dispatch::depth_measure(self.level, row, &mut extent));
+        extent.shift(|last| {
+            let mut count = 0;
+            counted.clone().for_each(|row| dispatch::depth_count_up_to(self.level, last, row, &mut count));
+            count
+        })
     }
 
     /// Converts three planes, given by the indices of red, green and blue.

@@ -220,6 +220,26 @@ fn outliers_do_not_change_the_depth_scale() {
 }
 
 #[test]
+fn scale_of_depth_ends_at_the_power_of_two_above_99_percent() {
+    let geometry = Geometry::tight(PixelFormat::Raw16, 200, 5).unwrap();
+    for last in [0, 1, 255, 256, 257, 511, 512, 1023, 1024, 32767, 32768, 65535] {
+        // 1000 samples, some not measured, and outliers: at most 1 % of the measured ones are left out.
+        for (zeros, outliers) in [(0, 0), (0, 10), (0, 11), (500, 5), (500, 6), (1000, 0), (999, 1)] {
+            let samples = (0..1000).map(|n| {
+                if n < zeros {
+                    0
+                } else if n < zeros + outliers {
+                    u16::MAX
+                } else {
+                    last
+                }
+            });
+            check(geometry, &samples.flat_map(u16::to_le_bytes).collect::<Vec<u8>>());
+        }
+    }
+}
+
+#[test]
 fn every_half_float_is_converted_as_the_reference_does_at_every_level() {
     let geometry = Geometry::tight(PixelFormat::GrayF16, 256, 256).unwrap();
     let all: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();

@@ -286,7 +286,7 @@ pub struct Plane {
 
 impl Plane {
     /// Iterates over the rows, without padding.
-    pub fn rows_of<'a>(&self, payload: &'a [u8]) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
+    pub fn rows_of<'a>(&self, payload: &'a [u8]) -> impl ExactSizeIterator<Item = &'a [u8]> + Clone + use<'a> {
         let Self { offset, stride, row, rows } = *self;
         (0..rows).map(move |y| &payload[offset + y * stride..][..row])
     }
