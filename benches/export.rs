@@ -117,7 +117,7 @@ fn ours(recording: &Path, format: ExportFormat, threads: NonZeroUsize, output: &
         choice: Choice::default(),
         boxes: false,
         colormap: false,
-        quality: ExportOptions::DEFAULT_QUALITY,
+        quality: None,
         threads,
     };
     let (start, cpu) = (Instant::now(), cpu_time());

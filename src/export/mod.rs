@@ -50,7 +50,7 @@ use stills::Stills;
 pub enum ExportFormat {
     /// A folder of PNG files.
     Png,
-    /// A folder of JPEG files. JPEG from the camera is copied unchanged.
+    /// A folder of JPEG files. JPEG from the camera is copied unchanged, unless a quality is given.
     Jpeg,
     /// H.264 in MP4: a file, or a folder with one file per camera. H.264 and H.265 from the camera are copied
     /// unchanged.
@@ -84,6 +84,15 @@ impl ExportFormat {
             Self::Parquet => "parquet",
             Self::Yolo => "yolo",
             Self::Coco => "coco",
+        }
+    }
+
+    /// Returns whether pictures or video are encoded in a chosen quality.
+    #[must_use]
+    pub const fn has_quality(self) -> bool {
+        match self {
+            Self::Jpeg | Self::Mp4 => true,
+            Self::Png | Self::Jsonl | Self::Csv | Self::Parquet | Self::Yolo | Self::Coco => false,
         }
     }
 
@@ -124,8 +133,9 @@ pub struct ExportOptions {
     pub boxes: bool,
     /// Write depth as false colors in [`ExportFormat::Png`], instead of 16-bit samples. The other formats do so always.
     pub colormap: bool,
-    /// Quality of encoded video and JPEG, 1..=100. 10 more double the bit rate of a video.
-    pub quality: u8,
+    /// Quality of encoded video and JPEG, 1..=100. 10 more double the bit rate of a video. `None`:
+    /// [`Self::DEFAULT_QUALITY`], and JPEG from the camera is copied to JPEG files instead of being encoded again.
+    pub quality: Option<u8>,
     /// Number of threads that convert and encode.
     pub threads: NonZeroUsize,
 }
@@ -190,21 +200,8 @@ pub fn export(
             if is_new {
                 place::remove_empty_folders(&options.output);
             }
-            Err(match error {
-                ExportError::Stopped { written, .. } if has_pictures(options.format) => {
-                    ExportError::Stopped { written, kept: written }
-                }
-                error => error,
-            })
+            Err(error)
         }
-    }
-}
-
-/// Returns whether each frame becomes a file of its own.
-const fn has_pictures(format: ExportFormat) -> bool {
-    match format {
-        ExportFormat::Png | ExportFormat::Jpeg | ExportFormat::Yolo | ExportFormat::Coco => true,
-        ExportFormat::Mp4 | ExportFormat::Jsonl | ExportFormat::Csv | ExportFormat::Parquet => false,
     }
 }
 

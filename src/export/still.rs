@@ -2,6 +2,7 @@
 
 use chrono::DateTime;
 
+use super::ExportOptions;
 use super::camera::Camera;
 use super::frames::ChosenFrame;
 use super::report::{ExportReport, Skip};
@@ -16,7 +17,7 @@ pub(super) enum Coding {
     Png,
     /// PNG of 8-bit colors, also for depth.
     ColorPng,
-    /// JPEG. Frames that the camera sent as JPEG are copied unchanged.
+    /// JPEG. Frames that the camera sent as JPEG are copied unchanged, unless a quality is given.
     Jpeg,
     /// The JPEG of the camera if it sent one, otherwise PNG, so that no quality is lost.
     Lossless,
@@ -38,13 +39,13 @@ pub(super) struct StillEncoder {
     picture: Picture,
     rgb: Vec<u8>,
     depth: Vec<u16>,
-    /// Quality of encoded JPEG, 1..=100.
-    quality: u8,
+    /// Quality of encoded JPEG, 1..=100, if one is given.
+    quality: Option<u8>,
 }
 
 impl StillEncoder {
     /// Draws boxes in this style; `None` draws no boxes.
-    pub(super) fn new(boxes: Option<&Style>, quality: u8) -> Self {
+    pub(super) fn new(boxes: Option<&Style>, quality: Option<u8>) -> Self {
         Self {
             converter: Converter::new(),
             overlay: boxes.cloned().map(Overlay::new),
@@ -112,8 +113,9 @@ impl StillEncoder {
         let quality = self.quality;
         let (rgb, size) = self.rgb(chosen, camera)?;
         let (bytes, extension) = match coding {
-            Coding::Jpeg | Coding::Lossless if can_copy => (chosen.frame.payload().to_vec(), "jpg"),
-            Coding::Jpeg => (encode_jpeg(rgb, size, quality)?, "jpg"),
+            Coding::Lossless if can_copy => (chosen.frame.payload().to_vec(), "jpg"),
+            Coding::Jpeg if can_copy && quality.is_none() => (chosen.frame.payload().to_vec(), "jpg"),
+            Coding::Jpeg => (encode_jpeg(rgb, size, quality.unwrap_or(ExportOptions::DEFAULT_QUALITY))?, "jpg"),
             Coding::Png | Coding::ColorPng | Coding::Lossless => {
                 (encode_png(rgb, size).map_err(|error| encoding_failed(&error))?, "png")
             }
@@ -147,6 +149,16 @@ pub(super) fn note_mosaic(report: &mut ExportReport, camera: &Camera, frame: &Fr
     if matches!(format, Raw8 | Raw10 | Raw12 | Raw14 | Pack10 | Pack12) {
         let name = &camera.name;
         report.note(format!("the pictures of {name} are {format}: a mosaic of colors (Bayer) is exported as gray"));
+    }
+}
+
+/// Adds a remark if a frame is depth, in formats whose pictures have 8 bits per sample.
+pub(super) fn note_false_colors(report: &mut ExportReport, camera: &Camera, frame: &Frame) {
+    if frame.kind == PayloadKind::Raw && frame.geometry.is_some_and(|geometry| geometry.format == PixelFormat::Raw16) {
+        let name = &camera.name;
+        report.note(format!(
+            "the depth of {name} is exported in false colors: `--to png` without --boxes writes its millimeters"
+        ));
     }
 }
 

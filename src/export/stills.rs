@@ -3,11 +3,12 @@
 use std::cell::RefCell;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::dataset::{BoxWriter, Classes, write_file};
 use super::frames::{ChosenFrame, Frames};
 use super::report::{Added, ExportReport, Skip};
-use super::still::{Coding, Still, StillEncoder, note_mosaic, stem};
+use super::still::{Coding, Still, StillEncoder, note_false_colors, note_mosaic, stem};
 use super::{ExportError, ExportOptions, ProgressFn, pipeline, place, report_progress};
 
 /// Frames in flight per thread: one in work, one waiting, and one that was finished out of order.
@@ -60,14 +61,20 @@ impl Stills {
         let style = options.boxes.then(|| options.choice.style());
         let threads = options.threads.get();
         let (folder, coding) = (&self.folder, self.coding);
+        // Pictures are saved before their turn in `write`, and a stopped export keeps them.
+        let saved = AtomicU64::new(0);
         // `next` and `write` run on this thread, never at the same time.
         let shared = RefCell::new((report, progress));
         let new_worker = || {
-            let (cameras, mut encoder) = (&cameras, StillEncoder::new(style.as_ref(), options.quality));
+            let (cameras, saved) = (&cameras, &saved);
+            let mut encoder = StillEncoder::new(style.as_ref(), options.quality);
             move |chosen: ChosenFrame| {
                 let camera = &cameras[chosen.camera];
                 match encoder.encode(&chosen, camera, coding) {
                     Ok(still) => save(folder, &stem(&chosen, camera), still)
+                        .inspect(|_| {
+                            saved.fetch_add(1, Ordering::Relaxed);
+                        })
                         .map(|(file, still, added)| Ok(SavedStill { chosen, file, still, added })),
                     Err(skip) => Ok(Err((chosen, skip))),
                 }
@@ -76,7 +83,14 @@ impl Stills {
         let next = || {
             let (report, progress) = &mut *shared.borrow_mut();
             let chosen = frames.next(report, progress)?;
-            chosen.iter().for_each(|chosen| note_mosaic(report, &cameras[chosen.camera], &chosen.frame));
+            if let Some(chosen) = &chosen {
+                let camera = &cameras[chosen.camera];
+                note_mosaic(report, camera, &chosen.frame);
+                // `ColorPng` is the user's choice.
+                if options.boxes || !matches!(coding, Coding::Png | Coding::ColorPng) {
+                    note_false_colors(report, camera, &chosen.frame);
+                }
+            }
             Ok(chosen)
         };
         let write = |saved: Result<Result<SavedStill, (ChosenFrame, Skip)>, ExportError>| {
@@ -100,7 +114,13 @@ impl Stills {
             };
             report_progress(progress, fraction, report.written)
         };
-        pipeline::in_order(threads, FRAMES_PER_THREAD * threads, next, new_worker, write, || Ok(()))?;
+        let ended = pipeline::in_order(threads, FRAMES_PER_THREAD * threads, next, new_worker, write, || Ok(()));
+        // The workers have ended.
+        let saved = saved.load(Ordering::Relaxed);
+        ended.map_err(|error| match error {
+            ExportError::Stopped { .. } => ExportError::Stopped { written: saved, kept: saved },
+            error => error,
+        })?;
         if let Some(boxes) = self.boxes.take() {
             shared.into_inner().0.add(boxes.finish()?);
         }

@@ -12,7 +12,7 @@ use super::camera::Camera;
 use super::frames::{ChosenFrame, Frames};
 use super::group_encoder::GroupEncoder;
 use super::report::{ExportReport, Skip};
-use super::still::{StillEncoder, note_mosaic};
+use super::still::{StillEncoder, note_false_colors, note_mosaic};
 use super::video_file::{Times, VideoFile};
 use super::{ExportError, ExportOptions, ProgressFn, pipeline, place, report_progress};
 use crate::frame::{PayloadKind, Size};
@@ -118,6 +118,7 @@ impl Grouper {
             report_progress(progress, fraction, report.written)?;
             let camera = chosen.camera;
             note_mosaic(report, &self.frames.cameras()[camera], &chosen.frame);
+            note_false_colors(report, &self.frames.cameras()[camera], &chosen.frame);
             self.bytes += payload_bytes(&chosen);
             self.open[camera].push(chosen);
             if self.open[camera].len() >= GROUP_PICTURES {
@@ -184,7 +185,8 @@ pub(super) fn write_all(
     let stop = |_: &ExportError| stopped.store(true, Ordering::Relaxed);
     let new_worker = || {
         let stills = StillEncoder::new(style.as_ref(), options.quality);
-        let mut encoder = GroupEncoder::new(stills, options.quality, &stopped);
+        let quality = options.quality.unwrap_or(ExportOptions::DEFAULT_QUALITY);
+        let mut encoder = GroupEncoder::new(stills, quality, &stopped);
         let cameras = &cameras;
         move |group: Group| encode_group(group, &mut encoder, cameras)
     };
@@ -199,6 +201,10 @@ pub(super) fn write_all(
     let write = |group: EncodedGroup| {
         let (report, progress) = &mut *shared.borrow_mut();
         let camera = &cameras[group.camera];
+        if options.quality.is_some() && group.pictures.iter().any(|(codec, _)| *codec != Codec::Encoded) {
+            let name = &camera.name;
+            report.note(format!("the video of {name} is copied unchanged: --quality has no effect on it"));
+        }
         for ((codec, picture), (times, detections)) in group.pictures.into_iter().zip(group.about) {
             match picture.map(|unit| add(&mut videos, group.camera, || destination.file(camera), codec, unit, times)) {
                 Ok(added) => match added.inspect_err(stop)? {

@@ -44,6 +44,23 @@ fn the_summary_counts_every_frame() {
 }
 
 #[test]
+fn quality_without_effect_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = recording(folder.path(), "size=96x64", 2);
+    for format in ["png", "csv", "jsonl", "parquet", "yolo", "coco"] {
+        let out = folder.path().join(format);
+        let (code, _, err) = export(&["-o", out.to_str().unwrap(), "--to", format, "--quality", "50"], &file);
+        assert!(code == 2 && err.contains("--quality needs --to jpeg or mp4"), "{format}: {err}");
+        assert!(!out.exists());
+    }
+    std::fs::remove_file(file).expect("a file");
+    let video = recording(folder.path(), "size=96x64&format=H264", 5);
+    let out = folder.path().join("a.mp4");
+    let (code, _, err) = export(&["-o", out.to_str().unwrap(), "--quality", "50"], &video);
+    assert!(code == 0 && err.contains("the video of front is copied unchanged: --quality has no effect"), "{err}");
+}
+
+#[test]
 fn missing_frames_are_reported_with_exit_code_3() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = recording(folder.path(), "size=96x64&format=H265", 5);
@@ -256,7 +273,7 @@ fn an_export_that_leaves_out_every_frame_can_be_stopped() {
         choice: oaktap::export::Choice { labels: vec!["giraffe".to_owned()], ..Default::default() },
         boxes: false,
         colormap: false,
-        quality: oaktap::export::ExportOptions::DEFAULT_QUALITY,
+        quality: None,
         threads: std::num::NonZeroUsize::MIN,
     };
     let error = oaktap::export::export(&[file], &options, &mut |_| std::ops::ControlFlow::Break(())).unwrap_err();

@@ -22,7 +22,7 @@ fn exported(files: &[PathBuf], format: ExportFormat, output: &Path) -> ExportRep
         choice: Choice::default(),
         boxes: false,
         colormap: false,
-        quality: ExportOptions::DEFAULT_QUALITY,
+        quality: None,
         threads,
     };
     let report = export::export(files, &options, &mut |_| ControlFlow::Continue(())).expect("an export");

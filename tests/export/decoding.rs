@@ -149,7 +149,7 @@ fn pictures_exported_from_video_are_those_of_a_full_decode() {
                 choice: Choice { from, every, ..Choice::default() },
                 boxes: false,
                 colormap: false,
-                quality: ExportOptions::DEFAULT_QUALITY,
+                quality: None,
                 threads: NonZeroUsize::new(2).expect("two"),
             };
             let paths = [path.clone()];

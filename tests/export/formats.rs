@@ -25,7 +25,7 @@ fn options(format: ExportFormat, output: PathBuf) -> ExportOptions {
         choice: Choice::default(),
         boxes: false,
         colormap: false,
-        quality: ExportOptions::DEFAULT_QUALITY,
+        quality: None,
         threads: NonZeroUsize::new(2).expect("two"),
     }
 }
@@ -104,6 +104,17 @@ fn a_jpeg_is_copied_unless_boxes_are_drawn() {
         assert!(name.starts_with("a-b_0000") && name.ends_with("Z.jpg"), "{name}");
         assert_eq!(fs::read(out.join(name)).unwrap(), frame.payload());
     }
+    // A quality asks for encoding again.
+    let sizes = [20, 60].map(|quality| {
+        let out = folder.path().join(format!("quality{quality}"));
+        exported(&files, &ExportOptions { quality: Some(quality), ..options(ExportFormat::Jpeg, out.clone()) });
+        let file = fs::read(out.join(&names_in(&out)[0])).unwrap();
+        let (found, sent) = (image::load_from_memory(&file).expect("a JPEG").into_rgb8(), rgb(&frames[0]).0);
+        let far = found.as_raw().iter().zip(&sent).map(|(a, b)| u64::from(a.abs_diff(*b))).sum::<u64>();
+        assert!(far / (sent.len() as u64) < 20, "the same picture: {far}");
+        file.len()
+    });
+    assert!(sizes[0] < sizes[1] && sizes[1] < frames[0].payload().len(), "{sizes:?}");
     let out = folder.path().join("boxes");
     let report = exported(&files, &ExportOptions { boxes: true, ..options(ExportFormat::Png, out.clone()) });
     assert_eq!(report.detections, 10);
@@ -125,7 +136,11 @@ fn depth_keeps_its_16_bits_unless_colors_or_boxes_are_wanted() {
     let export = |name: &str, change: fn(&mut ExportOptions)| {
         let mut options = options(ExportFormat::Png, folder.path().join(name));
         change(&mut options);
-        assert_eq!(exported(&files, &options).written, 1);
+        let report = exported(&files, &options);
+        assert_eq!(report.written, 1);
+        let says_false =
+            report.notes.iter().any(|note| note.contains("the depth of depth is exported in false colors"));
+        assert_eq!(says_false, options.boxes, "{:?}", report.notes);
         image::open(options.output.join(&names_in(&options.output)[0])).expect("a picture")
     };
     let plain = export("plain", |_| {});
@@ -133,6 +148,10 @@ fn depth_keeps_its_16_bits_unless_colors_or_boxes_are_wanted() {
     assert_eq!(plain.into_luma16().into_raw(), samples);
     assert_eq!(export("colors", |options| options.colormap = true).color(), image::ColorType::Rgb8);
     assert_eq!(export("boxes", |options| options.boxes = true).color(), image::ColorType::Rgb8);
+    for format in [ExportFormat::Jpeg, ExportFormat::Mp4, ExportFormat::Coco] {
+        let report = exported(&files, &options(format, folder.path().join(format.name())));
+        assert!(report.notes.iter().any(|note| note.contains("false colors")), "{format:?}: {report:?}");
+    }
 }
 
 #[test]
@@ -387,10 +406,9 @@ fn a_stopped_export_leaves_only_finished_files() {
             if calls == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let stopped = export::export(&files, &options(format, output.clone()), &mut progress);
-        let Err(ExportError::Stopped { written, .. }) = stopped else { panic!("{format:?}: {stopped:?}") };
+        let Err(ExportError::Stopped { written, kept }) = stopped else { panic!("{format:?}: {stopped:?}") };
         // A video is written in groups of pictures, and reports progress while they are encoded too.
         assert_eq!(calls, 2, "{format:?}");
-        assert!(if format == ExportFormat::Mp4 { written <= 120 } else { written == 2 }, "{format:?}: {written}");
         let left = all_files(&output);
         let finished =
             |path: &PathBuf| matches!(path.extension().and_then(|end| end.to_str()), Some("png" | "jpg" | "txt"));
@@ -398,6 +416,14 @@ fn a_stopped_export_leaves_only_finished_files() {
         let pictures =
             matches!(format, ExportFormat::Png | ExportFormat::Jpeg | ExportFormat::Yolo | ExportFormat::Coco);
         assert_eq!(left.is_empty(), !pictures, "{format:?}: {left:?}");
+        if pictures {
+            // Other threads have saved pictures meanwhile: all that are left are counted.
+            let images = left.iter().filter(|path| path.extension().is_some_and(|end| end != "txt")).count() as u64;
+            assert!(images >= 2 && (written, kept) == (images, images), "{format:?}: {written} {kept} {images}");
+        } else {
+            assert_eq!(kept, 0, "{format:?}");
+            assert!(if format == ExportFormat::Mp4 { written <= 120 } else { written == 2 }, "{format:?}: {written}");
+        }
     }
 }
 

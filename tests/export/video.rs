@@ -31,7 +31,7 @@ fn options(output: PathBuf) -> ExportOptions {
         choice: Choice::default(),
         boxes: false,
         colormap: false,
-        quality: ExportOptions::DEFAULT_QUALITY,
+        quality: None,
         threads,
     }
 }

@@ -49,11 +49,10 @@ pub(crate) struct ExportArgs {
     #[arg(long)]
     colormap: bool,
 
-    /// Quality of encoded video and JPEG, 1 to 100; 10 more double the bit rate of a video (90: 2 Mbit/s at 640x352 and 25
-    /// frames/s)
-    #[arg(long, value_name = "N", default_value_t = ExportOptions::DEFAULT_QUALITY,
-          value_parser = clap::value_parser!(u8).range(1..=100))]
-    quality: u8,
+    /// Quality of encoded video and JPEG, 1 to 100 [default: 90]; 10 more double the bit rate of a video (90: 2 Mbit/s at
+    /// 640x352 and 25 frames/s). JPEG from the camera is copied without this option, and encoded again with it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
+    quality: Option<u8>,
 
     /// Export this camera only; repeatable
     #[arg(long, value_name = "NAME", help_heading = SELECTION)]
@@ -90,6 +89,10 @@ pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
     }
     if args.colormap && format != ExportFormat::Png {
         return Err(Usage(format!("--colormap needs --to png, but the format is {}", format.name())).into());
+    }
+    if args.quality.is_some() && !format.has_quality() {
+        let name = format.name();
+        return Err(Usage(format!("--quality needs --to jpeg or mp4, but the format is {name}")).into());
     }
     check_output(&args.output, format)?;
     let files = find(&args.files, &[FINISHED])?;

@@ -8,7 +8,7 @@ use oaktap::frame::Frame;
 use oaktap::hub::RecvTimeoutError;
 use oaktap::live::{self, Sink as _};
 use oaktap::sink::record::RecordersMonitor;
-use oaktap::sink::snapshot::{SnapshotTarget, Snapshots};
+use oaktap::sink::snapshot::{SnapshotTarget, Snapshots, is_depth};
 use oaktap::source::{Session, SourceSpec};
 use serde::Serialize;
 
@@ -141,7 +141,7 @@ fn save_all(
 ) -> anyhow::Result<Saved> {
     let mut explained = Explained::new(session.name());
     let saver = Saver { camera: session.name(), json };
-    let mut written = 0;
+    let (mut written, mut says_depth) = (0, true);
     let mut deadline = Instant::now() + args.duration.unwrap_or(FRAME_TIMEOUT);
     while written < args.frames && !receiving.over() {
         let frame = match snapshots.recv_timeout(receiving.stop_check_interval()) {
@@ -154,6 +154,11 @@ fn save_all(
         let is_retained = frame.is_stale() && matches!(session.spec(), SourceSpec::Mqtt(_));
         if is_retained || !frame.is_stale() {
             explained.frame(&frame);
+            if is_depth(&frame) && std::mem::take(&mut says_depth) {
+                let boxes = if args.no_overlay { "" } else { "; boxes are in the JSON file only" };
+                let text = "pictures are 16-bit gray, in millimeters if the camera sends depth, otherwise disparities";
+                present::say(&format!("{}: {text}{boxes}", session.name()));
+            }
             written += saver.save(&mut snapshots, &frame)?;
         }
         if is_retained {

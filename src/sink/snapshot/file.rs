@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::convert::{ConvertError, encode_png};
+use crate::convert::{ConvertError, Converter, encode_gray16_png, encode_png};
 use crate::file::NewFile;
 use crate::frame::picture::rgb;
 use crate::frame::{Counters, Frame, LabelMap, NamedDetection, Picture, Size, Track, Utc};
@@ -48,11 +48,20 @@ pub enum SnapshotError {
     Png(#[from] image::ImageError),
 }
 
-/// A picture as bytes of red, green and blue.
+/// Samples of a picture, row by row.
 #[derive(Clone, Copy, Debug)]
-pub struct RgbPixels<'a> {
-    /// Three bytes per pixel, row by row.
-    pub rgb: &'a [u8],
+pub enum Samples<'a> {
+    /// Red, green and blue of each pixel.
+    Rgb(&'a [u8]),
+    /// Depth in millimeters, or disparity, of each pixel: a PNG of 16-bit gray.
+    Depth(&'a [u16]),
+}
+
+/// A picture to save.
+#[derive(Clone, Copy, Debug)]
+pub struct Pixels<'a> {
+    /// The samples.
+    pub samples: Samples<'a>,
     /// Pixels per row.
     pub width: u32,
     /// Rows.
@@ -95,7 +104,8 @@ pub struct SnapshotInfo<'a> {
     pub names: &'a LabelMap,
 }
 
-/// Like [`write()`], for a [`Picture`] of the frame.
+/// Like [`write()`], for a [`Picture`] of the frame. Saves the samples of a depth frame (RAW16) instead of the colors of its
+/// picture.
 ///
 /// # Errors
 /// As [`write()`].
@@ -105,8 +115,12 @@ pub fn write_picture(
     frame: &Frame,
     info: SnapshotInfo<'_>,
 ) -> Result<PathBuf, SnapshotError> {
+    let mut depth = Vec::new();
+    if let Some((width, height)) = Converter::new().depth(frame, &mut depth)? {
+        return write(target, Pixels { samples: Samples::Depth(&depth), width, height }, frame, info);
+    }
     let Size { width, height } = picture.size();
-    write(target, RgbPixels { rgb: &picture.rgb().collect::<Vec<u8>>(), width, height }, frame, info)
+    write(target, Pixels { samples: Samples::Rgb(&picture.rgb().collect::<Vec<u8>>()), width, height }, frame, info)
 }
 
 /// Writes a picture of a frame and its JSON file. Returns the path of the PNG file.
@@ -115,11 +129,15 @@ pub fn write_picture(
 /// The file or folder cannot be written, or the picture is larger than a PNG can be.
 pub fn write(
     target: &SnapshotTarget,
-    pixels: RgbPixels<'_>,
+    pixels: Pixels<'_>,
     frame: &Frame,
     info: SnapshotInfo<'_>,
 ) -> Result<PathBuf, SnapshotError> {
-    let png = encode_png(pixels.rgb, Size::new(pixels.width, pixels.height))?;
+    let size = Size::new(pixels.width, pixels.height);
+    let png = match pixels.samples {
+        Samples::Rgb(rgb) => encode_png(rgb, size)?,
+        Samples::Depth(depth) => encode_gray16_png(depth, size)?,
+    };
     let json = sidecar(pixels, frame, info);
     let (picture, beside) = match target {
         SnapshotTarget::File(path) => {
@@ -197,7 +215,7 @@ fn stem(frame: &Frame, camera: &str) -> String {
     format!("{time}_{}", names::safe_name(camera))
 }
 
-fn sidecar(pixels: RgbPixels<'_>, frame: &Frame, info: SnapshotInfo<'_>) -> Vec<u8> {
+fn sidecar(pixels: Pixels<'_>, frame: &Frame, info: SnapshotInfo<'_>) -> Vec<u8> {
     let sent = frame.sent();
     let sidecar = Sidecar {
         camera: info.camera,
@@ -242,8 +260,8 @@ mod tests {
         frame
     }
 
-    const PIXELS: RgbPixels<'static> =
-        RgbPixels { rgb: &[255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 8, 7], width: 2, height: 2 };
+    const RGB: &[u8] = &[255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 8, 7];
+    const PIXELS: Pixels<'static> = Pixels { samples: Samples::Rgb(RGB), width: 2, height: 2 };
 
     fn written(target: &SnapshotTarget) -> PathBuf {
         let names = ["person", "bicycle", "car"].into_iter().collect();
@@ -257,7 +275,7 @@ mod tests {
         let path = written(&SnapshotTarget::Folder(folder.path().join("new")));
         assert_eq!(path.file_name().unwrap(), "2026-11-21T11-05-12.345Z_tcp---10.0.0.5-5000.png");
         let picture = image::open(&path).expect("a picture").into_rgb8();
-        assert_eq!((picture.dimensions(), picture.as_raw().as_slice()), ((2, 2), PIXELS.rgb));
+        assert_eq!((picture.dimensions(), picture.as_raw().as_slice()), ((2, 2), RGB));
         let json: serde_json::Value =
             serde_json::from_slice(&std::fs::read(path.with_extension("json")).unwrap()).expect("JSON");
         assert_eq!(json["seq"], 7);
@@ -270,6 +288,24 @@ mod tests {
         assert_eq!((seen["label"].as_u64(), seen["name"].as_str()), (Some(2), Some("car")));
         assert!(seen["confidence"].is_null(), "JSON has no NaN");
         assert_eq!(seen["bbox"].to_string(), "[0.1,0.2,1.5,0.4]", "as sent");
+    }
+
+    #[test]
+    fn depth_is_saved_as_its_samples() {
+        let mut frame = frame();
+        frame.payload_mut(12).copy_from_slice(&[0, 0, 0xd2, 4, 1, 0, 0xff, 0xff, 2, 1, 7, 0]);
+        frame.geometry = crate::frame::Geometry::tight(crate::frame::PixelFormat::Raw16, 3, 2).ok();
+        let mut picture = Picture::default();
+        Converter::new().picture(&frame, &mut picture).expect("a good frame");
+        let folder = tempfile::tempdir().expect("a folder");
+        let names = LabelMap::default();
+        let info = SnapshotInfo { camera: "c", names: &names };
+        let target = SnapshotTarget::Folder(folder.path().to_owned());
+        let path = write_picture(&target, &picture, &frame, info).expect("a snapshot");
+        let image::DynamicImage::ImageLuma16(saved) = image::open(path).expect("a picture") else {
+            panic!("16-bit gray")
+        };
+        assert_eq!((saved.dimensions(), &saved.as_raw()[..]), ((3, 2), &[0, 1234, 1, 65535, 258, 7][..]));
     }
 
     #[test]

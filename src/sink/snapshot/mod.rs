@@ -10,12 +10,12 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{fmt, io};
 
-pub use file::{RgbPixels, SnapshotError, SnapshotInfo, SnapshotTarget, write, write_new, write_picture};
+pub use file::{Pixels, Samples, SnapshotError, SnapshotInfo, SnapshotTarget, write, write_new, write_picture};
 
 use crate::convert::{Converter, PackedOrder};
 use crate::decode::DecodeError;
 use crate::error::with_causes;
-use crate::frame::{Frame, Picture};
+use crate::frame::{Frame, PayloadKind, Picture, PixelFormat};
 use crate::hub::{Policy, RecvTimeoutError, Taker, lane};
 use crate::live::{Camera, DecodeFailed, Decoding, PictureLanes, Sink};
 use crate::overlay::{Overlay, Style};
@@ -37,6 +37,7 @@ pub struct Snapshots {
     overlay: Option<Overlay>,
     picture: Picture,
     rgb: Vec<u8>,
+    depth: Vec<u16>,
 }
 
 impl Snapshots {
@@ -54,6 +55,7 @@ impl Snapshots {
             converter: Converter::new(),
             picture: Picture::default(),
             rgb: Vec::new(),
+            depth: Vec::new(),
         }
     }
 
@@ -77,23 +79,31 @@ impl Snapshots {
         matches!(*locked(&self.not_decoded), Some(DecodeError::Unsupported { .. } | DecodeError::NotBuilt(_)))
     }
 
-    /// Saves a frame. Returns the path of the PNG file.
+    /// Saves a frame. Returns the path of the PNG file. Depth (RAW16) keeps its samples, and has no boxes drawn.
     ///
     /// # Errors
     /// The frame cannot be converted, or a file cannot be written.
     pub fn save(&mut self, frame: &Frame) -> Result<PathBuf, SnapshotError> {
         let names = self.style.names(frame.labels.as_deref());
         let info = SnapshotInfo { camera: &self.camera, names };
-        if let Some(overlay) = &mut self.overlay {
+        if let Some((width, height)) = self.converter.depth(frame, &mut self.depth)? {
+            write(&self.target, Pixels { samples: Samples::Depth(&self.depth), width, height }, frame, info)
+        } else if let Some(overlay) = &mut self.overlay {
             self.converter.picture(frame, &mut self.picture)?;
             overlay.follow(frame);
             overlay.draw(&mut self.picture, &frame.detections, frame.labels.as_deref());
             write_picture(&self.target, &self.picture, frame, info)
         } else {
             let (width, height) = self.converter.packed(frame, PackedOrder::Rgb, &mut self.rgb)?;
-            write(&self.target, RgbPixels { rgb: &self.rgb, width, height }, frame, info)
+            write(&self.target, Pixels { samples: Samples::Rgb(&self.rgb), width, height }, frame, info)
         }
     }
+}
+
+/// Returns whether snapshots of a frame have the samples of depth instead of colors.
+#[must_use]
+pub fn is_depth(frame: &Frame) -> bool {
+    frame.kind == PayloadKind::Raw && frame.geometry.is_some_and(|geometry| geometry.format == PixelFormat::Raw16)
 }
 
 impl Sink for Snapshots {
@@ -145,6 +155,9 @@ impl SnapshotSaver {
             let Snapshot { camera, picture, frame } = snapshot;
             let info = SnapshotInfo { camera: &camera, names: style.names(frame.labels.as_deref()) };
             notify(match write_picture(&target, &picture, &frame, info) {
+                Ok(path) if is_depth(&frame) => {
+                    format!("saved {} as 16-bit gray, in millimeters if the camera sends depth", path.display())
+                }
                 Ok(path) => format!("saved {}", path.display()),
                 Err(error) => with_causes(&error),
             });
