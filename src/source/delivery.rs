@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::error::SourceErrorKind;
 use super::expected::{Expected, Mismatch};
+use super::value_hints::ValueHints;
 use super::{Continuity, Incident, IncidentEvent, Outlets, SourceSpec};
 use crate::device::contract::Contract;
 use crate::frame::{Frame, Geometry, Received};
@@ -47,6 +48,7 @@ pub(super) struct Delivery {
     /// Set while we close the connection: a truncated frame then does not count as lost.
     leaving: bool,
     warnings: [RepeatedWarning; 6],
+    hints: ValueHints,
     /// Layout of the last frame, to log changes.
     layout: Option<Option<Geometry>>,
     /// Streams beside the first one that were reported.
@@ -120,6 +122,7 @@ impl Delivery {
             is_recording: spec.recording().is_some(),
             leaving: false,
             warnings: [RepeatedWarning::default(); 6],
+            hints: ValueHints::default(),
             layout: None,
             streams: Vec::new(),
         }
@@ -144,6 +147,7 @@ impl Delivery {
         self.provisional = None;
         self.broken();
         self.expected.restart();
+        self.hints.restart();
         self.note = None;
         self.leaving = false;
     }
@@ -259,6 +263,11 @@ impl Delivery {
             }
             let (id, bytes, boxes) = (frame.id, frame.payload().len(), frame.detections.len());
             tracing::debug!(camera = %self.name, id, bytes, boxes, "{} frame", frame.kind.name());
+            if !self.is_recording {
+                for hint in self.hints.of(frame) {
+                    tracing::warn!(camera = %self.name, "{hint}");
+                }
+            }
             allowed = frame.stream.is_some() || self.expected.allows(progress.introduction, frame);
             self.correct_layouts(frame);
             if allowed {

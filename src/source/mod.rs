@@ -39,6 +39,7 @@ mod supervise;
 mod tcp;
 mod turn;
 mod udp;
+mod value_hints;
 
 #[cfg(any(feature = "http", feature = "mqtt"))]
 pub use credentials::{Credentials, Password};

@@ -29,6 +29,28 @@ pub enum DetectionError {
         /// The text from there.
         found: Excerpt,
     },
+    /// A box begins with text instead of a number.
+    #[error(
+        "box {number} begins with {found} at byte {at} of the detections: expected the number of its class; send the \
+         name in a record such as `@L 0 person`"
+    )]
+    ClassName {
+        /// Number of the box in the text, from 1.
+        number: usize,
+        /// Offset of the box in the text.
+        at: usize,
+        /// The text from there.
+        found: Excerpt,
+    },
+    /// The boxes are followed by as many other bytes as a header has.
+    #[error(
+        "the detections are complete {LINE} bytes before their announced length of {len}: expected their own length in \
+         the header; do not count the {LINE} bytes of the header"
+    )]
+    CountsHeader {
+        /// The announced length in bytes.
+        len: usize,
+    },
     /// A box is followed by something else than the next one.
     #[error("expected `|` after box {number}: found {found} at byte {at} of the detections")]
     Separator {
@@ -76,6 +98,17 @@ pub enum DetectionError {
 /// # Errors
 /// If `text` is malformed or has too many boxes. Those before the error have been appended.
 pub fn parse(text: &[u8], limit: usize, into: &mut Vec<Detection>) -> Result<(), DetectionError> {
+    let read = list(text, limit, into);
+    match (read, text.split_last_chunk::<LINE>()) {
+        (Err(_), Some((boxes, other))) if !other.contains(&b';') && list(boxes, limit, &mut Vec::new()).is_ok() => {
+            Err(DetectionError::CountsHeader { len: text.len() })
+        }
+        (read, _) => read,
+    }
+}
+
+/// As [`parse`], without a look at the end of the text.
+fn list(text: &[u8], limit: usize, into: &mut Vec<Detection>) -> Result<(), DetectionError> {
     let mut rest = text.trim_ascii();
     for number in 1.. {
         if rest.is_empty() {
@@ -89,6 +122,9 @@ pub fn parse(text: &[u8], limit: usize, into: &mut Vec<Detection>) -> Result<(),
         let no_separator = |from: &[u8]| DetectionError::Separator { number, at: at(from), found: Excerpt::new(from) };
         let (after, found) = match detection(rest) {
             Ok(found) => found,
+            Err(_) if is_name(rest) => {
+                return Err(DetectionError::ClassName { number, at: at(rest), found: Excerpt::new(rest) });
+            }
             Err(nom::Err::Error(error) | nom::Err::Failure(error)) => return Err(malformed(error.input)),
             Err(nom::Err::Incomplete(_)) => return Err(malformed(rest)),
         };
@@ -110,6 +146,15 @@ pub fn parse(text: &[u8], limit: usize, into: &mut Vec<Detection>) -> Result<(),
         };
     }
     Ok(())
+}
+
+/// Returns whether the first field of a box is text: it has a letter of any script, and is not a number of Python.
+fn is_name(text: &[u8]) -> bool {
+    let field = text.split(|byte| *byte == b';').next().unwrap_or_default();
+    let is_text = std::str::from_utf8(field).is_ok_and(|field| {
+        !field.contains(char::is_control) && field.trim_start_matches(['"', '\'']).starts_with(char::is_alphabetic)
+    });
+    is_text && field.len() < text.len() && ![&b"nan"[..], b"inf"].contains(&field.trim_ascii())
 }
 
 /// Returns whether `text` is a complete list of boxes with as many decimals as Luxonis' program prints, so that a list
@@ -499,7 +544,7 @@ mod tests {
             ("0;50.0;0.1;0.2;0.3".into(), 1, 18, "nothing", 0),
             ("0;;0.1;0.2;0.3;0.4".into(), 1, 2, "`;0.1;0.2;0.3;0.4`", 0),
             ("0,50.0,0.1,0.2,0.3,0.4".into(), 1, 1, "`,50.0,0.1,0.2,0.3,0.4`", 0),
-            ("person;50;0.1;0.2;0.3;0.4".into(), 1, 0, "`person;50;0.1;0.2;0.3;0.4`", 0),
+            ("nan;50;0.1;0.2;0.3;0.4".into(), 1, 0, "`nan;50;0.1;0.2;0.3;0.4`", 0),
             (format!("{good}||{good}"), 2, 23, "`|0;50.0;0.1;0.2;0.3;0.4`", 1),
             (format!("|{good}"), 1, 0, "`|0;50.0;0.1;0.2;0.3;0.4`", 0),
             (format!("{good}\n{good}"), 1, 23, "`0;50.0;0.1;0.2;0.3;0.4`", 1),
@@ -517,6 +562,41 @@ mod tests {
             assert_eq!(matches!(error, DetectionError::Separator { .. }), before == number, "{error}");
             assert_eq!((n, byte, &*excerpt.to_string(), found), (number, at, shown, before), "{text:?}");
             assert!(text[byte..].starts_with(std::str::from_utf8(excerpt.bytes()).expect("ASCII")), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn names_instead_of_class_numbers_are_named() {
+        let good = "0;50.0;0.1;0.2;0.3;0.4";
+        for (text, number, at, before) in [
+            ("person;50;0.1;0.2;0.3;0.4".to_owned(), 1, 0, 0),
+            ("\"person\";50;0.1;0.2;0.3;0.4".to_owned(), 1, 0, 0),
+            ("人;50;0.1;0.2;0.3;0.4".to_owned(), 1, 0, 0),
+            (format!("{good}|traffic light;50;0.1;0.2;0.3;0.4"), 2, 23, 1),
+        ] {
+            let (error, found) = read(&text).expect_err(&text);
+            let DetectionError::ClassName { number: n, at: byte, .. } = error else { panic!("{error:?}") };
+            assert_eq!((n, byte, found), (number, at, before), "{text}");
+        }
+    }
+
+    #[test]
+    fn length_that_counts_the_header_is_named() {
+        let good = "0;50.0;0.1;0.2;0.3;0.4";
+        let picture = [200, 13, 10, 7].repeat(8);
+        for (boxes, count) in [(String::new(), 0), (good.to_owned(), 1), (format!("{good}|{good}|"), 2)] {
+            let text = [boxes.as_bytes(), &picture[..]].concat();
+            let mut found = Vec::new();
+            assert_eq!(parse(&text, 9, &mut found), Err(DetectionError::CountsHeader { len: text.len() }), "{boxes}");
+            assert_eq!(found.len(), count, "the boxes are kept");
+            let longer = [&text[..], b"x"].concat();
+            assert!(
+                matches!(
+                    parse(&longer, 9, &mut Vec::new()),
+                    Err(DetectionError::Malformed { .. } | DetectionError::Separator { .. })
+                ),
+                "33 bytes"
+            );
         }
     }
 

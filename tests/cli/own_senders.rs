@@ -120,13 +120,40 @@ fn lists_of_boxes_that_scripts_write_are_read() {
     for (list, boxes, why) in [
         (BOX.replace(';', ","), 0, "box 1 is not `label;confidence;xmin;ymin;xmax;ymax`, six numbers: found `,87.5,"),
         (format!("{BOX}\n{BOX}"), 1, "expected `|` after box 1: found `0;87.5;0.1;0.2;0.4;0.9` at byte 23"),
-        ("Bäcker;87;0.1;0.2;0.3;0.4".to_owned(), 0, "found `Bäcker;87;0.1;0.2;0.3;0.4` at byte 0"),
+        (
+            "Bäcker;87;0.1;0.2;0.3;0.4".to_owned(),
+            0,
+            "begins with `Bäcker;87;0.1;0.2;0.3;0.4` at byte 0 of the detections: expected the number of its class; ",
+        ),
     ] {
         let Printed { code, frames, err, .. } = received(stream(&[LAYOUT], &list), &[]);
         assert_eq!((code, frames.len()), (3, 3), "{list:?}: {err}");
         assert_eq!(frames[2]["detections"].as_array().map(Vec::len), Some(boxes), "{list:?}");
         assert!(err.contains(why), "{err}");
     }
+}
+
+#[test]
+fn values_in_another_unit_are_named_once_and_lose_nothing() {
+    let small = vec!["0;0.875;0.1;0.2;0.4;0.9"; 20].join("|");
+    for (list, why) in [
+        ("0;875;0.1;0.2;0.4;0.9", "box 1 of frame 0 has the confidence 875: expected a percentage, 0 to 100; "),
+        (&small, "no confidence of the first 20 boxes is above 0.875: expected percentages, 0 to 100; multiply"),
+        (
+            "0;87.5;64;70;256;316",
+            "box 1 of frame 0 has the edges 64, 70, 256, 316: expected fractions of the picture, 0 to 1; divide pixels by its width and height, 160 and 96",
+        ),
+    ] {
+        let Printed { code, frames, err, .. } = received(stream(&[LAYOUT], list), &[]);
+        assert_eq!((code, frames.len()), (0, 3), "{list:?}: {err}");
+        assert_eq!((err.matches(why).count(), err.matches("WARN").count()), (1, 1), "{err}");
+        assert_eq!(frames[2]["detections"].as_array().map(Vec::len), Some(list.split('|').count()), "{list:?}");
+    }
+    let times = (0..4).rev().flat_map(|number| message(20 * number, BOX));
+    let Printed { code, frames, err, .. } = received([line(LAYOUT), times.collect()].concat(), &[]);
+    assert_eq!((code, frames.len()), (0, 3), "{err}");
+    let why = "the capture time went back from 6 s to 4 s at frame 1: expected times that increase; ";
+    assert_eq!((err.matches(why).count(), err.matches("WARN").count()), (1, 1), "{err}");
 }
 
 #[test]

@@ -1,0 +1,355 @@
+//! Finds values of frames that suggest another unit than that of the protocol, for people who write senders.
+//!
+//! Each hint is given once per camera. A hint changes nothing: the frames keep their values.
+
+use crate::frame::{BBox, Detection, Frame};
+
+/// Boxes whose values have to agree before they suggest a unit by being small. Networks without a threshold send many boxes
+/// of less than 1 %, but hardly these only.
+const SMALL_BOXES: u32 = 20;
+
+/// Time over which capture times are compared with arrivals. Frames that waited in the camera arrive faster than they were
+/// taken, but hardly 300 times as fast over this time.
+const CLOCK_WINDOW_NS: u64 = 1_000_000_000;
+
+/// A difference between capture times that is not jitter.
+const BACK_US: i64 = 1_000_000;
+
+/// Capture times that decrease in a row before they suggest a clock that runs backwards.
+const DECREASING: u32 = 3;
+
+/// The form in which a camera sends its boxes, which decides the units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// `label;confidence;xmin;ymin;xmax;ymax`.
+    Text,
+    Json,
+    /// `@B`.
+    Records,
+}
+
+impl Form {
+    fn of(frame: &Frame) -> Self {
+        match frame.detection_text.trim_ascii_start().first() {
+            None => Self::Records,
+            Some(b'[' | b'{') => Self::Json,
+            Some(_) => Self::Text,
+        }
+    }
+}
+
+/// State of the hints about one camera.
+#[derive(Debug, Default)]
+pub(super) struct ValueHints {
+    large_confidence: Once,
+    small_confidences: Small,
+    large_edges: Once,
+    small_edges: Small,
+    clock: Clock,
+}
+
+/// A hint that is given once.
+#[derive(Debug, Default)]
+struct Once(bool);
+
+impl Once {
+    fn take(&mut self) -> bool {
+        !std::mem::replace(&mut self.0, true)
+    }
+}
+
+/// Counts boxes whose values are small, until one is not.
+#[derive(Debug, Default)]
+struct Small {
+    boxes: u32,
+    largest: f32,
+    is_decided: bool,
+}
+
+impl Small {
+    /// Takes the value of a box. Returns the largest value when enough boxes were small.
+    fn add(&mut self, value: f32, limit: f32) -> Option<f32> {
+        if self.is_decided || !value.is_finite() || value <= 0.0 {
+            return None;
+        }
+        self.boxes += 1;
+        self.largest = self.largest.max(value);
+        self.is_decided = value > limit || self.boxes >= SMALL_BOXES;
+        (self.is_decided && value <= limit).then_some(self.largest)
+    }
+}
+
+/// Compares capture times with arrivals.
+#[derive(Debug, Default)]
+struct Clock {
+    /// Capture time in microseconds and arrival in nanoseconds of the first frame of the connection.
+    first: Option<(i64, u64)>,
+    previous_us: Option<i64>,
+    decreasing: u32,
+    pace: Once,
+    backwards: Once,
+}
+
+impl ValueHints {
+    /// Prepares for the next connection, whose capture times may start anew.
+    pub(super) fn restart(&mut self) {
+        (self.clock.first, self.clock.previous_us, self.clock.decreasing) = (None, None, 0);
+    }
+
+    /// Returns the hints that are due with this frame.
+    pub(super) fn of(&mut self, frame: &Frame) -> Vec<String> {
+        let form = Form::of(frame);
+        let mut hints = Vec::new();
+        for (at, found) in frame.detections.iter().enumerate() {
+            let subject = || format!("box {} of frame {}", at + 1, frame.id);
+            hints.extend(self.confidence(form, found, subject));
+            hints.extend(self.edges(form, found, frame, subject));
+        }
+        // The pictures of further streams may be taken before the last one of the first.
+        if !frame.no_clock && frame.stream.is_none() {
+            hints.extend(self.clock.pace(frame));
+            hints.extend(self.clock.backwards(frame));
+        }
+        hints
+    }
+
+    fn confidence(&mut self, form: Form, found: &Detection, subject: impl Fn() -> String) -> Option<String> {
+        let confidence = found.confidence;
+        // Rounding makes a little more than 1.
+        if confidence.is_finite() && confidence > 1.01 {
+            return self.large_confidence.take().then(|| match form {
+                Form::Text => format!(
+                    "{} has the confidence {}: expected a percentage, 0 to 100; send 100 times the confidence of the network",
+                    subject(),
+                    confidence * 100.0
+                ),
+                Form::Json => {
+                    format!("{} has the confidence {confidence}: expected 0 to 1; divide percentages by 100", subject())
+                }
+                Form::Records => format!(
+                    "{} has the confidence {}: expected thousandths, 0 to 1000; send 1000 times the confidence of the network",
+                    subject(),
+                    confidence * 1000.0
+                ),
+            });
+        }
+        let largest = match form {
+            Form::Text | Form::Records => self.small_confidences.add(confidence, 0.01)?,
+            Form::Json => return None,
+        };
+        Some(match form {
+            Form::Text | Form::Json => format!(
+                "no confidence of the first {SMALL_BOXES} boxes is above {}: expected percentages, 0 to 100; multiply confidences from 0 to 1 by 100",
+                largest * 100.0
+            ),
+            Form::Records => format!(
+                "no confidence of the first {SMALL_BOXES} boxes is above {}: expected thousandths, 0 to 1000; multiply percentages by 10",
+                largest * 1000.0
+            ),
+        })
+    }
+
+    fn edges(&mut self, form: Form, found: &Detection, frame: &Frame, subject: impl Fn() -> String) -> Option<String> {
+        let BBox { xmin, ymin, xmax, ymax } = found.bbox;
+        let edges = [xmin, ymin, xmax, ymax];
+        let largest = edges.into_iter().filter(|edge| edge.is_finite()).fold(0.0, f32::max);
+        // Edges may be outside of the picture, but hardly by its size.
+        if largest > 2.0 {
+            return self.large_edges.take().then(|| {
+                let size = frame.geometry.map_or_else(String::new, |of| format!(", {} and {}", of.width, of.height));
+                match form {
+                    Form::Text | Form::Json => {
+                        let [xmin, ymin, xmax, ymax] = edges;
+                        format!(
+                            "{} has the edges {xmin}, {ymin}, {xmax}, {ymax}: expected fractions of the picture, 0 to 1; divide pixels by its width and height{size}",
+                            subject()
+                        )
+                    }
+                    Form::Records => {
+                        let [xmin, ymin, xmax, ymax] = edges.map(|edge| edge * 10_000.0);
+                        format!(
+                            "{} has the edges {xmin}, {ymin}, {xmax}, {ymax}: expected ten-thousandths of the picture, 0 to 10000",
+                            subject()
+                        )
+                    }
+                }
+            });
+        }
+        let Form::Records = form else { return None };
+        let side = frame.geometry.map(|of| of.width.max(of.height))?;
+        // Less than a fifth of the picture, or a box in pixels would not be small.
+        let limit = (side as f32 / 10_000.0).min(0.2);
+        let largest = self.small_edges.add(largest, limit)?;
+        Some(format!(
+            "no edge of the first {SMALL_BOXES} boxes is above {}: expected ten-thousandths of the picture, 0 to 10000; multiply fractions by 10000, and divide pixels by the width or height before",
+            largest * 10_000.0
+        ))
+    }
+}
+
+impl Clock {
+    /// Compares the capture times of the connection with its duration, once.
+    fn pace(&mut self, frame: &Frame) -> Option<String> {
+        let (taken_us, arrived_ns) = (frame.device_time.0, frame.received.mono_ns);
+        let (first_us, first_ns) = *self.first.get_or_insert((taken_us, arrived_ns));
+        let passed_ns = arrived_ns.saturating_sub(first_ns);
+        if passed_ns < CLOCK_WINDOW_NS || self.pace.0 {
+            return None;
+        }
+        let _ = self.pace.take();
+        let taken_in_us = taken_us.saturating_sub(first_us);
+        let pace = taken_in_us as f64 * 1000.0 / passed_ns as f64;
+        let is_record = frame.camera_seq.is_some();
+        let units: &[(f64, &str)] = if is_record {
+            &[(1e-6, "seconds"), (1e-3, "milliseconds"), (1e3, "nanoseconds")]
+        } else {
+            &[(1e3, "milliseconds"), (1e6, "microseconds"), (1e9, "nanoseconds")]
+        };
+        let (_, unit) = units.iter().find(|(factor, _)| (factor / 3.0..factor * 3.0).contains(&pace))?;
+        let (passed, taken) = (passed_ns as f64 / 1e9, taken_in_us as f64 / 1e6);
+        let (place, expected) = if is_record { ("`@F` records", "microseconds") } else { ("headers", "seconds") };
+        Some(format!(
+            "the capture times advanced by {taken} s in {passed:.1} s: expected {expected} in the {place}; these may be {unit}"
+        ))
+    }
+
+    fn backwards(&mut self, frame: &Frame) -> Option<String> {
+        let taken_us = frame.device_time.0;
+        let previous_us = self.previous_us.replace(taken_us)?;
+        self.decreasing = if taken_us < previous_us { self.decreasing + 1 } else { 0 };
+        let back_us = previous_us.saturating_sub(taken_us);
+        if back_us <= BACK_US && self.decreasing < DECREASING || !self.backwards.take() {
+            return None;
+        }
+        let (taken, previous) = (taken_us as f64 / 1e6, previous_us as f64 / 1e6);
+        Some(format!(
+            "the capture time went back from {previous} s to {taken} s at frame {}: expected times that increase; use a clock that is not reset, such as time.monotonic()",
+            frame.id
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{DeviceTime, Geometry, PixelFormat, Received};
+
+    const GOOD: BBox = BBox { xmin: 0.1, ymin: 0.2, xmax: 0.4, ymax: 0.9 };
+
+    fn frame(id: u64, text: &str, boxes: &[(f32, BBox)]) -> Frame {
+        let mut frame = Frame::default();
+        frame.id = id;
+        frame.detection_text = text.into();
+        frame.detections = boxes
+            .iter()
+            .map(|(confidence, bbox)| Detection { label: 0, confidence: *confidence, bbox: *bbox, position: None })
+            .collect();
+        frame.geometry = Geometry::tight(PixelFormat::Bgr888p, 640, 352).ok();
+        frame.device_time = DeviceTime(id as i64 * 25_000);
+        frame.received = Received { mono_ns: id * 25_000_000, unix_ns: 0 };
+        frame
+    }
+
+    /// The hints about 100 frames with these boxes.
+    fn hints(text: &str, boxes: &[(f32, BBox)]) -> Vec<String> {
+        let mut hints = ValueHints::default();
+        (0..100).flat_map(|id| hints.of(&frame(id, text, boxes))).collect()
+    }
+
+    #[test]
+    fn usual_values_give_no_hint() {
+        let outside = BBox { xmin: -0.3, ymin: -0.2, xmax: 1.4, ymax: 1.2 };
+        let odd = BBox { xmin: f32::NAN, ymin: f32::NEG_INFINITY, xmax: f32::INFINITY, ymax: 0.4 };
+        for text in ["0;87.5", "[{}]", ""] {
+            let boxes = [(0.875, GOOD), (1.0, outside), (f32::NAN, odd), (f32::INFINITY, odd), (0.004, GOOD)];
+            assert_eq!(hints(text, &boxes), [""; 0], "{text}");
+        }
+        assert_eq!(hints("[{}]", &[(0.008, GOOD)]), [""; 0], "a network without a threshold");
+    }
+
+    #[test]
+    fn confidence_in_another_range_is_named_once() {
+        for (text, confidence, expected) in [
+            ("0;87.5", 8.75, "box 1 of frame 0 has the confidence 875: expected a percentage, 0 to 100; "),
+            ("[{}]", 87.5, "box 1 of frame 0 has the confidence 87.5: expected 0 to 1; divide percentages by 100"),
+            ("", 8.75, "box 1 of frame 0 has the confidence 8750: expected thousandths, 0 to 1000; "),
+            ("0;0.875", 0.00875, "no confidence of the first 20 boxes is above 0.875: expected percentages, "),
+            ("", 0.001, "no confidence of the first 20 boxes is above 1: expected thousandths, "),
+        ] {
+            let found = hints(text, &[(confidence, GOOD)]);
+            assert!(matches!(&found[..], [one] if one.starts_with(expected)), "{found:?}");
+        }
+        // One that is not small decides.
+        assert_eq!(hints("0;0.875", &[(0.00875, GOOD), (0.5, GOOD)]), [""; 0]);
+    }
+
+    #[test]
+    fn edges_in_pixels_are_named_once() {
+        let pixels = BBox { xmin: 64.0, ymin: 70.0, xmax: 256.0, ymax: 316.0 };
+        for text in ["0;87.5", "[{}]"] {
+            let found = hints(text, &[(0.5, GOOD), (0.5, pixels)]);
+            let expected = "box 2 of frame 0 has the edges 64, 70, 256, 316: expected fractions of the picture, 0 to 1; divide pixels by its width and height, 640 and 352";
+            assert_eq!(found, [expected], "{text}");
+        }
+        let pixels_as_parts = BBox { xmin: 0.0064, ymin: 0.007, xmax: 0.0256, ymax: 0.0316 };
+        let found = hints("", &[(0.5, pixels_as_parts)]);
+        assert!(
+            matches!(&found[..], [one] if one.starts_with("no edge of the first 20 boxes is above 316: expected ten-thousandths")),
+            "{found:?}"
+        );
+        assert_eq!(hints("", &[(0.5, GOOD)]), [""; 0]);
+    }
+
+    /// The hints about 100 frames, taken every `step_us` by their own account and 25 ms apart.
+    fn clock_hints(step_us: i64, record: bool) -> Vec<String> {
+        let mut hints = ValueHints::default();
+        let frames = (0..100).map(|id| {
+            let mut frame = frame(id, "", &[]);
+            frame.device_time = DeviceTime(1_000_000_000 + id as i64 * step_us);
+            frame.camera_seq = record.then_some(id);
+            frame
+        });
+        frames.flat_map(|frame| hints.of(&frame)).collect()
+    }
+
+    #[test]
+    fn capture_times_in_another_unit_are_named_once() {
+        for (step_us, record, unit) in [
+            (25_000_000, false, Some("expected seconds in the headers; these may be milliseconds")),
+            (25_000_000_000, false, Some("these may be microseconds")),
+            (25_000_000_000_000, false, Some("these may be nanoseconds")),
+            (25_000_000, true, Some("expected microseconds in the `@F` records; these may be nanoseconds")),
+            (25, true, Some("these may be milliseconds")),
+            (25_000, false, None),
+            (25_000, true, None),
+            // Slow motion, or frames that waited.
+            (250_000, false, None),
+            (0, false, None),
+        ] {
+            let found = clock_hints(step_us, record);
+            match unit {
+                None => assert_eq!(found, [""; 0], "{step_us}"),
+                Some(unit) => assert!(matches!(&found[..], [one] if one.ends_with(unit)), "{step_us}: {found:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn times_that_go_back_are_named_once_and_not_after_a_new_connection() {
+        let found = clock_hints(-1000, false);
+        let expected =
+            "the capture time went back from 999.998 s to 999.997 s at frame 3: expected times that increase; ";
+        assert!(matches!(&found[..], [one] if one.starts_with(expected)), "{found:?}");
+        let (late, early) = (frame(1000, "", &[]), frame(3, "", &[]));
+        let mut hints = ValueHints::default();
+        assert_eq!(hints.of(&late).len() + hints.of(&early).len(), 1, "more than a second");
+        let mut hints = ValueHints::default();
+        assert!(hints.of(&late).is_empty());
+        hints.restart();
+        assert!(hints.of(&early).is_empty());
+        // Two pictures of one moment, one after the other.
+        let mut hints = ValueHints::default();
+        let pairs = [4, 2, 5, 3, 6, 4, 7, 5].map(|id| hints.of(&frame(id, "", &[])).len());
+        assert_eq!(pairs, [0; 8]);
+    }
+}
