@@ -7,6 +7,9 @@ use crate::cli::{Cli, SEARCH};
 /// Commands whose `--config` describes an application, not only cameras.
 const BUILDING: [&str; 2] = ["build", "flash"];
 
+/// Commands that users run without an argument.
+const ALONE: [&str; 2] = ["doctor", "list"];
+
 /// Returns the words after the name of the program.
 fn given() -> Vec<String> {
     std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
@@ -97,6 +100,10 @@ fn with_options(program: &Command, text: &str, search: &[String], config: &[Stri
     let words: Vec<_> = text.split(' ').map(str::to_owned).collect();
     let ["oaktap", name, ..] = words.iter().map(String::as_str).collect::<Vec<_>>()[..] else { return text.to_owned() };
     let Some(command) = program.find_subcommand(name).filter(|_| !text.contains('\'')) else { return text.to_owned() };
+    // `oaktap flash` alone is the name of the command.
+    if words.len() == 2 && !ALONE.contains(&name) {
+        return text.to_owned();
+    }
     let searches = command.get_arguments().any(|argument| argument.get_help_heading() == Some(SEARCH));
     // The user puts the name of a camera there, which only the file knows.
     let names = words.iter().any(|word| word == "CAMERA") && !BUILDING.contains(&name);
@@ -179,6 +186,7 @@ mod tests {
                 format!("`oaktap network {search} --config x.toml CAMERA dhcp --host-wait 30s`"),
             ),
             ("`oaktap inspect FILE` and `front`", "`oaktap inspect FILE` and `front`".to_owned()),
+            ("`oaktap flash` writes one", "`oaktap flash` writes one".to_owned()),
             ("`oaktap simulate --help`", "`oaktap simulate --help`".to_owned()),
             (
                 "`oaktap list --udp-port 5 --subnet=10.0.9.0/24`",
