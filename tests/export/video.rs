@@ -265,7 +265,7 @@ fn video_is_encoded_again_with_boxes_and_without_the_frames_between() {
     for (name, boxes, every) in [("boxes", true, 1), ("third", false, 3), ("both", true, 3)] {
         let output = folder.path().join(format!("{name}.mp4"));
         let options = ExportOptions { boxes, choice: choice(every), ..options(output.clone()) };
-        let report = exported(&[path.clone()], &options);
+        let report = exported(std::slice::from_ref(&path), &options);
         let wanted = 40_usize.div_ceil(every as usize);
         assert_eq!((report.written, report.frames_skipped()), (wanted as u64, 0), "{name}: {report:?}");
         let Some(pixels) = decoded(&output) else { return };

@@ -173,7 +173,7 @@ fn a_decoder_that_is_too_slow_continues_at_a_key_frame_and_the_rest_is_counted()
             may_proceed.recv().expect("the test lets it go on");
         });
         // The first frame cannot be decoded, and holds the decoder up.
-        let mut invalid = Frame::with_payload([&sent[0].payload()[..], &[0xff; 64]].concat());
+        let mut invalid = Frame::with_payload([sent[0].payload(), &[0xff; 64]].concat());
         let slice = invalid.payload().windows(4).rposition(|unit| unit[..3] == [0, 0, 1]).expect("a slice");
         let mut bytes = invalid.payload()[..slice + 5].to_vec();
         bytes.extend([0xff; 40]);

@@ -250,7 +250,7 @@ fn an_interrupted_recorder_finishes_its_file() {
     let cases: [&[&str]; 6] =
         [&["INT"], &["TERM"], &["HUP"], &["HUP", "HUP"], &["INT", "INT", "INT"], &["HUP", "TERM", "INT", "HUP"]];
     for signals in cases {
-        let recorder = Recorder::start(&["sim:?size=64x48&fps=200"]);
+        let recorder = Recorder::start(&["sim:?size=64x48&fps=10"]);
         let (code, summary, folder) = recorder.end(signals);
         assert_eq!(code, 0, "{summary}");
         balanced(&summary);

@@ -89,7 +89,7 @@ fn a_camera_without_a_frame_is_down_in_every_summary() {
 #[test]
 fn a_large_fleet_counts_only_cameras_with_frames_as_without_a_loss() {
     let (_bound, off) = off();
-    let mut sources: Vec<_> = (0..9).map(|n| format!("line-{n}=sim:?size=64x48&seed={n}")).collect();
+    let mut sources: Vec<_> = (0..9).map(|n| format!("line-{n}=sim:?size=64x48&fps=5&seed={n}")).collect();
     sources.push(format!("line-9={off}"));
     let args: Vec<_> =
         ["view", "--no-window", "-d", "1s"].into_iter().chain(sources.iter().map(String::as_str)).collect();
