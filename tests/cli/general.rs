@@ -186,7 +186,10 @@ fn a_view_without_any_picture_is_a_failure() {
     ] {
         let (code, _, err) = run(&[&["view", source, "--no-window", "--frames", "3"], options].concat());
         assert_eq!(code, 1, "{err}");
-        assert!(err.contains("frames of sim-1 could be shown") && err.contains(says), "{err}");
+        assert!(
+            err.contains("the stream of sim-1") && err.contains(" frames could be shown: ") && err.contains(says),
+            "{err}"
+        );
     }
 }
 
