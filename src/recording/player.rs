@@ -42,7 +42,7 @@ pub struct PlayedMeasurement {
     pub stale: bool,
 }
 
-/// What a camera sent, in the order of the recording.
+/// Messages of a camera in the order of the recording.
 #[derive(Clone, Debug)]
 pub enum Played {
     /// A frame.

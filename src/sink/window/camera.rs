@@ -28,7 +28,7 @@ pub(super) struct CameraInput {
     pub(super) numbers: Numbers,
 }
 
-/// What the screen receives of one camera.
+/// Data of one camera for the screen.
 #[derive(Debug)]
 pub struct Subscription {
     pictures: Taker<Arc<Picture>>,
