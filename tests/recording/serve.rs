@@ -80,7 +80,8 @@ fn kinds() -> Vec<String> {
 
 /// Records a simulated camera with faults, serves the recording, and records that.
 fn records_again(kind: &str, frames: usize, seed: usize) {
-    let faults = "short:0.04,header:0.02,junk:0.04,overflow:0.04,size:0.02,cut:0.01,reset:0.01,reboot:0.01";
+    // No resets: a reset discards what the receiver has not read, so that the recorded frames depend on the machine's load.
+    let faults = "short:0.04,header:0.02,junk:0.04,overflow:0.04,size:0.02,cut:0.02,reboot:0.01";
     // Only the next header shows where an H.264 payload ends. In the first frame of a connection, which has no earlier
     // frame to compare with, an unknown record there counts as damage.
     let foreign = if kind.contains("format=H26") { "" } else { ",foreign:0.04" };
