@@ -171,7 +171,8 @@ fn report_progress(progress: &mut ProgressFn<'_>, fraction: f64, written: u64) -
 ///
 /// # Errors
 /// A recording cannot be opened, the choice contradicts the recordings, a file cannot be written, or `progress`
-/// returned `Break`. Incomplete files are then removed; complete pictures are kept.
+/// returned `Break`. Incomplete files are then removed; complete pictures are kept, in data sets those
+/// with their boxes.
 pub fn export(
     files: &[PathBuf],
     options: &ExportOptions,

@@ -1,8 +1,11 @@
 //! Writes a folder of pictures, one file per frame, with or without the boxes of a data set.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::dataset::{BoxWriter, Classes, write_file};
@@ -10,6 +13,7 @@ use super::frames::{ChosenFrame, Frames};
 use super::report::{Added, ExportReport, Skip};
 use super::still::{Coding, Still, StillEncoder, note_false_colors, note_mosaic, stem};
 use super::{ExportError, ExportOptions, ProgressFn, pipeline, place, report_progress};
+use crate::sync::locked;
 
 /// Frames in flight per thread: one in work, one waiting, and one that was finished out of order.
 const FRAMES_PER_THREAD: usize = 3;
@@ -63,17 +67,22 @@ impl Stills {
         let (folder, coding) = (&self.folder, self.coding);
         // Pictures are saved before their turn in `write`, and a stopped export keeps them.
         let saved = AtomicU64::new(0);
+        // Saved pictures of a data set whose boxes are not written.
+        let without_boxes = self.boxes.is_some().then(Mutex::<BTreeSet<String>>::default);
         // `next` and `write` run on this thread, never at the same time.
         let shared = RefCell::new((report, progress));
         let new_worker = || {
-            let (cameras, saved) = (&cameras, &saved);
+            let (cameras, saved, without_boxes) = (&cameras, &saved, &without_boxes);
             let mut encoder = StillEncoder::new(style.as_ref(), options.quality);
             move |chosen: ChosenFrame| {
                 let camera = &cameras[chosen.camera];
                 match encoder.encode(&chosen, camera, coding) {
                     Ok(still) => save(folder, &stem(&chosen, camera), still)
-                        .inspect(|_| {
+                        .inspect(|(file, ..)| {
                             saved.fetch_add(1, Ordering::Relaxed);
+                            if let Some(without_boxes) = without_boxes {
+                                locked(without_boxes).insert(file.clone());
+                            }
                         })
                         .map(|(file, still, added)| Ok(SavedStill { chosen, file, still, added })),
                     Err(skip) => Ok(Err((chosen, skip))),
@@ -101,6 +110,9 @@ impl Stills {
                     if let Some(boxes) = &mut self.boxes {
                         report.add(boxes.add(&chosen, &cameras[chosen.camera], &file, &still)?);
                     }
+                    if let Some(without_boxes) = &without_boxes {
+                        locked(without_boxes).remove(&file);
+                    }
                     report.written += 1;
                     if options.boxes || self.boxes.is_some() {
                         report.detections += chosen.detections.len() as u64;
@@ -116,11 +128,22 @@ impl Stills {
         };
         let ended = pipeline::in_order(threads, FRAMES_PER_THREAD * threads, next, new_worker, write, || Ok(()));
         // The workers have ended.
-        let saved = saved.load(Ordering::Relaxed);
-        ended.map_err(|error| match error {
-            ExportError::Stopped { .. } => ExportError::Stopped { written: saved, kept: saved },
-            error => error,
-        })?;
+        let mut kept = saved.load(Ordering::Relaxed);
+        if ended.is_err() {
+            // Training would take a picture without boxes for one that shows no object.
+            for file in without_boxes.iter().flat_map(|files| std::mem::take(&mut *locked(files))) {
+                let path = folder.join(file);
+                fs::remove_file(&path).map_err(ExportError::io(&path))?;
+                kept -= 1;
+            }
+        }
+        if let Err(ExportError::Stopped { .. }) = ended {
+            if let Some(boxes) = self.boxes.take().filter(|_| kept > 0) {
+                boxes.finish()?;
+            }
+            return Err(ExportError::Stopped { written: kept, kept });
+        }
+        ended?;
         if let Some(boxes) = self.boxes.take() {
             shared.into_inner().0.add(boxes.finish()?);
         }

@@ -410,15 +410,30 @@ fn a_stopped_export_leaves_only_finished_files() {
         // A video is written in groups of pictures, and reports progress while they are encoded too.
         assert_eq!(calls, 2, "{format:?}");
         let left = all_files(&output);
-        let finished =
-            |path: &PathBuf| matches!(path.extension().and_then(|end| end.to_str()), Some("png" | "jpg" | "txt"));
+        let finished = |path: &PathBuf| {
+            matches!(path.extension().and_then(|end| end.to_str()), Some("png" | "jpg" | "txt" | "yaml" | "json"))
+        };
         assert!(left.iter().all(finished), "{format:?}: {left:?}");
         let pictures =
             matches!(format, ExportFormat::Png | ExportFormat::Jpeg | ExportFormat::Yolo | ExportFormat::Coco);
         assert_eq!(left.is_empty(), !pictures, "{format:?}: {left:?}");
         if pictures {
             // Other threads have saved pictures meanwhile: all that are left are counted.
-            let images = left.iter().filter(|path| path.extension().is_some_and(|end| end != "txt")).count() as u64;
+            let ending = |ends: &[&str]| {
+                let has = |path: &&PathBuf| ends.iter().any(|end| path.extension().is_some_and(|found| found == *end));
+                left.iter().filter(has).count() as u64
+            };
+            let images = ending(&["png", "jpg"]);
+            // A data set of the pictures that are left is complete.
+            let sets = [(ExportFormat::Yolo, images, 1, 0), (ExportFormat::Coco, 0, 0, 1)];
+            let set = sets.into_iter().find(|set| set.0 == format).unwrap_or((format, 0, 0, 0));
+            assert_eq!((format, ending(&["txt"]), ending(&["yaml"]), ending(&["json"])), set, "{left:?}");
+            if format == ExportFormat::Coco {
+                let path = left.iter().find(|path| path.ends_with("instances.json")).expect("the boxes");
+                let text = fs::read_to_string(path).expect("a file");
+                let set: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+                assert_eq!(set["images"].as_array().map(|images| images.len() as u64), Some(images));
+            }
             assert!(images >= 2 && (written, kept) == (images, images), "{format:?}: {written} {kept} {images}");
         } else {
             assert_eq!(kept, 0, "{format:?}");
