@@ -337,6 +337,8 @@ impl Server {
             let answers = self.camera().datagram(&bytes[..len], self.shared.now());
             self.update_services();
             self.shared.touched.notify_one();
+            // The tasks that were just aborted close their listeners before the answer says that they are closed.
+            tokio::task::yield_now().await;
             for answer in answers {
                 let _ = sender.send_to(&answer, from).await;
             }
