@@ -198,8 +198,8 @@ impl Overlay {
     }
 }
 
-/// Writes name, percentage, distance and track in at most `room` characters. Truncates the name first; omits the others if there
-/// is no room for all.
+/// Writes name, percentage, distance and track in at most `room` characters. Truncates the name first; omits the others unless they
+/// all fit.
 fn write_label(title: &mut String, visible: &VisibleBox, names: &LabelMap, room: usize) {
     title.clear();
     match names.name(visible.label) {

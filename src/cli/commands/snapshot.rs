@@ -127,7 +127,7 @@ pub(crate) fn run(ctx: &Ctx, args: &SnapshotArgs) -> anyhow::Result<Outcome> {
 struct Saved {
     /// Number of pictures.
     written: u64,
-    /// Why there is none, if the camera sends video.
+    /// Reason for a missing picture of a camera that sends video.
     unpictured: Option<Unpictured>,
 }
 

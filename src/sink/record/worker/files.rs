@@ -145,7 +145,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Returns the place of the next file among the files of this recording, which begins with it if there is none yet.
+    /// Returns the place of the next file in this recording. The first file begins the recording.
     fn next_part(&mut self, begun_unix_ns: i64) -> Part {
         let progress = self.shared.progress();
         let recorded = self.infos.iter().zip(&progress.taken).filter(|(_, taken)| taken.recorded > 0);
