@@ -21,7 +21,8 @@ pub struct Part {
     pub number: u64,
     /// Name of the file before this one; `None` for the first.
     pub previous: Option<String>,
-    /// Frames in all earlier files, by camera. Cameras without frames may be left out.
+    /// Frames in all earlier files, by camera of the files: each further stream of a connection is one. Cameras without
+    /// frames may be left out.
     pub frames_before: BTreeMap<String, u64>,
 }
 
@@ -130,7 +131,7 @@ pub(super) fn between(first: &PartFile, second: &PartFile) -> Option<MissingFile
     let files = second.part.number.checked_sub(first.part.number)?.checked_sub(1).filter(|files| *files > 0)?;
     let frames = second.part.frames_before.iter().filter_map(|(camera, all)| {
         let before = first.part.frames_before.get(camera).copied().unwrap_or(0);
-        // Further streams of the camera's connection count with it.
+        // Earlier versions counted the further streams of a connection with its camera.
         let is_its = |name: &str| {
             let rest = name.strip_prefix(camera.as_str());
             rest == Some("")
@@ -189,11 +190,16 @@ mod tests {
     }
 
     #[test]
-    fn frames_of_all_streams_of_a_connection_are_counted() {
+    fn frames_of_each_stream_of_a_connection_are_counted() {
         let mut first = file("a", 1, 10, Some(10));
         first.frames.insert("cam_depth".to_owned(), Some(5));
-        let found = missing_files(vec![first, file("a", 3, 40, None)]);
-        assert_eq!(found[0].frames["cam"], Some(15));
+        let mut third = file("a", 3, 40, None);
+        // Of an earlier version, which counts them with the camera.
+        let found = missing_files(vec![first.clone(), third.clone()]);
+        assert_eq!(found[0].frames, BTreeMap::from([("cam".to_owned(), Some(15))]));
+        third.part.frames_before.insert("cam_depth".to_owned(), 9);
+        let found = missing_files(vec![first, third]);
+        assert_eq!(found[0].frames, BTreeMap::from([("cam".to_owned(), Some(20)), ("cam_depth".to_owned(), Some(4))]));
     }
 
     #[test]

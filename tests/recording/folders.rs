@@ -179,6 +179,37 @@ fn a_missing_file_of_a_split_recording_is_named_with_its_frames() {
     assert_eq!(document["summary"]["missing_files"].as_array().map(Vec::len), Some(1), "{said}");
 }
 
+/// Color and depth of one connection are two cameras of the files.
+#[test]
+fn a_missing_file_is_named_with_the_frames_of_each_stream() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = text(folder.path());
+    let sim = "cam=sim:?size=64x48&format=GRAY8&depth=on&fps=0";
+    let (code, _, said) = run(&["record", sim, "-o", output, "--split", "60kB", "-n", "120"]);
+    assert!(code == 0 || code == 3, "{said}");
+    let (_, document, _) = json(&["inspect", output]);
+    let files = document["summary"]["files"].as_array().expect("files");
+    assert!(files.len() >= 4, "{document}");
+    let counts: Vec<(String, u64)> = files[1]["cameras"].as_array().expect("cameras").iter().map(counted).collect();
+    let [(color, of_color), (depth, of_depth)] = &counts[..] else { panic!("{counts:?}") };
+    assert!(color == "cam" && depth == "cam_depth" && *of_color > 1 && *of_depth > 1, "{counts:?}");
+    std::fs::remove_file(files[1]["path"].as_str().expect("a path")).expect("the file");
+    let (_, document, said) = json(&["inspect", output]);
+    let missing = &document["summary"]["missing_files"][0]["frames"];
+    assert_eq!(missing, &serde_json::json!({ "cam": of_color, "cam_depth": of_depth }), "{said}");
+    let (code, document, said) = json(&["replay", output, "--no-window", "--speed", "max"]);
+    assert_eq!(code, 3, "{said}");
+    for camera in document["summary"]["cameras"].as_array().expect("cameras") {
+        let lost = if camera["camera"] == "cam" { of_color } else { of_depth };
+        assert_eq!(camera["missing_in_recording"], *lost, "{camera}");
+    }
+}
+
+/// Name and number of frames of a camera of a file.
+fn counted(camera: &Value) -> (String, u64) {
+    (camera["name"].as_str().expect("a name").to_owned(), camera["frames"].as_u64().expect("a number"))
+}
+
 fn frames_in(file: &Value) -> u64 {
     file["cameras"][0]["frames"].as_u64().expect("a number")
 }

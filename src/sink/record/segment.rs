@@ -28,6 +28,14 @@ pub struct RecordedFile {
     pub bytes: u64,
 }
 
+/// A finished file with its content.
+#[derive(Debug)]
+pub(super) struct FinishedSegment {
+    pub(super) file: RecordedFile,
+    /// Frames in it, by camera of the file: each further stream of a connection is one.
+    pub(super) frames: BTreeMap<String, u64>,
+}
+
 pub(super) struct Segment {
     writer: SegmentWriter<Disk>,
     monitor: DiskMonitor,
@@ -38,6 +46,10 @@ pub(super) struct Segment {
     /// Time at which the open chunk was started.
     open_since: Option<Instant>,
     has_numbers: bool,
+    /// Number of cameras without the further streams.
+    cameras: usize,
+    /// Name of each camera and stream in the file.
+    channels: Vec<String>,
     streams: Vec<StreamChannel>,
 }
 
@@ -76,6 +88,8 @@ impl Segment {
             tally,
             open_since: Some(Instant::now()),
             has_numbers: false,
+            cameras: cameras.len(),
+            channels: cameras.iter().map(|camera| camera.name.replace('/', "_")).collect(),
             streams: Vec::new(),
         })
     }
@@ -138,8 +152,11 @@ impl Segment {
         let whole = format!("{}_{name}", of.name);
         let numbered = (2..).map(|number| format!("{whole}-{number}"));
         let free = std::iter::once(whole.clone()).chain(numbered).find(|name| !self.writer.has_camera(name));
-        let number = self.writer.camera(&CameraInfo { name: free.unwrap_or(whole), ..of.clone() })?;
+        let named = CameraInfo { name: free.unwrap_or(whole), ..of.clone() };
+        let number = self.writer.camera(&named)?;
         self.writer.context(number, &context());
+        self.channels.push(named.name.replace('/', "_"));
+        self.tally.grow(self.channels.len());
         self.streams.push(StreamChannel { camera, name: Arc::clone(name), number });
         Ok(())
     }
@@ -158,11 +175,11 @@ impl Segment {
         log_ns: i64,
         publish_ns: i64,
     ) -> Result<(), RecordingError> {
+        let number = frame.stream.as_deref().and_then(|name| self.stream(camera, name)).unwrap_or(camera);
         // Counted first: a frame that fails half way is lost like one that was never written.
-        self.tally.frame(camera);
+        self.tally.frame(number);
         self.first_mono_ns.get_or_insert(frame.received.mono_ns);
         self.open_since.get_or_insert_with(Instant::now);
-        let number = frame.stream.as_deref().and_then(|name| self.stream(camera, name)).unwrap_or(camera);
         self.writer.frame_at(number, frame, log_ns, publish_ns)?;
         self.flush_if_due()
     }
@@ -222,7 +239,7 @@ impl Segment {
         self,
         clocks: &[BTreeMap<String, String>],
         mut keep_waiting: impl FnMut() -> bool,
-    ) -> Result<RecordedFile, (String, LostFrames)> {
+    ) -> Result<FinishedSegment, (String, LostFrames)> {
         // Finishing flushes, which would wait without asking `keep_waiting`.
         loop {
             match self.monitor.wait_for_room(Duration::from_millis(200)) {
@@ -232,11 +249,14 @@ impl Segment {
                 Err(error) => return Err((error.to_string(), self.lost())),
             }
         }
-        let Self { writer, monitor, names, mut tally, streams, .. } = self;
+        let Self { writer, monitor, names, mut tally, streams, cameras, channels, .. } = self;
         // The streams of a camera have its clock.
         let of_streams = streams.iter().filter_map(|stream| clocks.get(stream.camera));
         let clocks: Vec<_> = clocks.iter().chain(of_streams).cloned().collect();
-        let lost = |why: String, tally: &ChunkTally| (why, tally.lost(monitor.written(), names.partial_exists()));
+        let lost = |why: String, tally: &ChunkTally| {
+            let lost = tally.lost(monitor.written(), names.partial_exists());
+            (why, LostFrames::of(lost, &tally.all, cameras, &channels, &streams))
+        };
         let disk = writer.finish(&clocks).map_err(|error| lost(with_causes(&error), &tally))?;
         let bytes = disk.position();
         tally.flushed(bytes, monitor.written());
@@ -244,18 +264,30 @@ impl Segment {
         let path = names
             .finish()
             .map_err(|error| lost(format!("cannot rename {}: {error}", names.partial.display()), &tally))?;
-        Ok(RecordedFile { path, frames: tally.all.frames.iter().sum(), bytes })
+        let file = RecordedFile { path, frames: tally.all.frames.iter().sum(), bytes };
+        let frames = channels.into_iter().zip(tally.all.frames).collect();
+        Ok(FinishedSegment { file, frames })
     }
 
     /// Sets the frames of each camera that are not in the file yet.
     pub(super) fn unwritten(&self, frames: &mut Vec<u64>) {
         self.tally.unwritten(self.monitor.written(), frames);
+        per_camera(frames, self.cameras, &self.streams);
     }
 
     /// Returns the frames that are not in the file if nothing more is written.
     pub(super) fn lost(&self) -> LostFrames {
-        self.tally.lost(self.monitor.written(), self.names.partial_exists())
+        let lost = self.tally.lost(self.monitor.written(), self.names.partial_exists());
+        LostFrames::of(lost, &self.tally.all, self.cameras, &self.channels, &self.streams)
     }
+}
+
+/// Adds the counts of further streams to those of their cameras.
+fn per_camera(counts: &mut Vec<u64>, cameras: usize, streams: &[StreamChannel]) {
+    for stream in streams {
+        counts[stream.camera] += counts[stream.number];
+    }
+    counts.truncate(cameras);
 }
 
 /// Frames per camera that are missing in a file that could not be finished.
@@ -264,11 +296,30 @@ pub(super) struct LostFrames {
     pub(super) frames: Vec<u64>,
     /// Frames that were missing before, whose gap markers are missing as well.
     pub(super) gaps: Vec<u64>,
-    pub(super) file_has_frames: bool,
+    /// Frames that are in the file, by camera of the file. Empty if it has none.
+    pub(super) in_file: BTreeMap<String, u64>,
 }
 
-/// Recorded frames and missing frames per camera.
-#[derive(Clone, Debug)]
+impl LostFrames {
+    /// `lost`: the counts by number in the file; `all`: those of all frames.
+    fn of(
+        lost: FrameCounts,
+        all: &FrameCounts,
+        cameras: usize,
+        channels: &[String],
+        streams: &[StreamChannel],
+    ) -> Self {
+        let in_file = channels.iter().zip(&all.frames).zip(&lost.frames).map(|((name, all), lost)| (name, all - lost));
+        let in_file = in_file.filter(|(_, frames)| *frames > 0).map(|(name, frames)| (name.clone(), frames)).collect();
+        let FrameCounts { mut frames, mut gaps } = lost;
+        per_camera(&mut frames, cameras, streams);
+        per_camera(&mut gaps, cameras, streams);
+        Self { frames, gaps, in_file }
+    }
+}
+
+/// Recorded frames and missing frames, by number of the camera or stream in the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct FrameCounts {
     frames: Vec<u64>,
     gaps: Vec<u64>,
@@ -279,6 +330,12 @@ impl FrameCounts {
         Self { frames: vec![0; cameras], gaps: vec![0; cameras] }
     }
 
+    fn grow(&mut self, channels: usize) {
+        self.frames.resize(channels, 0);
+        self.gaps.resize(channels, 0);
+    }
+
+    /// Adds counts of the same or fewer channels.
     fn add(&mut self, other: &Self) {
         self.frames.iter_mut().zip(&other.frames).for_each(|(all, more)| *all += more);
         self.gaps.iter_mut().zip(&other.gaps).for_each(|(all, more)| *all += more);
@@ -300,9 +357,14 @@ impl ChunkTally {
         Self { all: FrameCounts::new(cameras), open: FrameCounts::new(cameras), chunks: VecDeque::new() }
     }
 
-    fn frame(&mut self, camera: usize) {
-        self.all.frames[camera] += 1;
-        self.open.frames[camera] += 1;
+    fn grow(&mut self, channels: usize) {
+        self.all.grow(channels);
+        self.open.grow(channels);
+    }
+
+    fn frame(&mut self, channel: usize) {
+        self.all.frames[channel] += 1;
+        self.open.frames[channel] += 1;
     }
 
     fn gap(&mut self, camera: usize, frames: u64) {
@@ -327,13 +389,15 @@ impl ChunkTally {
     }
 
     /// Returns the frames after offset `written`, or all frames if the file is gone.
-    fn lost(&self, written: u64, exists: bool) -> LostFrames {
+    fn lost(&self, written: u64, exists: bool) -> FrameCounts {
+        if !exists {
+            return self.all.clone();
+        }
         let mut lost = self.open.clone();
         for (_, chunk) in self.chunks.iter().filter(|(end, _)| *end > written) {
             lost.add(chunk);
         }
-        let FrameCounts { frames, gaps } = if exists { lost } else { self.all.clone() };
-        LostFrames { file_has_frames: frames != self.all.frames, frames, gaps }
+        lost
     }
 }
 
@@ -344,11 +408,7 @@ mod tests {
     #[test]
     fn lost_frames_are_those_of_unwritten_chunks() {
         let mut tally = ChunkTally::new(2);
-        let lost = |frames: [u64; 2], gaps: [u64; 2], file_has_frames| LostFrames {
-            frames: frames.to_vec(),
-            gaps: gaps.to_vec(),
-            file_has_frames,
-        };
+        let lost = |frames: [u64; 2], gaps: [u64; 2]| FrameCounts { frames: frames.to_vec(), gaps: gaps.to_vec() };
         tally.frame(0);
         tally.flushed(100, 0);
         tally.gap(1, 7);
@@ -356,15 +416,41 @@ mod tests {
         tally.frame(0);
         tally.flushed(200, 0);
         tally.frame(1);
-        assert_eq!(tally.lost(99, true), lost([2, 2], [0, 7], false));
-        assert_eq!(tally.lost(100, true), lost([1, 2], [0, 7], true));
-        assert_eq!(tally.lost(200, true), lost([0, 1], [0, 0], true));
+        assert_eq!(tally.lost(99, true), lost([2, 2], [0, 7]));
+        assert_eq!(tally.lost(100, true), lost([1, 2], [0, 7]));
+        assert_eq!(tally.lost(200, true), lost([0, 1], [0, 0]));
         let mut unwritten = Vec::new();
         tally.unwritten(99, &mut unwritten);
         assert_eq!(unwritten, [2, 2]);
-        assert_eq!(tally.lost(200, false), lost([2, 2], [0, 7], false), "the file was deleted");
+        assert_eq!(tally.lost(200, false), lost([2, 2], [0, 7]), "the file was deleted");
         tally.flushed(300, 200);
         assert_eq!(tally.chunks.len(), 1, "chunks in the file are no longer kept");
-        assert_eq!(tally.lost(300, true), lost([0, 0], [0, 0], true));
+        assert_eq!(tally.lost(300, true), lost([0, 0], [0, 0]));
+    }
+
+    #[test]
+    fn frames_of_a_stream_count_for_its_camera_and_are_named_in_the_file() {
+        let mut tally = ChunkTally::new(2);
+        tally.frame(1);
+        tally.flushed(100, 0);
+        // The stream begins after the first chunk.
+        tally.grow(3);
+        tally.frame(2);
+        tally.frame(2);
+        tally.flushed(200, 0);
+        tally.frame(1);
+        tally.frame(2);
+        let streams = [StreamChannel { camera: 1, name: "depth".into(), number: 2 }];
+        let channels = ["a", "b", "b_depth"].map(str::to_owned);
+        let of = |written, exists| LostFrames::of(tally.lost(written, exists), &tally.all, 2, &channels, &streams);
+        let in_file = |counts: &[(&str, u64)]| counts.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect();
+        let lost = |frames: [u64; 2], counts| LostFrames {
+            frames: frames.to_vec(),
+            gaps: vec![0; 2],
+            in_file: in_file(counts),
+        };
+        assert_eq!(of(200, true), lost([0, 2], &[("b", 1), ("b_depth", 2)]));
+        assert_eq!(of(100, true), lost([0, 4], &[("b", 1)]));
+        assert_eq!(of(200, false), lost([0, 5], &[]));
     }
 }

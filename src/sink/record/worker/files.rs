@@ -10,7 +10,7 @@ use crate::frame::{Frame, Received};
 use crate::recording::disk::DiskCondition;
 use crate::recording::{ClockModel, Part};
 use crate::sink::record::retention::{self, DiskSpace};
-use crate::sink::record::segment::{LostFrames, Segment};
+use crate::sink::record::segment::{FinishedSegment, LostFrames, Segment};
 use crate::sink::record::trigger::Firings;
 use crate::sink::record::{KeepLimit, RecordError, RecordOptions, RecorderState, SplitLimit, target};
 use crate::units::{Bytes, count};
@@ -38,11 +38,16 @@ pub(super) struct Parts {
     number: u64,
     /// Name of the last one.
     previous: Option<String>,
+    /// Frames in all of them, by camera of the files: each further stream of a connection is one.
+    frames: BTreeMap<String, u64>,
 }
 
 impl Parts {
-    /// Adds a file that stays.
-    fn add(&mut self, path: &Path) {
+    /// Adds a file that stays, with its frames by camera.
+    fn add(&mut self, path: &Path, frames: BTreeMap<String, u64>) {
+        for (camera, frames) in frames {
+            *self.frames.entry(camera).or_default() += frames;
+        }
         self.number += 1;
         self.previous = path.file_name().map(|name| name.to_string_lossy().into_owned());
     }
@@ -147,16 +152,13 @@ impl Worker {
 
     /// Returns the place of the next file in this recording. The first file begins the recording.
     fn next_part(&mut self, begun_unix_ns: i64) -> Part {
-        let progress = self.shared.progress();
-        let recorded = self.infos.iter().zip(&progress.taken).filter(|(_, taken)| taken.recorded > 0);
-        let frames_before = recorded.map(|(info, taken)| (info.name.replace('/', "_"), taken.recorded)).collect();
         let name = || {
             let names: Vec<_> = self.infos.iter().take(RECORDING_NAMES_MAX).map(|info| &*info.name).collect();
             format!("{begun_unix_ns} {}", names.join(" "))
         };
-        let Parts { recording, number, previous } = &mut self.parts;
+        let Parts { recording, number, previous, frames } = &mut self.parts;
         let recording = recording.get_or_insert_with(name).clone();
-        Part { recording, number: *number, previous: previous.clone(), frames_before }
+        Part { recording, number: *number, previous: previous.clone(), frames_before: frames.clone() }
     }
 
     /// Finishes the file, or gives up on it. `why`: the reason, for log lines.
@@ -183,7 +185,7 @@ impl Worker {
             self.stopped.is_none_or(|since| since.elapsed() < FINISH_TIME)
         });
         match finished {
-            Ok(saved) => {
+            Ok(FinishedSegment { file: saved, frames: contents }) => {
                 let frames = count(saved.frames, "frame", "frames");
                 tracing::info!("finished {} with {frames}, {}: {why}", saved.path.display(), Bytes(saved.bytes));
                 let mut progress = self.shared.progress();
@@ -192,7 +194,7 @@ impl Worker {
                 if self.options.keep.is_some() {
                     self.history.finished(&saved.path, Instant::now());
                 }
-                self.parts.add(&saved.path);
+                self.parts.add(&saved.path, contents);
                 progress.files.push(saved);
                 drop(progress);
                 self.delete_old_files();
@@ -261,11 +263,11 @@ impl Worker {
         }
         progress.current = None;
         let bytes = std::mem::take(&mut progress.current_bytes);
-        if lost.file_has_frames {
+        if !lost.in_file.is_empty() {
             progress.unfinished_bytes += bytes;
             progress.unfinished.push(path.to_owned());
             // Its name once it is finished or recovered.
-            self.parts.add(&path.with_extension(""));
+            self.parts.add(&path.with_extension(""), lost.in_file.clone());
         } else {
             // Otherwise a disk that keeps failing would leave an empty file every second.
             let _ = std::fs::remove_file(path);
