@@ -10,7 +10,9 @@ use super::clock::{ClockFit, ClockModel};
 use super::decode::Decoders;
 use super::join::RecordedFrame;
 use super::mcap_record::RECORD_HEAD_BYTES;
-pub use super::measurement_report::{GapReport, MeasurementReport, Measurements, PauseReport, TriggerReport};
+pub use super::measurement_report::{
+    FrameIntervals, GapReport, MeasurementReport, Measurements, PauseReport, PayloadSizes, TrackReport, TriggerReport,
+};
 use super::pace::Pace;
 use super::pauses::Pauses;
 pub use super::salvage::DamageReport;
@@ -118,6 +120,9 @@ pub struct CameraReport {
     pub labels: BTreeMap<String, u64>,
     /// Numbers that the camera sent beside its pictures, by topic. At most 100 topics.
     pub measurements: Measurements,
+    /// Objects that the camera followed and counted.
+    #[serde(flatten)]
+    pub tracking: TrackReport,
     /// Temperature and load that the camera reported, if it did.
     pub health: Option<CameraHealth>,
     /// The camera's clock, from the file's metadata or, in a torn file, from its frames. `None` if it has none: pictures over
@@ -126,28 +131,6 @@ pub struct CameraReport {
     /// Frames, boxes and gaps over time. Serialized with at most 100 steps.
     #[serde(serialize_with = "serialize_coarse")]
     pub timeline: Timeline,
-}
-
-/// Payload sizes in bytes.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-pub struct PayloadSizes {
-    /// Sum of all frames.
-    pub total: u64,
-    /// The smallest frame.
-    pub min: u64,
-    /// The largest frame.
-    pub max: u64,
-}
-
-/// Intervals between frames in milliseconds.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct FrameIntervals {
-    /// The median.
-    pub p50: f64,
-    /// The 99th percentile.
-    pub p99: f64,
-    /// The longest interval.
-    pub max: f64,
 }
 
 impl RecordingReport {
@@ -162,6 +145,12 @@ impl RecordingReport {
     #[must_use]
     pub const fn is_whole(&self) -> bool {
         self.finished && self.damaged_parts == 0 && self.unsupported.is_empty()
+    }
+
+    /// Returns whether no camera sent anything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.cameras.iter().all(|camera| camera.frames == 0 && camera.measurements.0.is_empty())
     }
 
     /// Number of frames of all cameras.
@@ -222,6 +211,7 @@ pub fn inspect_watched(path: &Path, watch: &Watch) -> Result<RecordingReport, Re
                 let seen = detections.iter().map(|detection| names.title(detection.label).into_owned());
                 tallies[recorded.camera].frame(&recorded, seen);
                 tallies[recorded.camera].damage.frame(frame.as_deref().is_some_and(is_bad_picture));
+                frame.into_iter().for_each(|frame| tallies[recorded.camera].tracking.observe(&frame));
             }
             SalvageItem::Incident { camera, at_unix_ns, incident } => {
                 let at_unix_ns = time_line.near(at_unix_ns);
@@ -323,6 +313,7 @@ struct CameraTally {
     detections: u64,
     labels: BTreeMap<String, u64>,
     measurements: Measurements,
+    tracking: TrackReport,
     health: CameraHealth,
     clock: ClockModel,
     timeline: Timeline,
@@ -351,6 +342,7 @@ impl Default for CameraTally {
             detections: 0,
             labels: BTreeMap::new(),
             measurements: Measurements::default(),
+            tracking: TrackReport::default(),
             health: CameraHealth::default(),
             clock: ClockModel::default(),
             timeline: Timeline::default(),
@@ -479,6 +471,7 @@ impl CameraTally {
             detections: self.detections,
             labels: self.labels,
             measurements: self.measurements,
+            tracking: self.tracking,
             health: (!self.health.is_empty()).then_some(self.health),
             clock: clock.or_else(|| self.clock.fit()).filter(|_| has_clock),
             timeline: self.timeline,

@@ -1,10 +1,36 @@
-//! Lists of a report: gaps, pauses, triggers, and the numbers that a camera sent.
+//! Parts of a report: sizes, intervals, gaps, pauses, triggers, and the numbers and tracks that a camera sent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Serialize;
 
 use super::inspect::LISTED_MAX;
+use crate::frame::{Counters, Frame};
+
+/// Tracks that are told apart, which bounds the memory to about 1 MiB. Further ones are not counted.
+const TRACKS_MAX: usize = 100_000;
+
+/// Payload sizes in bytes.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct PayloadSizes {
+    /// Sum of all frames.
+    pub total: u64,
+    /// The smallest frame.
+    pub min: u64,
+    /// The largest frame.
+    pub max: u64,
+}
+
+/// Intervals between frames in milliseconds.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct FrameIntervals {
+    /// The median.
+    pub p50: f64,
+    /// The 99th percentile.
+    pub p99: f64,
+    /// The longest interval.
+    pub max: f64,
+}
 
 /// Consecutive frames that are missing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -63,5 +89,28 @@ impl Measurements {
             let first = MeasurementReport { count: 1, min: value, max: value, last: value };
             self.0.insert(topic.to_owned(), first);
         }
+    }
+}
+
+/// The objects that a camera followed and counted.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct TrackReport {
+    /// Number of tracks: of the first 100 000 objects with different numbers.
+    pub tracks: u64,
+    /// The counters of the last frame that has some.
+    pub counters: Option<Counters>,
+    #[serde(skip)]
+    ids: HashSet<u32>,
+}
+
+impl TrackReport {
+    pub(super) fn observe(&mut self, frame: &Frame) {
+        for track in &frame.tracks {
+            if self.ids.len() < TRACKS_MAX {
+                self.ids.insert(track.id);
+            }
+        }
+        self.tracks = self.ids.len() as u64;
+        self.counters = frame.counters.or(self.counters);
     }
 }

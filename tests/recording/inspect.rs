@@ -511,3 +511,48 @@ fn a_camera_over_http_has_no_clock_and_its_pauses_are_listed() {
         (&serde_json::Value::Null, &260.into())
     );
 }
+
+#[test]
+fn a_recording_of_numbers_alone_is_complete() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("numbers.mcap");
+    let write = |path: &Path, values: &[f64]| {
+        let file = File::create_new(path).expect("a new file");
+        let infos = [recordings::camera("door")];
+        let mut writer =
+            SegmentWriter::new(file, Compression::None, &infos, recordings::START_NS).expect("a recording");
+        for value in values {
+            let (kind, text) = ("measurement".to_owned(), "door/average".to_owned());
+            let incident = RecordedIncident { kind, text, value: *value, ..RecordedIncident::default() };
+            writer.incident(0, &incident, recordings::START_NS).expect("write");
+        }
+        writer.finish(&[]).expect("write");
+    };
+    write(&path, &[2.0, 0.5, 1.5]);
+    let (code, out, said) = run(&["inspect", path.to_str().expect("text")]);
+    assert_eq!((code, said.as_str()), (0, ""), "{out}");
+    assert!(out.contains("numbers    door/average: 3 numbers, 0.5 to 2, last 1.5\n"), "{out}");
+    let empty = folder.path().join("empty.mcap");
+    write(&empty, &[]);
+    let (code, _, said) = run(&["inspect", empty.to_str().expect("text")]);
+    assert!(code == 3 && said.contains("no frames of door"), "{code}: {said}");
+}
+
+#[test]
+fn objects_that_a_camera_follows_and_counts_are_reported() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tracks.mcap");
+    let frames = recordings::frames("size=64x48&dialect=ABCDE-256&format=JPEG&boxes=3", 20);
+    let ids: std::collections::BTreeSet<u32> =
+        frames.iter().flat_map(|frame| &frame.tracks).map(|track| track.id).collect();
+    let counters = frames.last().and_then(|frame| frame.counters).expect("counters");
+    assert!(ids.len() > 1, "{ids:?}");
+    recordings::write(&path, Compression::None, &[(recordings::camera("door"), frames)]);
+    let (_, out, said) = run(&["inspect", path.to_str().expect("text")]);
+    assert!(out.contains(&format!("tracks     {} objects\n", ids.len())), "{out}{said}");
+    assert!(out.contains(&format!("counters   {counters} at the end\n")), "{out}{said}");
+    let (_, out, _) = run(&["inspect", path.to_str().expect("text"), "--json"]);
+    let document: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    let camera = &document["summary"]["files"][0]["cameras"][0];
+    assert_eq!((&camera["tracks"], &camera["counters"]["left"]), (&ids.len().into(), &counters.left.into()));
+}

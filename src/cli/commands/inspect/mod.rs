@@ -35,7 +35,7 @@ Examples:
   oaktap inspect app.dap --extract sections/
 
 Exit codes: 0 all files are intact; 1 a file cannot be read; 3 a file is unfinished, damaged or without
-frames, has pictures that are not supported, or a file of a recording is missing.";
+frames and numbers, has pictures that are not supported, or a file of a recording is missing.";
 
 #[derive(Args, Debug)]
 #[command(
@@ -125,7 +125,7 @@ pub(crate) fn run(ctx: &Ctx, args: &InspectArgs) -> anyhow::Result<Outcome> {
     }
     let whole =
         reports.iter().all(RecordingReport::is_whole) && packages.iter().all(package::InspectedPackage::is_whole);
-    let empty: Vec<_> = reports.iter().filter(|report| report.frames() == 0).collect();
+    let empty: Vec<_> = reports.iter().filter(|report| report.is_empty()).collect();
     for report in &empty {
         let cameras: Vec<_> = report.cameras.iter().map(|camera| camera.name.as_str()).collect();
         let text = format!("{}: no frames of {}", report.path.display(), cameras.join(", "));
@@ -249,7 +249,9 @@ fn text(report: &RecordingReport) -> String {
 
 fn lines(camera: &CameraReport) -> Vec<(&'static str, String)> {
     if camera.frames == 0 {
-        return vec![("frames", "none".to_owned())];
+        let mut lines = vec![("frames", "none".to_owned())];
+        lines.extend(numbers(camera));
+        return lines;
     }
     let mut lines = vec![(
         "frames",
@@ -312,10 +314,13 @@ fn lines(camera: &CameraReport) -> Vec<(&'static str, String)> {
         lines.push(("", format!("{} triggers in total; --json lists more", camera.triggered)));
     }
     lines.push(("boxes", boxes(camera.detections, &camera.labels)));
-    for (topic, MeasurementReport { count: all, min, max, last }) in &camera.measurements.0 {
-        let numbers = count(*all, "number", "numbers");
-        lines.push(("numbers", format!("{}: {numbers}, {min} to {max}, last {last}", printable(topic))));
+    if camera.tracking.tracks > 0 {
+        lines.push(("tracks", count(camera.tracking.tracks, "object", "objects")));
     }
+    if let Some(counters) = camera.tracking.counters {
+        lines.push(("counters", format!("{counters} at the end")));
+    }
+    lines.extend(numbers(camera));
     if let Some(CameraHealth { celsius, css, mss }) = camera.health {
         let range = |what: &str, unit: &str, gauge: Option<HealthGauge>| {
             gauge.map(|HealthGauge { min, max, last }| format!("{what}{min:.1} to {max:.1}{unit}, last {last:.1}"))
@@ -337,6 +342,14 @@ fn lines(camera: &CameraReport) -> Vec<(&'static str, String)> {
         lines.push(("clock", "no camera clock: times are those of the arrivals".to_owned()));
     }
     lines
+}
+
+/// Returns a line for each topic of numbers.
+fn numbers(camera: &CameraReport) -> impl Iterator<Item = (&'static str, String)> {
+    camera.measurements.0.iter().map(|(topic, MeasurementReport { count: all, min, max, last })| {
+        let numbers = count(*all, "number", "numbers");
+        ("numbers", format!("{}: {numbers}, {min} to {max}, last {last}", printable(topic)))
+    })
 }
 
 fn boxes(all: u64, labels: &BTreeMap<String, u64>) -> String {
