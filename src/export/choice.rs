@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat};
 
+use crate::convert::DepthMap;
 use crate::frame::{BBox, Detection, Frame, LabelMap, Track};
 use crate::overlay::Style;
 
@@ -152,18 +153,28 @@ pub(super) struct ChosenDetection {
     pub(super) seen: Detection,
     /// Its track, if it has one.
     pub(super) track: Option<Track>,
+    /// Median depth in the middle half of its box in millimeters, if it was measured.
+    pub(super) depth_mm: Option<u16>,
 }
 
-/// Returns the chosen detections of a frame, and the number of those left out because their box is outside the picture or
-/// invalid.
-pub(super) fn chosen_detections(style: &Style, names: &LabelMap, frame: &Frame) -> (Vec<ChosenDetection>, u64) {
+/// Returns the chosen detections of a frame, with their depths in `depths`, and the number of those left out because their box
+/// is outside the picture or invalid.
+pub(super) fn chosen_detections(
+    style: &Style,
+    names: &LabelMap,
+    frame: &Frame,
+    mut depths: Option<&mut DepthMap>,
+) -> (Vec<ChosenDetection>, u64) {
     let mut without_box = 0;
     let chosen = frame.detections.iter().filter(|detection| style.shows(detection, names)).filter_map(|detection| {
         let bbox = clipped(&detection.bbox);
         without_box += u64::from(bbox.is_none());
         // A track is at the center of the whole box.
         let track = Track::of(&frame.tracks, detection).copied();
-        Some(ChosenDetection { seen: Detection { bbox: bbox?, ..*detection }, track })
+        let bbox = bbox?;
+        let BBox { xmin, ymin, xmax, ymax } = detection.bbox;
+        let depth_mm = depths.as_deref_mut().and_then(|depths| depths.median([xmin, ymin, xmax, ymax]));
+        Some(ChosenDetection { seen: Detection { bbox, ..*detection }, track, depth_mm })
     });
     (chosen.collect(), without_box)
 }
@@ -218,8 +229,8 @@ mod tests {
         let mut frame = Frame::default();
         frame.detections = seen.to_vec();
         frame.tracks = vec![Track { id: 7, x: 0.5, y: 0.5 }];
-        let first = ChosenDetection { seen: seen[0], track: Some(frame.tracks[0]) };
-        assert_eq!(chosen_detections(&choice.style(), LabelMap::coco(), &frame), (vec![first], 1));
-        assert_eq!(chosen_detections(&Choice::default().style(), LabelMap::coco(), &frame).0.len(), 3);
+        let first = ChosenDetection { seen: seen[0], track: Some(frame.tracks[0]), depth_mm: None };
+        assert_eq!(chosen_detections(&choice.style(), LabelMap::coco(), &frame, None), (vec![first], 1));
+        assert_eq!(chosen_detections(&Choice::default().style(), LabelMap::coco(), &frame, None).0.len(), 3);
     }
 }

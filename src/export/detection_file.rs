@@ -55,7 +55,7 @@ fn rows<'a>(chosen: &'a ChosenFrame, camera: &'a Camera, names: &'a LabelMap) ->
         moved_down: frame.counters.map(|counters| counters.down),
         ..Row::default()
     };
-    let detections = chosen.detections.iter().map(move |ChosenDetection { seen, track }| Row {
+    let detections = chosen.detections.iter().map(move |ChosenDetection { seen, track, depth_mm }| Row {
         label: Some(seen.label),
         name: Some(names.title(seen.label)),
         confidence: number(seen.confidence),
@@ -66,6 +66,7 @@ fn rows<'a>(chosen: &'a ChosenFrame, camera: &'a Camera, names: &'a LabelMap) ->
         x_mm: seen.position.and_then(|position| number(position.x.0)),
         y_mm: seen.position.and_then(|position| number(position.y.0)),
         z_mm: seen.position.and_then(|position| number(position.z.0)),
+        depth_mm: *depth_mm,
         ..row(track.as_ref())
     });
     // Those of detections that were not chosen are not chosen either.
@@ -81,7 +82,9 @@ fn rows<'a>(chosen: &'a ChosenFrame, camera: &'a Camera, names: &'a LabelMap) ->
 
 fn line<'a>(chosen: &'a ChosenFrame, camera: &'a Camera, names: &'a LabelMap) -> Line<'a> {
     let frame = &*chosen.frame;
-    let named = |chosen: &'a ChosenDetection| chosen.seen.named(names).on_track(chosen.track.as_ref());
+    let named = |chosen: &'a ChosenDetection| {
+        chosen.seen.named(names).on_track(chosen.track.as_ref()).at_depth(chosen.depth_mm)
+    };
     Line {
         camera: &camera.name,
         seq: chosen.sequence,

@@ -4,23 +4,14 @@ use std::path::{Path, PathBuf};
 
 use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DoubleType, Int64Type};
 use parquet::errors::ParquetError;
-use parquet::file::writer::SerializedFileWriter;
 use serde::Serialize;
 
 use super::ExportError;
 use super::detection_file::{DetectionFile, create_csv, finish_csv, plain_cell, write_json_line};
+use super::parquet_file::{Column, Columns, ParquetFile, RowGroup};
 use super::place;
-use super::table::{Column, ROWS_PER_GROUP, create_parquet};
 use crate::file::NewFile;
 use crate::recording::PlayedMeasurement;
-
-const SCHEMA: &str = "message measurements {
-    REQUIRED BYTE_ARRAY camera (STRING);
-    REQUIRED BYTE_ARRAY topic (STRING);
-    REQUIRED INT64 arrival_unix_ns;
-    REQUIRED DOUBLE value;
-    REQUIRED BOOLEAN stale;
-}";
 
 /// One number: a line of JSON, a row of CSV and Parquet.
 #[derive(Debug, Serialize)]
@@ -85,7 +76,9 @@ impl MeasurementFile {
                 let row = Row { camera: &camera, topic: &topic, arrival_unix_ns, value, stale };
                 writer.serialize(row).map_err(ExportError::format(&self.path, "CSV"))
             }
-            Rows::Parquet(table) => table.write(&Row { camera, topic, arrival_unix_ns, value, stale }),
+            Rows::Parquet(table) => {
+                table.add(|columns| columns.push(&Row { camera, topic, arrival_unix_ns, value, stale }))
+            }
         }
     }
 
@@ -113,10 +106,9 @@ impl Rows {
 }
 
 /// A new Parquet file of numbers.
-struct Table {
-    writer: SerializedFileWriter<NewFile>,
-    path: PathBuf,
-    rows: usize,
+type Table = ParquetFile<NumberColumns>;
+
+struct NumberColumns {
     /// `camera`, `topic`.
     texts: [Column<ByteArrayType>; 2],
     arrival: Column<Int64Type>,
@@ -124,49 +116,40 @@ struct Table {
     stale: Column<BoolType>,
 }
 
-impl Table {
-    fn create(path: &Path) -> Result<Self, ExportError> {
-        Ok(Self {
-            writer: create_parquet(path, SCHEMA)?,
-            path: path.to_owned(),
-            rows: 0,
+impl Columns for NumberColumns {
+    const SCHEMA: &'static str = "message measurements {
+        REQUIRED BYTE_ARRAY camera (STRING);
+        REQUIRED BYTE_ARRAY topic (STRING);
+        REQUIRED INT64 arrival_unix_ns;
+        REQUIRED DOUBLE value;
+        REQUIRED BOOLEAN stale;
+    }";
+
+    fn new() -> Self {
+        Self {
             texts: std::array::from_fn(|_| Column::required()),
             arrival: Column::required(),
             value: Column::required(),
             stale: Column::required(),
-        })
+        }
     }
 
-    fn write(&mut self, row: &Row<'_>) -> Result<(), ExportError> {
+    fn write(&mut self, group: &mut RowGroup<'_>) -> Result<(), ParquetError> {
+        self.texts.iter_mut().try_for_each(|column| column.write(group))?;
+        self.arrival.write(group)?;
+        self.value.write(group)?;
+        self.stale.write(group)
+    }
+}
+
+impl NumberColumns {
+    fn push(&mut self, row: &Row<'_>) {
         for (column, text) in self.texts.iter_mut().zip([row.camera, row.topic]) {
             column.push(ByteArray::from(text));
         }
         self.arrival.push(row.arrival_unix_ns);
         self.value.push(row.value);
         self.stale.push(row.stale);
-        self.rows += 1;
-        if self.rows == ROWS_PER_GROUP { self.write_group() } else { Ok(()) }
-    }
-
-    fn write_group(&mut self) -> Result<(), ExportError> {
-        self.rows = 0;
-        let mut write = || {
-            let mut group = self.writer.next_row_group()?;
-            self.texts.iter_mut().try_for_each(|column| column.write(&mut group))?;
-            self.arrival.write(&mut group)?;
-            self.value.write(&mut group)?;
-            self.stale.write(&mut group)?;
-            group.close()
-        };
-        write().map(|_| ()).map_err(ExportError::format(&self.path, "Parquet"))
-    }
-
-    fn finish(mut self) -> Result<u64, ExportError> {
-        if self.rows > 0 {
-            self.write_group()?;
-        }
-        let file = self.writer.into_inner().map_err(ExportError::format::<ParquetError>(&self.path, "Parquet"))?;
-        place::finish(file)
     }
 }
 

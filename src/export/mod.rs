@@ -19,6 +19,7 @@ mod error;
 mod frames;
 mod group_encoder;
 mod measurement_file;
+mod parquet_file;
 mod pipeline;
 mod place;
 mod report;
@@ -232,11 +233,13 @@ fn write(
             video::write_all(if is_copy { frames } else { frames.decoded() }, options, report, progress)?;
         }
         ExportFormat::Yolo => {
+            let frames = frames.without_depth();
             let boxes = |root: &Path, classes| Ok(Box::new(Yolo::new(root, classes)?) as Box<dyn BoxWriter>);
             let stills = Stills::with_boxes(options, Yolo::IMAGES, Classes::new(&frames.cameras()), boxes)?;
             stills.write_all(frames, options, report, progress)?;
         }
         ExportFormat::Coco => {
+            let frames = frames.without_depth();
             let boxes = |root: &Path, classes| Ok(Box::new(Coco::new(root, classes)?) as Box<dyn BoxWriter>);
             let stills = Stills::with_boxes(options, Coco::IMAGES, Classes::new(&frames.cameras()), boxes)?;
             stills.write_all(frames, options, report, progress)?;
@@ -254,7 +257,7 @@ fn write_table(
     report: &mut ExportReport,
     progress: &mut ProgressFn<'_>,
 ) -> Result<(), ExportError> {
-    let mut frames = frames.with_measurements();
+    let mut frames = frames.for_table();
     let (cameras, mut measurements) = (frames.cameras(), MeasurementFile::beside(output));
     while let Some(chosen) = frames.next_chosen(report, progress)? {
         match chosen {

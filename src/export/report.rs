@@ -83,6 +83,8 @@ pub struct ExportReport {
     pub between: u64,
     /// Frames left out because they have no detection of a chosen class.
     pub without_label: u64,
+    /// Depth pictures without detections, which data sets leave out unless their camera is named.
+    pub depth: u64,
     /// Frames that could not be exported.
     pub skipped: Vec<SkippedFrames>,
     /// Detections that were written or drawn.
@@ -135,7 +137,7 @@ impl ExportReport {
 
     /// Returns the number of frames that were not chosen.
     pub(super) fn left_out(&self) -> u64 {
-        self.out_of_range + self.between + self.without_label
+        self.out_of_range + self.between + self.without_label + self.depth
     }
 
     /// Takes an error of a recording that is not read completely. One entry for each recording lists all of its errors.

@@ -154,7 +154,7 @@ pub(super) fn note_mosaic(report: &mut ExportReport, camera: &Camera, frame: &Fr
 
 /// Adds a remark if a frame is depth, in formats whose pictures have 8 bits per sample.
 pub(super) fn note_false_colors(report: &mut ExportReport, camera: &Camera, frame: &Frame) {
-    if frame.kind == PayloadKind::Raw && frame.geometry.is_some_and(|geometry| geometry.format == PixelFormat::Raw16) {
+    if frame.is_depth() {
         let name = &camera.name;
         report.note(format!(
             "the depth of {name} is exported in false colors: `--to png` without --boxes writes its millimeters"

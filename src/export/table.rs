@@ -1,50 +1,13 @@
-//! Writes detections as Parquet: the columns of [`Row`], compressed with zstd.
+//! Writes detections as Parquet: the columns of [`Row`].
 
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::data_type::{ByteArray, ByteArrayType, DataType, FloatType, Int32Type, Int64Type};
+use parquet::data_type::{ByteArray, ByteArrayType, FloatType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
-use parquet::file::properties::WriterProperties;
-use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
-use parquet::schema::parser::parse_message_type;
 use serde::Serialize;
 
 use super::ExportError;
-use super::place;
-use crate::file::NewFile;
-
-/// Rows per row group. They are kept in memory until the group is complete, also by readers.
-pub(super) const ROWS_PER_GROUP: usize = 1 << 16;
-
-const SCHEMA: &str = "message detections {
-    REQUIRED BYTE_ARRAY camera (STRING);
-    REQUIRED INT32 seq (INTEGER(32, false));
-    REQUIRED INT64 device_time_us;
-    REQUIRED INT64 arrival_unix_ns;
-    REQUIRED INT64 time_utc_ns;
-    OPTIONAL INT32 label (INTEGER(32, false));
-    OPTIONAL BYTE_ARRAY name (STRING);
-    OPTIONAL FLOAT confidence;
-    OPTIONAL FLOAT xmin;
-    OPTIONAL FLOAT ymin;
-    OPTIONAL FLOAT xmax;
-    OPTIONAL FLOAT ymax;
-    OPTIONAL INT32 width (INTEGER(32, false));
-    OPTIONAL INT32 height (INTEGER(32, false));
-    OPTIONAL FLOAT x_mm;
-    OPTIONAL FLOAT y_mm;
-    OPTIONAL FLOAT z_mm;
-    OPTIONAL INT32 track (INTEGER(32, false));
-    OPTIONAL FLOAT track_x;
-    OPTIONAL FLOAT track_y;
-    OPTIONAL INT32 moved_left (INTEGER(32, false));
-    OPTIONAL INT32 moved_right (INTEGER(32, false));
-    OPTIONAL INT32 moved_up (INTEGER(32, false));
-    OPTIONAL INT32 moved_down (INTEGER(32, false));
-}";
+use super::parquet_file::{Column, Columns, ParquetFile, RowGroup};
 
 /// A row of CSV and Parquet: one detection, or a track without one. The field names are the column names.
 #[derive(Debug, Default, Serialize)]
@@ -72,6 +35,8 @@ pub(super) struct Row<'a> {
     pub(super) x_mm: Option<f32>,
     pub(super) y_mm: Option<f32>,
     pub(super) z_mm: Option<f32>,
+    /// Median of the depths in the middle half of the box in millimeters, if a depth stream of the camera was recorded.
+    pub(super) depth_mm: Option<u16>,
     /// Number and center of the track, if the camera follows the object.
     pub(super) track: Option<u32>,
     pub(super) track_x: Option<f32>,
@@ -85,7 +50,7 @@ pub(super) struct Row<'a> {
 
 impl Row<'_> {
     /// The names of the fields, in their order: the header of CSV.
-    pub(super) const COLUMNS: [&'static str; 24] = [
+    pub(super) const COLUMNS: [&'static str; 25] = [
         "camera",
         "seq",
         "device_time_us",
@@ -103,6 +68,7 @@ impl Row<'_> {
         "x_mm",
         "y_mm",
         "z_mm",
+        "depth_mm",
         "track",
         "track_x",
         "track_y",
@@ -113,61 +79,10 @@ impl Row<'_> {
     ];
 }
 
-/// The values of a column in the current row group.
-pub(super) struct Column<T: DataType> {
-    values: Vec<T::T>,
-    /// For each row 1 if it has a value and 0 if not. `None` if the column is required.
-    levels: Option<Vec<i16>>,
-}
-
-impl<T: DataType> Column<T> {
-    pub(super) fn required() -> Self {
-        Self { values: Vec::new(), levels: None }
-    }
-
-    fn optional() -> Self {
-        Self { levels: Some(Vec::new()), ..Self::required() }
-    }
-
-    pub(super) fn push(&mut self, value: impl Into<Option<T::T>>) {
-        let value = value.into();
-        if let Some(levels) = &mut self.levels {
-            levels.push(i16::from(value.is_some()));
-        }
-        self.values.extend(value);
-    }
-
-    pub(super) fn write<W: std::io::Write + Send>(
-        &mut self,
-        group: &mut SerializedRowGroupWriter<'_, W>,
-    ) -> Result<(), ParquetError> {
-        let Some(mut column) = group.next_column()? else {
-            return Err(ParquetError::General("more columns than the schema has".to_owned()));
-        };
-        column.typed::<T>().write_batch(&self.values, self.levels.as_deref(), None)?;
-        self.values.clear();
-        if let Some(levels) = &mut self.levels {
-            levels.clear();
-        }
-        column.close()
-    }
-}
-
-/// Creates a Parquet file with the columns of this schema.
-pub(super) fn create_parquet(path: &Path, schema: &str) -> Result<SerializedFileWriter<NewFile>, ExportError> {
-    let file = place::create(path.to_owned())?;
-    let failed = || ExportError::format::<ParquetError>(path, "Parquet");
-    let schema = Arc::new(parse_message_type(schema).map_err(failed())?);
-    let zstd = Compression::ZSTD(ZstdLevel::default());
-    let properties = Arc::new(WriterProperties::builder().set_compression(zstd).build());
-    SerializedFileWriter::new(file, schema, properties).map_err(failed())
-}
-
 /// A new Parquet file of detections.
-pub(super) struct Table {
-    writer: SerializedFileWriter<NewFile>,
-    path: PathBuf,
-    rows: usize,
+pub(super) type Table = ParquetFile<DetectionColumns>;
+
+pub(super) struct DetectionColumns {
     camera: Column<ByteArrayType>,
     seq: Column<Int32Type>,
     /// `device_time_us`, `arrival_unix_ns`, `time_utc_ns`.
@@ -178,18 +93,44 @@ pub(super) struct Table {
     corners: [Column<FloatType>; 4],
     size: [Column<Int32Type>; 2],
     position: [Column<FloatType>; 3],
+    depth: Column<Int32Type>,
     track: Column<Int32Type>,
     track_center: [Column<FloatType>; 2],
     /// `moved_left`, `moved_right`, `moved_up`, `moved_down`.
     moved: [Column<Int32Type>; 4],
 }
 
-impl Table {
-    pub(super) fn create(path: &Path) -> Result<Self, ExportError> {
-        Ok(Self {
-            writer: create_parquet(path, SCHEMA)?,
-            path: path.to_owned(),
-            rows: 0,
+impl Columns for DetectionColumns {
+    const SCHEMA: &'static str = "message detections {
+        REQUIRED BYTE_ARRAY camera (STRING);
+        REQUIRED INT32 seq (INTEGER(32, false));
+        REQUIRED INT64 device_time_us;
+        REQUIRED INT64 arrival_unix_ns;
+        REQUIRED INT64 time_utc_ns;
+        OPTIONAL INT32 label (INTEGER(32, false));
+        OPTIONAL BYTE_ARRAY name (STRING);
+        OPTIONAL FLOAT confidence;
+        OPTIONAL FLOAT xmin;
+        OPTIONAL FLOAT ymin;
+        OPTIONAL FLOAT xmax;
+        OPTIONAL FLOAT ymax;
+        OPTIONAL INT32 width (INTEGER(32, false));
+        OPTIONAL INT32 height (INTEGER(32, false));
+        OPTIONAL FLOAT x_mm;
+        OPTIONAL FLOAT y_mm;
+        OPTIONAL FLOAT z_mm;
+        OPTIONAL INT32 depth_mm (INTEGER(16, false));
+        OPTIONAL INT32 track (INTEGER(32, false));
+        OPTIONAL FLOAT track_x;
+        OPTIONAL FLOAT track_y;
+        OPTIONAL INT32 moved_left (INTEGER(32, false));
+        OPTIONAL INT32 moved_right (INTEGER(32, false));
+        OPTIONAL INT32 moved_up (INTEGER(32, false));
+        OPTIONAL INT32 moved_down (INTEGER(32, false));
+    }";
+
+    fn new() -> Self {
+        Self {
             camera: Column::required(),
             seq: Column::required(),
             times: std::array::from_fn(|_| Column::required()),
@@ -199,13 +140,32 @@ impl Table {
             corners: std::array::from_fn(|_| Column::optional()),
             size: std::array::from_fn(|_| Column::optional()),
             position: std::array::from_fn(|_| Column::optional()),
+            depth: Column::optional(),
             track: Column::optional(),
             track_center: std::array::from_fn(|_| Column::optional()),
             moved: std::array::from_fn(|_| Column::optional()),
-        })
+        }
     }
 
-    pub(super) fn write(&mut self, row: &Row<'_>) -> Result<(), ExportError> {
+    fn write(&mut self, group: &mut RowGroup<'_>) -> Result<(), ParquetError> {
+        self.camera.write(group)?;
+        self.seq.write(group)?;
+        self.times.iter_mut().try_for_each(|column| column.write(group))?;
+        self.label.write(group)?;
+        self.name.write(group)?;
+        self.confidence.write(group)?;
+        self.corners.iter_mut().try_for_each(|column| column.write(group))?;
+        self.size.iter_mut().try_for_each(|column| column.write(group))?;
+        self.position.iter_mut().try_for_each(|column| column.write(group))?;
+        self.depth.write(group)?;
+        self.track.write(group)?;
+        self.track_center.iter_mut().try_for_each(|column| column.write(group))?;
+        self.moved.iter_mut().try_for_each(|column| column.write(group))
+    }
+}
+
+impl DetectionColumns {
+    fn push(&mut self, row: &Row<'_>) {
         // Parquet stores unsigned numbers in the signed type of the same width.
         let bits = u32::cast_signed;
         self.camera.push(ByteArray::from(row.camera));
@@ -225,6 +185,7 @@ impl Table {
         for (column, coordinate) in self.position.iter_mut().zip([row.x_mm, row.y_mm, row.z_mm]) {
             column.push(coordinate);
         }
+        self.depth.push(row.depth_mm.map(i32::from));
         self.track.push(row.track.map(bits));
         for (column, center) in self.track_center.iter_mut().zip([row.track_x, row.track_y]) {
             column.push(center);
@@ -233,36 +194,11 @@ impl Table {
         for (column, count) in self.moved.iter_mut().zip(moved) {
             column.push(count.map(bits));
         }
-        self.rows += 1;
-        if self.rows == ROWS_PER_GROUP { self.write_group() } else { Ok(()) }
     }
+}
 
-    fn write_group(&mut self) -> Result<(), ExportError> {
-        self.rows = 0;
-        let mut write = || {
-            let mut group = self.writer.next_row_group()?;
-            self.camera.write(&mut group)?;
-            self.seq.write(&mut group)?;
-            self.times.iter_mut().try_for_each(|column| column.write(&mut group))?;
-            self.label.write(&mut group)?;
-            self.name.write(&mut group)?;
-            self.confidence.write(&mut group)?;
-            self.corners.iter_mut().try_for_each(|column| column.write(&mut group))?;
-            self.size.iter_mut().try_for_each(|column| column.write(&mut group))?;
-            self.position.iter_mut().try_for_each(|column| column.write(&mut group))?;
-            self.track.write(&mut group)?;
-            self.track_center.iter_mut().try_for_each(|column| column.write(&mut group))?;
-            self.moved.iter_mut().try_for_each(|column| column.write(&mut group))?;
-            group.close()
-        };
-        write().map(|_| ()).map_err(ExportError::format(&self.path, "Parquet"))
-    }
-
-    pub(super) fn finish(mut self) -> Result<u64, ExportError> {
-        if self.rows > 0 {
-            self.write_group()?;
-        }
-        let file = self.writer.into_inner().map_err(ExportError::format(&self.path, "Parquet"))?;
-        place::finish(file)
+impl Table {
+    pub(super) fn write(&mut self, row: &Row<'_>) -> Result<(), ExportError> {
+        self.add(|columns| columns.push(row))
     }
 }

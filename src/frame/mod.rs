@@ -285,6 +285,12 @@ impl Frame {
         }
     }
 
+    /// Returns whether its samples are 16-bit depths (RAW16).
+    #[must_use]
+    pub fn is_depth(&self) -> bool {
+        self.kind == PayloadKind::Raw && self.geometry.is_some_and(|geometry| geometry.format == PixelFormat::Raw16)
+    }
+
     /// Returns the size of the picture, if it is known: by its layout, or by the parameter sets of video.
     #[must_use]
     pub fn size(&self) -> Option<Size> {

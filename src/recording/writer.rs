@@ -73,6 +73,16 @@ pub struct CameraInfo {
     pub labels: Option<LabelMap>,
 }
 
+impl CameraInfo {
+    /// Returns the number of the camera whose connection this one is a further stream of, such as `cam` for `cam_depth`.
+    pub fn first_stream<'a>(&self, mut cameras: impl Iterator<Item = &'a Self>) -> Option<usize> {
+        cameras.position(|first| {
+            let stream = self.name.strip_prefix(first.name.as_str()).and_then(|rest| rest.strip_prefix('_'));
+            stream.is_some_and(|stream| !stream.is_empty()) && self.address == first.address
+        })
+    }
+}
+
 /// A writer of one file.
 pub struct SegmentWriter<W: Write + Seek> {
     mcap: Writer<W>,

@@ -59,6 +59,60 @@ fn color_and_depth_of_one_connection_are_recorded_and_exported_apart() {
 }
 
 #[test]
+fn exports_measure_boxes_in_the_depth_beside_them_and_data_sets_leave_it_out() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    let file = path("a.mcap");
+    let (code, _, err) = run(&["record", CAMERA, "-o", &file, "-n", "20"]);
+    assert_eq!(code, 0, "{err}");
+
+    // Also without the depth's own rows.
+    for of_color in [&[][..], &["--camera", "cam"]] {
+        let table = path(&format!("{}.jsonl", of_color.len()));
+        let (code, _, err) = run(&[&["export", &file, "-o", &table], of_color].concat());
+        assert_eq!(code, 0, "{err}");
+        let lines = fs::read_to_string(&table).expect("a table");
+        let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let color: Vec<_> = lines.iter().filter(|line| line["camera"] == "cam").collect();
+        assert!(color.len() >= 10 && (of_color.is_empty() || color.len() == lines.len()), "{lines:?}");
+        // The depth picture before the frame shows the object where it was one frame earlier.
+        for detection in color[1..].iter().flat_map(|line| line["detections"].as_array().expect("a list")) {
+            let (depth, z) = (&detection["depth_mm"], &detection["position_mm"][2]);
+            let differ = depth.as_f64().zip(z.as_f64()).map(|(depth, z)| (depth - z).abs());
+            assert!(differ.is_some_and(|differ| differ < 60.0), "{detection}");
+        }
+    }
+    let table = path("a.csv");
+    let (code, _, err) = run(&["export", &file, "-o", &table]);
+    assert_eq!(code, 0, "{err}");
+    let table = fs::read_to_string(&table).expect("a table");
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split(',').collect()).collect();
+    let column = rows[0].iter().position(|name| *name == "depth_mm").expect("a column");
+    let measured = rows[1..].iter().filter(|row| row[column].parse::<u16>().is_ok_and(|mm| mm > 500)).count();
+    // All but those of the first picture, before which no depth arrived.
+    assert_eq!(measured, rows.len() - 1 - 3, "{table}");
+
+    for (format, pictures) in [("yolo", "yolo/images/train"), ("coco", "coco/images")] {
+        let (code, out, err) = run(&["export", &file, "--to", format, "-o", &path(format), "--json"]);
+        assert_eq!(code, 0, "{err}");
+        assert!(
+            err.contains("frames skipped: depth without detections") && err.contains("`--camera cam_depth`"),
+            "{err}"
+        );
+        let report: Value = serde_json::from_str(&out).expect("JSON");
+        let (written, depth) = (&report["summary"]["written"], &report["summary"]["depth"]);
+        assert!(depth.as_u64().is_some_and(|depth| depth >= 9), "{out}");
+        let names = fs::read_dir(path(pictures)).expect("a folder").map(|entry| entry.expect("a file").file_name());
+        let names: Vec<_> = names.map(|name| name.into_string().expect("UTF-8")).collect();
+        assert!(names.len() as u64 == *written && names.iter().all(|name| !name.contains("depth")), "{names:?}");
+    }
+    let named = path("named");
+    let words = ["export", &file, "--to", "yolo", "-o", &named, "--camera", "cam_depth", "--json"];
+    let (code, out, err) = run(&words);
+    assert!(code == 0 && out.contains("\"depth\":0,") && !out.contains("\"written\":0,"), "{out}{err}");
+}
+
+#[test]
 fn detections_name_the_stream_and_count_every_frame() {
     let (code, out, err) = run(&["detections", CAMERA, "-n", "12", "--json", "-q"]);
     assert_eq!(code, 0, "{err}");

@@ -135,6 +135,7 @@ fn pandas_and_pyarrow_read_the_table() {
         ("width", "uint32"),
         ("height", "uint32"),
         ("z_mm", "float"),
+        ("depth_mm", "uint16"),
         ("track", "uint32"),
         ("moved_left", "uint32"),
     ] {

@@ -54,7 +54,8 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
     quality: Option<u8>,
 
-    /// Export this camera only; repeatable
+    /// Export this camera only; repeatable. Data sets (yolo, coco) leave out depth pictures without detections unless their
+    /// camera is named
     #[arg(long, value_name = "NAME", help_heading = SELECTION)]
     camera: Vec<String>,
 
@@ -228,8 +229,11 @@ fn text(report: &ExportReport, output: &Path) -> String {
         let measurements = count(report.measurements, "measurement", "measurements");
         text.push_str(&format!("\n  {measurements} in {}", path.display()));
     }
-    let left_out =
-        [(report.between, "not selected by --every"), (report.without_label, "no detection selected by --only")];
+    let left_out = [
+        (report.between, "not selected by --every"),
+        (report.without_label, "no detection selected by --only"),
+        (report.depth, "depth without detections"),
+    ];
     for (frames, why) in left_out.into_iter().filter(|(frames, _)| *frames > 0) {
         text.push_str(&format!("\n  {} skipped: {why}", count(frames, "frame", "frames")));
     }

@@ -1,5 +1,7 @@
 //! Reads the chosen frames of recordings, one file after the other.
 
+mod video_start;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,19 +12,18 @@ use super::choice::{Choice, ChosenDetection, chosen_detections, nearest};
 use super::decoding::Decoding;
 use super::report::ExportReport;
 use super::{ExportError, ProgressFn, report_progress};
+use crate::convert::DepthMap;
 use crate::frame::{Frame, LabelMap, Pool};
 use crate::overlay::Style;
 use crate::recording::{
     MissingFiles, Played, PlayedFrame, PlayedMeasurement, Player, Reader, RecordingError, missing_files, natural_order,
 };
 use crate::units::count;
+use video_start::note_sets;
 
 /// Time beyond the end of the time range at which reading stops, in nanoseconds. A file holds frames of several cameras
 /// nearly, but not exactly, in the order of arrival.
 const MAX_DISORDER_NS: i64 = 10_000_000_000;
-
-/// Time before the time range in which key frames of video are looked for first, in nanoseconds.
-const KEY_FRAME_REACH_NS: i64 = 4_000_000_000;
 
 /// Frames left out between two reports of the progress, which can stop the export.
 const FRAMES_PER_REPORT: u64 = 256;
@@ -63,6 +64,9 @@ struct InputFile {
     span: Option<(i64, i64)>,
     /// For each camera of the file, its index in [`Frames::cameras`] if it was chosen.
     cameras: Vec<Option<usize>>,
+    /// For each camera of the file, the index in [`Frames::cameras`] of the chosen one whose boxes are measured in its depth: the
+    /// camera of the same connection.
+    beside: Vec<Option<usize>>,
     /// For each camera of the file, whether its clock cannot be fitted: its times are then those of the arrivals.
     without_clock: Vec<bool>,
 }
@@ -93,6 +97,8 @@ pub(super) struct Frames {
     table: Option<Arc<LabelMap>>,
     /// Frames that were chosen.
     chosen: u64,
+    /// The user named the cameras.
+    are_named: bool,
     /// Leave out frames without a chosen detection.
     need_detection: bool,
     pool: Pool<Frame>,
@@ -100,8 +106,10 @@ pub(super) struct Frames {
     now_ns: i64,
     /// Set if frames of video are returned decoded.
     decoding: Option<Decoding>,
-    /// Return numbers as well.
-    with_measurements: bool,
+    /// Set if numbers are returned as well, and boxes are measured: the last depth picture beside each camera.
+    depths: Option<Vec<DepthMap>>,
+    /// Leave out depth pictures without a chosen detection.
+    without_depth: bool,
 }
 
 impl Frames {
@@ -138,8 +146,11 @@ impl Frames {
             if let Some(damage) = player.reader().damage() {
                 report.unread(path, &damage);
             }
+            let beside =
+                player.cameras().map(|info| indices.get(info.first_stream(player.cameras())?).copied().flatten());
+            let beside = beside.collect();
             let (path, span) = (path.clone(), player.reader().span());
-            files_to_read.push(InputFile { path, span, cameras: indices, without_clock });
+            files_to_read.push(InputFile { path, span, cameras: indices, beside, without_clock });
         }
         if let Some(error) = unopened.filter(|_| files_to_read.is_empty()) {
             return Err(error);
@@ -190,19 +201,28 @@ impl Frames {
             unknown_labels,
             table: None,
             chosen: 0,
+            are_named: !choice.cameras.is_empty(),
             every: choice.every.max(1),
             style: choice.style(),
             need_detection: !choice.labels.is_empty(),
             pool: Pool::default(),
             now_ns: start.max(from),
             decoding: None,
-            with_measurements: false,
+            depths: None,
+            without_depth: false,
         })
     }
 
-    /// Returns numbers between the frames. `--every`, `--only` and `--threshold` do not select them.
-    pub(super) fn with_measurements(mut self) -> Self {
-        self.with_measurements = true;
+    /// Returns numbers between the frames, which `--every`, `--only` and `--threshold` do not select, and measures the depths of
+    /// boxes where depth was recorded beside their pictures.
+    pub(super) fn for_table(mut self) -> Self {
+        self.depths = Some(self.cameras.iter().map(|_| DepthMap::default()).collect());
+        self
+    }
+
+    /// Leaves out depth pictures without a chosen detection, unless the user named the cameras.
+    pub(super) fn without_depth(mut self) -> Self {
+        self.without_depth = !self.are_named;
         self
     }
 
@@ -250,9 +270,15 @@ impl Frames {
             return Err(ExportError::OnlyMeasurements(report.measurements_left_out));
         }
         let time = |ns| DateTime::from_timestamp_nanos(ns).to_rfc3339_opts(SecondsFormat::Millis, true);
-        let why = match report.without_label {
-            0 => "none is between --from and --until".to_owned(),
-            frames => count(frames, "frame has", "frames have") + " no detection selected by --only and --threshold",
+        let why = match (report.without_label, report.depth) {
+            (0, 1..) => {
+                let depth = count(report.depth, "frame is depth", "frames are depth");
+                format!("{depth} without detections, which data sets have only of cameras that --camera names")
+            }
+            (0, 0) => "none is between --from and --until".to_owned(),
+            (frames, _) => {
+                count(frames, "frame has", "frames have") + " no detection selected by --only and --threshold"
+            }
         };
         // A recording goes on after its last frame, until the camera is disconnected.
         let last = self.latest.as_ref().and_then(|path| Reader::open(path).ok()?.last_frame_ns());
@@ -323,7 +349,7 @@ impl Frames {
                     let camera = file.cameras.get(measurement.camera).copied().flatten();
                     let Some(camera) = camera.filter(|_| self.range.contains(&measurement.log_ns)) else { continue };
                     self.now_ns = self.now_ns.max(measurement.log_ns);
-                    if self.with_measurements {
+                    if self.depths.is_some() {
                         return Ok(Some(Chosen::Measurement { camera, measurement }));
                     }
                     report.measurements_left_out += 1;
@@ -347,6 +373,11 @@ impl Frames {
                     continue;
                 }
             };
+            if let (Some(depths), Some(beside)) = (&mut self.depths, file.beside.get(played.camera).copied().flatten())
+                && let Err(error) = depths[beside].read(&played.frame)
+            {
+                report.note(format!("depths beside {} cannot be read: {error}", self.cameras[beside].name));
+            }
             let Some(camera) = file.cameras.get(played.camera).copied().flatten() else { continue };
             if file.without_clock.get(played.camera) == Some(&true) {
                 played.publish_ns = played.log_ns;
@@ -379,10 +410,20 @@ impl Frames {
             return None;
         }
         self.see_labels(&played.frame);
-        let (detections, without_box) =
-            chosen_detections(&self.style, self.cameras[camera].names(&played.frame), &played.frame);
+        let names = self.cameras[camera].names(&played.frame);
+        let depths = self.depths.as_mut().map(|depths| &mut depths[camera]);
+        let depths = depths.filter(|depths| depths.precedes(&played.frame));
+        let (detections, without_box) = chosen_detections(&self.style, names, &played.frame, depths);
         if self.need_detection && detections.is_empty() {
             report.without_label += 1;
+            return None;
+        }
+        if self.without_depth && detections.is_empty() && played.frame.is_depth() {
+            let name = &self.cameras[camera].name;
+            report.note(format!(
+                "the depth of {name} is not in the data set: `--camera {name}` exports it in false colors"
+            ));
+            report.depth += 1;
             return None;
         }
         report.without_box += without_box;
@@ -420,57 +461,6 @@ impl Frames {
             }
         }
         Ok(Some((file, player)))
-    }
-}
-
-impl Frames {
-    /// Moves to a place from which the video of every camera can be decoded at the start of the time range.
-    fn seek_key_frames(&self, file: &InputFile, start: i64, player: &mut Player) -> Result<(), RecordingError> {
-        let mut reach_ns = KEY_FRAME_REACH_NS;
-        loop {
-            let from_ns = self.range.start.saturating_sub(reach_ns).max(start);
-            player.seek(from_ns)?;
-            let (mut seen, mut can_start) = (vec![false; self.cameras.len()], vec![false; self.cameras.len()]);
-            // Reading the range reports damage when it gets there.
-            while let Ok(Some(played)) = player.next_frame() {
-                if played.log_ns >= self.range.start {
-                    break;
-                }
-                let Some(camera) = file.cameras.get(played.camera).copied().flatten() else { continue };
-                seen[camera] = true;
-                can_start[camera] |= played.frame.is_key_frame();
-            }
-            if from_ns == start || (seen == can_start && seen.contains(&true)) {
-                return player.seek(from_ns);
-            }
-            reach_ns = reach_ns.saturating_mul(8);
-        }
-    }
-
-    /// Reads the parameter sets at the beginning of a file of video: the first frame of each camera.
-    fn read_sets(&mut self, file: &InputFile, player: &mut Player) {
-        let mut waiting = file.cameras.iter().flatten().count();
-        let mut seen = vec![false; self.cameras.len()];
-        for _ in 0..FRAMES_PER_REPORT {
-            // Reading the range reports damage when it gets there.
-            let Ok(Some(played)) = player.next_frame() else { return };
-            let Some(camera) = file.cameras.get(played.camera).copied().flatten() else { continue };
-            note_sets(&mut self.parameter_sets[camera], &played.frame);
-            waiting -= usize::from(!std::mem::replace(&mut seen[camera], true));
-            if waiting == 0 {
-                return;
-            }
-        }
-    }
-}
-
-fn note_sets(known: &mut Option<Arc<[u8]>>, frame: &Frame) {
-    if !frame.kind.is_video() {
-        return;
-    }
-    let found = frame.parameter_sets();
-    if found.has_sequence && known.as_deref() != Some(&found.bytes[..]) {
-        *known = Some(found.bytes.into());
     }
 }
 
