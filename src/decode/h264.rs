@@ -44,6 +44,8 @@ impl Codec for H264 {
 fn damaged(error: &openh264::Error) -> DecodeError {
     let code = error.native_code();
     let why = match code {
+        // With this bit alone, the bytes are intact.
+        0x02 => return DecodeError::MissingReference,
         _ if code & 0x02 != 0 => "a picture that it refers to is missing".to_owned(),
         _ if code & 0x10 != 0 => "its parameter sets are missing".to_owned(),
         _ if code & 0x04 != 0 => "its bytes are damaged or not supported by openh264".to_owned(),

@@ -47,7 +47,7 @@ impl Codec for H265 {
             error => damaged(error.to_string()),
         })?;
         if misses_reference {
-            return Err(damaged("it refers to a picture that is missing".to_owned()));
+            return Err(DecodeError::MissingReference);
         }
         Ok(())
     }

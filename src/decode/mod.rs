@@ -1,7 +1,7 @@
 //! Decodes H.264 and H.265: a frame of video becomes a frame of YUV420p pixels with the same number, times and detections.
 //!
-//! Use one [`VideoDecoder`] per stream, and give it every frame in order. It starts at a key frame, and after an error or a
-//! [`VideoDecoder::interrupted`] it starts again at the next one, because all frames in between depend on what is missing.
+//! Use one [`VideoDecoder`] per stream, and give it every frame in order. It starts at a key frame, and after an error, a gap
+//! in the camera's numbers or a [`VideoDecoder::interrupted`] it starts again at the next one, because all frames in between depend on what is missing.
 //!
 //! | | decoder | not decoded |
 //! |---|---|---|
@@ -40,6 +40,9 @@ pub enum DecodeError {
     /// The frame has no picture, only parameter sets or messages.
     #[error("the frame has no picture")]
     NoPicture,
+    /// The decoder does not have a frame that this one refers to, because it was not received.
+    #[error("a frame that it refers to is missing")]
+    MissingReference,
     /// A key frame without parameter sets, and there were none before.
     #[error("cannot decode {}: the stream has not sent its parameter sets", title(*.0))]
     NoParameterSets(PayloadKind),
@@ -68,6 +71,13 @@ pub enum DecodeError {
 const B_FRAMES: &str = "video with B-frames";
 
 impl DecodeError {
+    /// Returns whether the frame itself is intact: it has no picture, or it depends on a frame that is missing, as the first
+    /// frames of a connection do. Such frames are skipped; others fail.
+    #[must_use]
+    pub const fn is_skip(&self) -> bool {
+        matches!(self, Self::AwaitsKeyFrame | Self::MissingReference | Self::NoPicture)
+    }
+
     /// Returns the next step for the user, if there is one.
     #[must_use]
     pub fn help(&self) -> Option<&'static str> {
@@ -83,7 +93,8 @@ impl DecodeError {
                 Some("let the camera's encoder send its parameter sets with each key frame, or start it after oaktap")
             }
             Self::Damaged { .. } => Some("`oaktap record` keeps the video as it is, for other decoders"),
-            Self::AwaitsKeyFrame | Self::NoPicture => None,
+            Self::AwaitsKeyFrame => Some("let the camera's encoder send key frames more often, or receive for longer"),
+            Self::MissingReference | Self::NoPicture => None,
         }
     }
 }
@@ -123,6 +134,41 @@ trait Codec: Send {
     fn flush(&mut self, out: &mut Output<'_>);
 }
 
+/// The camera's numbers of the frames of a stream.
+#[derive(Clone, Copy, Debug, Default)]
+struct Numbers {
+    last: Option<u64>,
+    /// Difference between the last two numbers. Cameras that encode every second picture number every second frame.
+    step: Option<u64>,
+}
+
+/// Place of a frame in the camera's numbering.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// The camera does not number it, or it is the first one.
+    Unknown,
+    /// No frame is missing before it.
+    Next,
+    /// Frames are missing before it.
+    AfterGap,
+}
+
+impl Numbers {
+    /// Returns the place of the next frame.
+    fn next(&mut self, number: Option<u64>) -> Place {
+        let before = *self;
+        self.last = number;
+        self.step = before.last.zip(number).map(|(last, number)| number.wrapping_sub(last));
+        match self.step {
+            None => Place::Unknown,
+            // A frame of parameter sets may have the number of its picture.
+            Some(0 | 1) => Place::Next,
+            Some(_) if self.step == before.step => Place::Unknown,
+            Some(_) => Place::AfterGap,
+        }
+    }
+}
+
 /// Decodes the video of one stream.
 #[derive(Default)]
 pub struct VideoDecoder {
@@ -134,6 +180,7 @@ pub struct VideoDecoder {
     refused: Option<DecodeError>,
     /// The next frame can be decoded.
     follows: bool,
+    numbers: Numbers,
     /// Frames whose pictures are not out yet.
     owed: VecDeque<(u64, Arc<Frame>)>,
     next: u64,
@@ -157,7 +204,7 @@ impl VideoDecoder {
     /// B-frames come in the order of display, so that some come later. Other frames than video are passed on.
     ///
     /// # Errors
-    /// The frame is not decoded. [`DecodeError::AwaitsKeyFrame`] is normal before the first key frame and after damage.
+    /// The frame is not decoded. [`DecodeError::is_skip`]: it is intact, but a frame before it is missing.
     pub fn decode(&mut self, frame: &Arc<Frame>, mut each: impl FnMut(Arc<Frame>)) -> Result<(), DecodeError> {
         if !frame.kind.is_video() {
             self.end(&mut each);
@@ -168,6 +215,11 @@ impl VideoDecoder {
         if frame.kind != self.kind {
             self.end(&mut each);
             *self = Self { kind: frame.kind, pool: self.pool.clone(), ..Self::default() };
+        }
+        // The reference frames of a codec have numbers of their own, but these repeat after 16 frames.
+        let place = self.numbers.next(frame.camera_seq);
+        if place == Place::AfterGap {
+            self.interrupted(&mut each);
         }
         let found = frame.parameter_sets();
         let (has_sets, has_picture) = (found.has_sequence, found.has_picture);
@@ -195,7 +247,13 @@ impl VideoDecoder {
         if result.is_err() {
             self.end(&mut each);
         }
-        result
+        match result {
+            // All frames were received, so the encoder refers to one that it did not send.
+            Err(error @ DecodeError::MissingReference) if place == Place::Next => {
+                Err(DecodeError::Damaged { kind: frame.kind, why: error.to_string() })
+            }
+            result => result,
+        }
     }
 
     /// Keeps parameter sets for key frames without any.

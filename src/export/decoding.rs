@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::camera::Camera;
 use super::frames::ChosenFrame;
-use super::report::{ExportReport, Skip};
+use super::report::{ExportReport, NO_REFERENCE, Skip};
 use crate::decode::VideoDecoder;
 use crate::frame::{Frame, Pool};
 
@@ -32,7 +32,8 @@ impl Decoding {
             && let Some(at) = waiting.iter().position(|chosen| Arc::ptr_eq(&chosen.frame, frame))
         {
             waiting.remove(at);
-            report.skip(&cameras[camera].name, Skip { kind: "video cannot be decoded", why: error.to_string() });
+            let kind = if error.is_skip() { NO_REFERENCE } else { "video cannot be decoded" };
+            report.skip(&cameras[camera].name, Skip { kind, why: error.to_string() });
         }
     }
 

@@ -17,6 +17,12 @@ pub(super) struct Skip {
     pub(super) why: String,
 }
 
+/// Frames that depend on frames that the camera did not send, or that were not received. The recording is intact.
+pub(super) const NO_REFERENCE: &str = "frames before them are missing";
+
+/// Frames at the beginning of a recording that a video cannot start with.
+pub(super) const BEFORE_KEY_FRAME: &str = "before the first key frame";
+
 /// Files and bytes that one step of an export wrote.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Added {
@@ -116,6 +122,14 @@ pub struct ExportReport {
     pub notes: Vec<String>,
 }
 
+impl SkippedFrames {
+    /// Returns whether something is wrong with these frames. Those that depend on frames before the recording are intact.
+    #[must_use]
+    pub fn is_loss(&self) -> bool {
+        ![NO_REFERENCE, BEFORE_KEY_FRAME].contains(&self.kind)
+    }
+}
+
 impl ExportReport {
     /// Returns the number of frames that could not be exported.
     #[must_use]
@@ -123,10 +137,15 @@ impl ExportReport {
         self.skipped.iter().map(|skipped| skipped.frames).sum()
     }
 
-    /// Returns whether every chosen frame was exported and every recording read completely.
+    /// Returns whether every chosen frame that can be decoded was exported, and every recording read completely. Not if none
+    /// can be decoded.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.skipped.is_empty() && self.unread.is_empty() && self.missing_files.is_empty()
+        let is_empty = self.written == 0 && !self.skipped.is_empty();
+        !is_empty
+            && !self.skipped.iter().any(SkippedFrames::is_loss)
+            && self.unread.is_empty()
+            && self.missing_files.is_empty()
     }
 
     /// Returns whether every frame that was read is accounted for.

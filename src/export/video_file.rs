@@ -13,7 +13,7 @@ use super::ExportError;
 use super::access_unit::{AccessUnit, Codec};
 use super::frames::ChosenFrame;
 use super::place;
-use super::report::{Added, Skip};
+use super::report::{Added, BEFORE_KEY_FRAME, Skip};
 use crate::file::NewFile;
 
 /// Time scale of the file. All players support this one of MPEG. A tick is 11 us, short compared with a frame interval.
@@ -126,7 +126,7 @@ impl VideoFile {
             first.entry.as_ref().filter(|_| first.key).and_then(|entry| Some((entry, size(entry)?)))
         else {
             let why = "a video has to start with a key frame".to_owned();
-            return Ok(Err(Skip { kind: "before the first key frame", why }));
+            return Ok(Err(Skip { kind: BEFORE_KEY_FRAME, why }));
         };
         let mut file = place::create(path)?;
         let path = file.path().to_owned();

@@ -45,7 +45,7 @@ pub fn weighed_lane<T>(name: &'static str, policy: Policy, weigh: fn(&T) -> usiz
 }
 
 /// Creates a lane of [`Policy::DropToStart`] for at most this many items. `starts` returns whether an item does not depend on
-/// the items before it. The first item that is queued is one of these.
+/// the items before it. The taker judges the items before the first one that does not.
 #[must_use]
 pub fn group_lane<T>(name: &'static str, items: usize, starts: fn(&T) -> bool) -> (Lane<T>, Taker<T>) {
     new_lane(name, Policy::DropToStart(items), |_| 1, starts)
@@ -63,7 +63,7 @@ fn new_lane<T>(
         }
         Policy::Bytes(_) => crossbeam_channel::unbounded(),
     };
-    let shared = Arc::new(Shared { awaits_start: AtomicBool::new(true), ..Shared::default() });
+    let shared = Arc::<Shared>::default();
     let taker = Taker { rx: rx.clone(), shared: Arc::clone(&shared) };
     let keeps = matches!(policy, Policy::DropNewest(_) | Policy::Bytes(_));
     let counters = Arc::new(Counters::new(name, keeps));
@@ -366,14 +366,16 @@ mod tests {
     #[test]
     fn a_full_lane_of_groups_drops_to_the_next_start() {
         let (mut lane, taker) = groups(3);
-        (8..15).for_each(|item| lane.offer(item));
-        // 8 and 9 depend on an item that was not offered; 13 found the lane full.
-        assert_eq!(numbers(lane.counter().counts()), (7, 0, 7, 0));
+        lane.offer(9);
+        assert_eq!(taker.try_take(), Some(9), "the taker counts items that it cannot start with");
+        (10..15).for_each(|item| lane.offer(item));
+        // 13 found the lane full.
+        assert_eq!(numbers(lane.counter().counts()), (6, 1, 5, 0));
         assert!(lane.has_room() && !lane.counter().counts().keeps);
         (15..23).for_each(|item| lane.offer(item));
         let taken: Vec<_> = std::iter::from_fn(|| taker.try_take()).collect();
         assert_eq!(taken, [20, 21, 22]);
-        assert_eq!(numbers(lane.counter().counts()), (15, 3, 12, 0));
+        assert_eq!(numbers(lane.counter().counts()), (14, 4, 10, 0));
         lane.offer(23);
         assert_eq!(taker.try_take(), Some(23), "it follows the last one");
         (24..27).for_each(|item| lane.offer(item));

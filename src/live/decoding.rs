@@ -224,8 +224,7 @@ impl Worker {
         let shown = self.put_out(ready);
         let rejected = match &result {
             Ok(()) => None,
-            Err(DecodeError::AwaitsKeyFrame | DecodeError::NoPicture) => Some(false),
-            Err(_) => Some(true),
+            Err(error) => Some(!error.is_skip()),
         };
         self.count(u64::from(is_shown), shown, rejected.filter(|_| is_shown));
         if let Err(error) = result

@@ -6,7 +6,6 @@ use std::{io, thread};
 
 use super::{Drawing, FrameKind, Shared, Showing, Snapshot, ViewControls, ViewOptions};
 use crate::convert::{Converter, Placement};
-use crate::decode::DecodeError;
 use crate::frame::{Frame, Picture};
 use crate::hub::{Hub, Lane, Policy, RecvTimeoutError, Taker, lane};
 use crate::live::{Camera, DecodeFailed, Decoding, PictureLanes};
@@ -80,7 +79,7 @@ impl Withdrawn {
 /// before the first picture.
 fn not_decoded(shared: Arc<Shared>) -> DecodeFailed {
     Box::new(move |frame, error| {
-        let is_wait = matches!(error, DecodeError::AwaitsKeyFrame | DecodeError::NoPicture);
+        let is_wait = error.is_skip();
         if is_wait && locked(&shared.frame).is_some() {
             return;
         }

@@ -256,7 +256,8 @@ fn text(report: &ExportReport, output: &Path) -> String {
     for skipped in &report.skipped {
         let (camera, kind, why) = (&skipped.camera, skipped.kind, &skipped.why);
         let frames = count(skipped.frames, "frame", "frames");
-        text.push_str(&format!("\n  {frames} of {camera} not exported, {kind}: {why}"));
+        let outcome = if skipped.is_loss() { "not exported" } else { "skipped" };
+        text.push_str(&format!("\n  {frames} of {camera} {outcome}, {kind}: {why}"));
     }
     for unread in &report.unread {
         text.push_str(&format!("\n  {}: {}", unread.path.display(), unread.why));

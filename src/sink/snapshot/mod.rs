@@ -118,7 +118,7 @@ impl Sink for Snapshots {
         let failed: DecodeFailed = Box::new(move |_, error| {
             let mut known = locked(&not_decoded);
             // A frame that waits for a key frame does not explain why.
-            if known.is_none() || !matches!(error, DecodeError::AwaitsKeyFrame | DecodeError::NoPicture) {
+            if known.is_none() || !error.is_skip() {
                 *known = Some(error.clone());
             }
         });

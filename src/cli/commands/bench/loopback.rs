@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use oaktap::convert::Converter;
-use oaktap::decode::{DecodeError, VideoDecoder};
+use oaktap::decode::VideoDecoder;
 use oaktap::frame::{Frame, Picture, PixelFormat, Pool};
 use oaktap::live::{self, Live};
 use oaktap::overlay::{Overlay, Style};
@@ -247,10 +247,16 @@ pub(super) fn watch(
     let measured = watching.began.map_or(0, |(.., before)| watching.frames - before);
     let Some(((began, cpu, _), (size, format, bytes))) = watching.began.zip(watching.first).filter(|_| measured > 0)
     else {
-        let (found, least) = (watching.frames, watching.warm_up + 1);
-        let found_text = count(found, "frame", "frames");
-        let error = anyhow::anyhow!("received {found_text}, expected at least {least} to measure");
-        let help = match found {
+        let (shown, skipped, least) = (watching.frames, watching.skipped, watching.warm_up + 1);
+        let found = count(shown + skipped, "frame", "frames");
+        let error = match skipped {
+            0 => anyhow::anyhow!("received {found}, expected at least {least} to measure"),
+            _ => anyhow::anyhow!(
+                "received {found}, but {skipped} of them before a key frame, from which video can be decoded; expected at \
+                 least {least} after one"
+            ),
+        };
+        let help = match shown + skipped {
             0 => session.spec().help_without_frames(),
             _ => "measure for longer: --duration, or --frames",
         };
@@ -282,6 +288,8 @@ struct Watching {
     overlay: Overlay,
     picture: Picture,
     frames: u64,
+    /// Frames of video that were not decoded, because they depend on frames that were not received.
+    skipped: u64,
     wanted: Option<u64>,
     warm_up: u64,
     /// Size, format and payload bytes of the first picture.
@@ -300,6 +308,7 @@ impl Watching {
             overlay: Overlay::new(style),
             picture: Picture::default(),
             frames: 0,
+            skipped: 0,
             wanted,
             warm_up: wanted.map_or(WARM_UP_FRAMES, |wanted| WARM_UP_FRAMES.min(wanted / 2)).max(1),
             first: None,
@@ -316,8 +325,9 @@ impl Watching {
         }
         let Self { decoder, ready, .. } = self;
         match decoder.decode(frame, |picture| ready.push(picture)) {
+            Ok(()) => {}
             // A stream may begin between key frames.
-            Ok(()) | Err(DecodeError::AwaitsKeyFrame | DecodeError::NoPicture) => {}
+            Err(error) if error.is_skip() => self.skipped += 1,
             Err(error) => {
                 let help = error.help();
                 self.failed = Some(with_help(anyhow::Error::new(error).context(format!("frame {}", frame.id)), help));
