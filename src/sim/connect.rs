@@ -2,15 +2,12 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::reel::Reel;
+use super::sending::{SendingThread, Shared};
 use super::server::{CameraThread, Sent};
-use crate::net::serving::StopSignal;
-use crate::sync::locked;
 
 /// Time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -23,10 +20,7 @@ const RETRY_DELAY: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct ConnectingCamera {
     host: SocketAddr,
-    sent: Arc<Mutex<Sent>>,
-    finishing: Arc<AtomicBool>,
-    stopping: Arc<StopSignal>,
-    thread: Option<JoinHandle<()>>,
+    thread: SendingThread,
 }
 
 impl ConnectingCamera {
@@ -35,14 +29,12 @@ impl ConnectingCamera {
     /// # Errors
     /// The error of the system if it cannot start a thread.
     pub fn start(host: SocketAddr, reel: Arc<Reel>) -> io::Result<Self> {
-        let (sent, finishing, stopping) = <(Arc<Mutex<Sent>>, Arc<AtomicBool>, Arc<StopSignal>)>::default();
         reel.prepare();
-        let mut camera = CameraThread::new(reel, Arc::clone(&sent), Arc::clone(&finishing));
-        let (finish, stop) = (Arc::clone(&finishing), Arc::clone(&stopping));
-        let thread = std::thread::Builder::new()
-            .name(format!("sim-connect-{}", host.port()))
-            .spawn(move || run(host, &mut camera, &finish, &stop))?;
-        Ok(Self { host, sent, finishing, stopping, thread: Some(thread) })
+        let shared = Shared::default();
+        let mut camera = CameraThread::new(reel, Arc::clone(&shared.sent), Arc::clone(&shared.finishing));
+        let name = format!("sim-connect-{}", host.port());
+        let thread = SendingThread::start(name, shared, move |shared| run(host, &mut camera, shared))?;
+        Ok(Self { host, thread })
     }
 
     /// Returns the address to which it connects.
@@ -54,40 +46,26 @@ impl ConnectingCamera {
     /// Returns the totals so far.
     #[must_use]
     pub fn sent(&self) -> Sent {
-        *locked(&self.sent)
+        self.thread.sent()
     }
 
     /// Ends its connection after the frame that is being sent, without waiting for that.
     pub fn finish(&self) {
-        self.finishing.store(true, Ordering::Relaxed);
+        self.thread.finish();
     }
 
     /// Ends its connection and its thread, and returns the final totals.
     #[must_use = "drop the camera if the totals are not needed"]
-    pub fn stop(mut self) -> Sent {
-        self.end();
-        self.sent()
-    }
-
-    fn end(&mut self) {
-        self.stopping.stop();
-        if let Some(thread) = self.thread.take() {
-            // A panic was printed when it happened.
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Drop for ConnectingCamera {
-    fn drop(&mut self) {
-        self.end();
+    pub fn stop(self) -> Sent {
+        self.thread.stop()
     }
 }
 
 /// Connects and streams until the camera is to stop or to finish.
-fn run(host: SocketAddr, camera: &mut CameraThread, finishing: &AtomicBool, stopping: &StopSignal) {
+fn run(host: SocketAddr, camera: &mut CameraThread, shared: &Shared) {
+    let stopping = &*shared.stopping;
     let mut is_reported = false;
-    while !finishing.load(Ordering::Relaxed) {
+    while !shared.is_over() {
         match TcpStream::connect_timeout(&host, CONNECT_TIMEOUT) {
             Ok(stream) => {
                 is_reported = false;

@@ -50,6 +50,7 @@ mod queue;
 mod random;
 mod reel;
 mod scene;
+mod sending;
 mod server;
 mod stream;
 mod udp;

@@ -2,15 +2,14 @@
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs as _};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use rumqttc::{Connect, Login, Packet, Publish, QoS};
 
 use super::reel::Reel;
+use super::sending::{SendingThread, Shared};
 use super::server::Sent;
 use crate::frame::DeviceTime;
 use crate::net::tls;
@@ -22,9 +21,6 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Time until the next attempt to connect.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
-
-/// The interval at which to check whether to stop.
-const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Seconds without a packet of ours after which the broker ends the connection.
 const KEEP_ALIVE_S: u16 = 60;
@@ -75,9 +71,7 @@ impl std::fmt::Debug for Broker {
 /// the official example sends it. Dropping it ends its thread and its connection.
 #[derive(Debug)]
 pub struct Publisher {
-    sent: Arc<Mutex<Sent>>,
-    over: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    thread: SendingThread,
 }
 
 impl Publisher {
@@ -86,47 +80,32 @@ impl Publisher {
     /// # Errors
     /// The broker cannot be reached or refuses the connection, or the system refuses a thread.
     pub fn start(broker: Broker, reel: Arc<Reel>) -> io::Result<Self> {
-        let (sent, over) = (Arc::<Mutex<Sent>>::default(), Arc::<AtomicBool>::default());
         reel.prepare();
         let mut connection = Some(connect(&broker)?);
-        let camera = Camera { broker, reel, booted: Instant::now(), sent: Arc::clone(&sent), over: Arc::clone(&over) };
-        let thread = std::thread::Builder::new().name("sim-mqtt".to_owned()).spawn(move || {
-            while !camera.is_over() {
+        let shared = Shared::default();
+        let camera = Camera { broker, reel, booted: Instant::now(), shared: shared.clone() };
+        let thread = SendingThread::start("sim-mqtt".to_owned(), shared, move |shared| {
+            while !shared.is_over() {
                 let opened = connection.take().map_or_else(|| connect(&camera.broker), Ok);
                 if let Err(error) = opened.and_then(|mut connection| camera.publish(&mut *connection)) {
                     tracing::warn!("the connection to the broker is lost: {error}");
-                    camera.wait_until(Instant::now() + RETRY_DELAY);
+                    shared.stopping.wait_until(Instant::now() + RETRY_DELAY);
                 }
             }
         })?;
-        Ok(Self { sent, over, thread: Some(thread) })
+        Ok(Self { thread })
     }
 
     /// Returns the totals so far.
     #[must_use]
     pub fn sent(&self) -> Sent {
-        *locked(&self.sent)
+        self.thread.sent()
     }
 
     /// Ends its connection and its thread, and returns the final totals.
     #[must_use = "drop the publisher if the totals are not needed"]
-    pub fn stop(mut self) -> Sent {
-        self.end();
-        self.sent()
-    }
-
-    fn end(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // A panic was printed when it happened.
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Drop for Publisher {
-    fn drop(&mut self) {
-        self.end();
+    pub fn stop(self) -> Sent {
+        self.thread.stop()
     }
 }
 
@@ -135,30 +114,13 @@ struct Camera {
     broker: Broker,
     reel: Arc<Reel>,
     booted: Instant,
-    sent: Arc<Mutex<Sent>>,
-    over: Arc<AtomicBool>,
+    shared: Shared,
 }
 
 impl Camera {
-    fn is_over(&self) -> bool {
-        self.over.load(Ordering::Relaxed)
-    }
-
-    /// Returns `false` if the camera is to stop.
-    fn wait_until(&self, due: Instant) -> bool {
-        while !self.is_over() {
-            let left = due.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return true;
-            }
-            std::thread::sleep(left.min(POLL_INTERVAL));
-        }
-        false
-    }
-
     /// Publishes until the camera is to stop, or until the connection is lost.
     fn publish(&self, connection: &mut dyn Connection) -> io::Result<()> {
-        locked(&self.sent).connections += 1;
+        locked(&self.shared.sent).connections += 1;
         let fps = self.reel.config().fps;
         let period = if fps == 0.0 { Duration::ZERO } else { Duration::from_secs_f64(1.0 / fps) };
         let mut bytes = BytesMut::new();
@@ -166,14 +128,14 @@ impl Camera {
         let (mut boxes, mut pictures) = (0, 0);
         for index in 0.. {
             while number_due < due {
-                if !self.wait_until(number_due) {
+                if !self.shared.stopping.wait_until(number_due) {
                     break;
                 }
                 self.number(connection, boxes, pictures)?;
                 (boxes, pictures) = (0, 0);
                 number_due += NUMBER_INTERVAL;
             }
-            if !self.wait_until(due) {
+            if !self.shared.stopping.wait_until(due) {
                 break;
             }
             due += period;
@@ -186,7 +148,7 @@ impl Camera {
             boxes += still.detections.len();
             pictures += 1;
             let written = send(connection, &bytes);
-            let mut sent = locked(&self.sent);
+            let mut sent = locked(&self.shared.sent);
             match written {
                 Ok(()) => (sent.intact, sent.bytes) = (sent.intact + 1, sent.bytes + bytes.len() as u64),
                 Err(error) => {
@@ -209,7 +171,7 @@ impl Camera {
             append(&mut bytes, format!("{}/average", self.broker.topic), format!("{average:?}").into_bytes())?;
         }
         send(connection, &bytes)?;
-        locked(&self.sent).bytes += bytes.len() as u64;
+        locked(&self.shared.sent).bytes += bytes.len() as u64;
         Ok(())
     }
 }

@@ -2,15 +2,14 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::faults::Fault;
 use super::queue::Queue;
 use super::random::Random;
 use super::reel::Reel;
+use super::sending::{SendingThread, Shared};
 use super::server::Sent;
 use super::stream::{End, Step, Stream, Turn};
 use crate::net::datagram_batch::DatagramSender;
@@ -38,10 +37,7 @@ const REORDER_MAX: usize = 8;
 #[derive(Debug)]
 pub struct DatagramCamera {
     address: SocketAddr,
-    sent: Arc<Mutex<Sent>>,
-    finishing: Arc<AtomicBool>,
-    stopping: Arc<StopSignal>,
-    thread: Option<JoinHandle<()>>,
+    thread: SendingThread,
 }
 
 impl DatagramCamera {
@@ -61,13 +57,11 @@ impl DatagramCamera {
         let address = socket.local_addr()?;
         let socket = DatagramSender::new(socket, host)?;
         reel.prepare();
-        let (sent, finishing, stopping) = <(Arc<Mutex<Sent>>, Arc<AtomicBool>, Arc<StopSignal>)>::default();
-        let mut sender = Sender::new(socket, reel, Arc::clone(&sent));
-        let (finish, stop) = (Arc::clone(&finishing), Arc::clone(&stopping));
-        let thread = std::thread::Builder::new()
-            .name(format!("sim-udp-{}", address.port()))
-            .spawn(move || sender.run(&finish, &stop))?;
-        Ok(Self { address, sent, finishing, stopping, thread: Some(thread) })
+        let shared = Shared::default();
+        let mut sender = Sender::new(socket, reel, Arc::clone(&shared.sent));
+        let name = format!("sim-udp-{}", address.port());
+        let thread = SendingThread::start(name, shared, move |shared| sender.run(shared))?;
+        Ok(Self { address, thread })
     }
 
     /// Returns the address from which it sends.
@@ -79,32 +73,18 @@ impl DatagramCamera {
     /// Returns the totals so far.
     #[must_use]
     pub fn sent(&self) -> Sent {
-        *locked(&self.sent)
+        self.thread.sent()
     }
 
     /// Ends after the frame that is being sent, without waiting for that.
     pub fn finish(&self) {
-        self.finishing.store(true, Ordering::Relaxed);
+        self.thread.finish();
     }
 
     /// Ends its thread, and returns the final totals.
     #[must_use = "drop the camera if the totals are not needed"]
-    pub fn stop(mut self) -> Sent {
-        self.end();
-        self.sent()
-    }
-
-    fn end(&mut self) {
-        self.stopping.stop();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Drop for DatagramCamera {
-    fn drop(&mut self) {
-        self.end();
+    pub fn stop(self) -> Sent {
+        self.thread.stop()
     }
 }
 
@@ -154,8 +134,9 @@ impl Sender {
         }
     }
 
-    fn run(&mut self, finishing: &AtomicBool, stopping: &StopSignal) {
-        while !finishing.load(Ordering::Relaxed) && !stopping.stopped() {
+    fn run(&mut self, shared: &Shared) {
+        let stopping = &*shared.stopping;
+        while !shared.is_over() {
             match self.queue.take(self.booted.elapsed()) {
                 Ok(index) => {
                     let turn = self.stream.turn_of(index);

@@ -22,6 +22,9 @@ mod streams;
 mod unread;
 mod video;
 
+#[cfg(unix)]
+#[path = "../support/broker.rs"]
+mod broker;
 #[path = "../support/external_tools.rs"]
 mod external_tools;
 #[path = "../support/luxonis_page.rs"]

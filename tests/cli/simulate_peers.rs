@@ -5,9 +5,10 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
 use std::time::Duration;
 
+use crate::broker::{broker, is_missing};
 use crate::external_tools::{free_port, system};
-use crate::mqtt_peers::{Running, broker, certificate, is_missing};
-use crate::program::{oaktap, run};
+use crate::mqtt_peers::certificate;
+use crate::program::{Running, oaktap, run};
 
 /// Reads a packet of MQTT: its first byte, and its body.
 fn packet(client: &mut TcpStream) -> (u8, Vec<u8>) {

@@ -30,3 +30,13 @@ pub(crate) fn signals(child: &Child, names: &[&str]) {
     let status = Command::new("sh").args(["-c", &names.iter().map(each).collect::<String>()]).status();
     assert!(status.expect("there is a shell").success());
 }
+
+/// A process that ends with the test.
+pub(crate) struct Running(pub(crate) Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
