@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use oaktap::source::control::{ControlAnswer, ControlError, control_each};
+use oaktap::source::control::{ControlAnswer, ControlError, SETTINGS, Setting, control_each};
 use oaktap::source::{NamedSource, SourceSpec};
 use serde::Serialize;
 
@@ -13,14 +13,6 @@ use crate::cli::fleet::FleetArgs;
 use crate::cli::present::{self, Refused, Usage, advised};
 use crate::cli::{Ctx, Outcome, json_option, value_parsers};
 
-/// Settings of the camera, which apply to all its clients, and their values.
-const CAMERA_KEYS: [(&str, &str); 5] = [
-    ("lens", "0 to 255"),
-    ("focus", "auto"),
-    ("exposure", "auto, or microseconds"),
-    ("iso", "100 to 1600"),
-    ("wb", "auto, or kelvin"),
-];
 /// Settings that apply to one connection only.
 const CONNECTION_KEYS: [&str; 4] = ["fps", "pause", "still", "stream"];
 
@@ -87,9 +79,13 @@ pub(crate) fn run(ctx: &Ctx, args: &ControlArgs) -> anyhow::Result<Outcome> {
     finish(ctx, ends).map(|_| Outcome::Done)
 }
 
+fn setting(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}
+
 /// Returns whether a word is a setting, and not the address of a camera with or without a name.
 fn is_order(word: &str) -> bool {
-    let known = |key| CAMERA_KEYS.iter().any(|(known, _)| *known == key) || CONNECTION_KEYS.contains(&key);
+    let known = |key| setting(key).is_some() || CONNECTION_KEYS.contains(&key);
     word.split_once('=')
         .is_some_and(|(key, value)| known(key) || !(key.contains([':', '?', '/']) || value.contains(['.', ':'])))
 }
@@ -138,19 +134,26 @@ fn described(ControlAnswer { order, said, done }: &ControlAnswer) -> String {
 }
 
 fn after_help() -> String {
-    let settings = CAMERA_KEYS.map(|(key, values)| format!("  {key:<9} {values}\n")).concat();
+    let settings = SETTINGS.map(|setting| format!("  {:<9} {}\n", setting.key, setting.values())).concat();
     format!(
         "Examples:\n  oaktap control 192.168.1.50 lens=120 exposure=8000 iso=400\n  oaktap control front=192.168.1.50 back=192.168.1.51 focus=auto\n  oaktap control front --config oaktap.toml wb=auto\n\nSettings:\n{settings}\nThey require an application built by oaktap."
     )
 }
 
 fn known() -> String {
-    CAMERA_KEYS.map(|(key, values)| format!("{key}={values}")).join("; ")
+    SETTINGS.map(|setting| format!("{}={}", setting.key, setting.values())).join("; ")
 }
 
 fn check(order: &str) -> anyhow::Result<()> {
-    match order.split_once('=') {
-        Some((key, value)) if CAMERA_KEYS.iter().any(|(known, _)| *known == key) && !value.is_empty() => Ok(()),
+    let given = order.split_once('=');
+    if let Some((setting, value)) = given.and_then(|(key, value)| Some((setting(key)?, value))) {
+        if setting.accepts(value) {
+            return Ok(());
+        }
+        let text = format!("invalid value `{value}` for `{}`: expected {}", setting.key, setting.values());
+        return Err(Usage(text).into());
+    }
+    match given {
         Some((key, _)) if CONNECTION_KEYS.contains(&key) => {
             let text =
                 format!("`{key}` applies to one connection only, and this one ends at once; expected {}", known());
@@ -180,6 +183,30 @@ fn explained(error: ControlError) -> anyhow::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_outside_of_the_range_of_a_setting_are_refused() {
+        let cases = [
+            ("lens", &["0", "120", "255"][..], &["256", "999", "-1", "", "auto", "1.5", "+1", "١"][..]),
+            ("focus", &["auto"], &["", "1", "on"]),
+            ("exposure", &["auto", "1", "500000"], &["0", "500001", "8ms", "99999999999"]),
+            ("iso", &["100", "1600"], &["99", "1601", "auto"]),
+            ("wb", &["auto", "1000", "12000"], &["999", "12001", "warm"]),
+        ];
+        assert_eq!(cases.map(|(key, ..)| key), SETTINGS.map(|setting| setting.key));
+        for (key, good, bad) in cases {
+            for value in good {
+                assert!(check(&format!("{key}={value}")).is_ok(), "{key}={value}");
+            }
+            for value in bad {
+                let error = check(&format!("{key}={value}")).expect_err(value).to_string();
+                let expected = format!("invalid value `{value}` for `{key}`: expected ");
+                assert!(error.starts_with(&expected), "{error}");
+            }
+        }
+        let error = check("exposure=0").expect_err("0").to_string();
+        assert_eq!(error, "invalid value `0` for `exposure`: expected auto, or 1 to 500000 microseconds");
+    }
 
     #[test]
     fn settings_are_told_from_cameras_with_names() {

@@ -269,12 +269,18 @@ mod tests {
     use super::super::design::Design;
     use super::*;
     use crate::overlay::{Canvas, Text};
+    use crate::source::control;
 
     #[test]
     fn sliders_cover_the_range_of_their_setting() {
         for setting in &SETTINGS {
             assert_eq!((setting.value(-1.0), setting.value(2.0)), (setting.low, setting.high), "{}", setting.key);
             assert_eq!((setting.value(0.0), setting.value(1.0)), (setting.low, setting.high), "{}", setting.key);
+            let accepted = control::SETTINGS.iter().find(|known| known.key == setting.key).expect("a known setting");
+            assert_eq!(setting.auto.is_some(), accepted.has_auto || setting.key == "lens", "{}", setting.key);
+            for value in [setting.low, setting.high] {
+                assert!(accepted.accepts(&value.to_string()), "{}={value}", setting.key);
+            }
             for percent in 0..=100 {
                 let value = setting.value(f64::from(percent) / 100.0);
                 let again = setting.value(setting.share(value));
