@@ -104,6 +104,7 @@ pub struct Overlay {
     visible: Vec<VisibleBox>,
     trails: Trails,
     counters: Option<Counters>,
+    covered: i32,
     label: String,
 }
 
@@ -130,6 +131,11 @@ impl Overlay {
         self.strokes = strokes;
     }
 
+    /// Draws the counters above this number of rows at the lower edge of the picture, which something else covers.
+    pub fn set_covered(&mut self, rows: usize) {
+        self.covered = i32::try_from(rows).unwrap_or(i32::MAX);
+    }
+
     /// Takes over the tracks and counters of the frame that is drawn next. Frames without tracks end those of the frame before.
     pub fn follow(&mut self, frame: &Frame) {
         self.trails.follow(frame.device_time, &frame.tracks);
@@ -137,13 +143,14 @@ impl Overlay {
     }
 
     /// Draws the detections selected by the style: first the trails, then all boxes, then all titles. Tracked objects have
-    /// the number of their track in the title; those without a box have a mark. Counters are in the lower left corner.
+    /// the number of their track in the title; those without a box have a mark. Counters are in the lower left corner, above the
+    /// [covered](Self::set_covered) rows.
     ///
     /// Places boxes on the [part](Picture::part) of the frame that the picture shows. Clips them to the picture, and omits
     /// boxes outside it or with a `NaN`. The cost is linear in the number of boxes, and bounded for each box by the size
     /// of the picture.
     pub fn draw(&mut self, picture: &mut Picture, detections: &[Detection], stream_names: Option<&LabelMap>) {
-        let Self { style, strokes, text, titles, visible, trails, counters, label } = self;
+        let Self { style, strokes, text, titles, visible, trails, counters, covered, label } = self;
         let names = style.names(stream_names);
         let part = picture.part;
         let mut canvas = Canvas::of(picture);
@@ -193,9 +200,15 @@ impl Overlay {
             label.clear();
             write!(label, "{counters}").expect("writing to a string cannot fail");
             let title = titles.get(text, px_height, COUNTERS_COLOR, label);
-            title.draw(&mut canvas, 0, (height - title.height).max(0));
+            title.draw(&mut canvas, 0, height.saturating_sub(title.height).saturating_sub(*covered).max(0));
         }
     }
+}
+
+/// Returns a confidence, 0 to 1, in whole percent, as it is written everywhere: halves are rounded up.
+#[must_use]
+pub fn percent(confidence: f32) -> f32 {
+    (confidence * 100.0).round()
 }
 
 /// Writes name, percentage, distance and track in at most `room` characters. Truncates the name first; omits the others unless they
@@ -206,7 +219,7 @@ fn write_label(title: &mut String, visible: &VisibleBox, names: &LabelMap, room:
         Some(name) => title.extend(name.chars().take(room + 1).map(text::printable)),
         None => write!(title, "#{}", visible.label).expect("writing to a string cannot fail"),
     }
-    let percent = (visible.confidence * 100.0).round();
+    let percent = percent(visible.confidence);
     let known = (0.0..=100.0).contains(&percent);
     let digits = match percent {
         _ if !known => 1,
@@ -424,6 +437,16 @@ mod tests {
     }
 
     #[test]
+    fn halves_of_a_percent_are_rounded_up() {
+        for (confidence, title) in
+            [(0.665, "person 67%"), (0.645, "person 65%"), (0.6649, "person 66%"), (0.005, "person 1%")]
+        {
+            let found = label(&detection(0, confidence, [0.0, 0.0, 1.0, 1.0]), LabelMap::coco(), 40);
+            assert_eq!(found, title, "{confidence}");
+        }
+    }
+
+    #[test]
     fn style_without_boxes_and_labels_draws_nothing() {
         let all = [detection(0, 0.9, [0.1, 0.1, 0.9, 0.9])];
         let style = Style { boxes: false, labels: false, ..Style::default() };
@@ -448,6 +471,17 @@ mod tests {
         assert_eq!(counted(some, Style::default()), (true, covered));
         assert_eq!(counted(None, Style::default()), (false, 0));
         assert_eq!(counted(some, Style { labels: false, ..Style::default() }), (false, 0));
+        let mut overlay = Overlay::default();
+        let mut frame = Frame::default();
+        frame.counters = some;
+        overlay.follow(&frame);
+        let lowest = |overlay: &mut Overlay, covered: usize| {
+            let mut picture = picture(640, 352);
+            overlay.set_covered(covered);
+            overlay.draw(&mut picture, &[], None);
+            picture.words().iter().rposition(|word| *word == COUNTERS_COLOR).map(|at| at / 640)
+        };
+        assert_eq!([0, 24, 400].map(|rows| lowest(&mut overlay, rows)), [Some(351), Some(327), Some(17)]);
         let all = Counters { left: 0, right: 1, up: 2, down: 0 };
         assert_eq!(all.to_string(), "0 left, 1 right, 2 up, 0 down");
     }

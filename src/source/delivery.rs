@@ -136,9 +136,10 @@ impl Delivery {
         self.streams.push(Arc::clone(stream));
         tracing::warn!(
             camera = %self.name,
-            "the camera also sends a stream `{stream}`, {}: recordings keep it as a camera of its own; `oaktap view CAMERA \
-             --stream {stream}` shows it beside the first one, snapshots show the first one only",
-            frame.because
+            "the camera also sends a stream `{stream}`, {}: windows and recordings have it as `{}_{stream}`, snapshots have \
+             the first one only",
+            frame.because,
+            self.name
         );
     }
 

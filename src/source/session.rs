@@ -47,12 +47,6 @@ impl Session {
         Self { name, spec, ledger, state, stop, playback, runtime: runtime.clone() }
     }
 
-    /// Returns the session under the name of one of its streams, for views of it.
-    #[must_use]
-    pub fn of_stream(&self, stream: &str) -> Self {
-        Self { name: format!("{}_{stream}", self.name), ..self.clone() }
-    }
-
     /// Returns the name of the camera, for people.
     #[must_use]
     pub fn name(&self) -> &str {

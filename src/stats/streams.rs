@@ -66,6 +66,12 @@ impl Stats {
     pub fn streams(&self) -> Vec<StreamCounts> {
         self.streams.counts(self.introduction.stream.as_deref())
     }
+
+    /// Returns the names of the streams of which frames arrived, without the first one: those that are counted one by one.
+    #[must_use]
+    pub fn further_streams(&self) -> Vec<Arc<str>> {
+        self.streams.others.iter().take(COUNTED_MAX).map(|(name, _)| Arc::clone(name)).collect()
+    }
 }
 
 #[cfg(test)]

@@ -34,9 +34,17 @@ pub struct Showing {
     pub zoom: Zoom,
     /// Sizes of boxes and labels.
     pub strokes: Strokes,
+    /// Rows at the lower edge of the tile that the window covers with text.
+    pub covered: usize,
 }
 
 impl Showing {
+    /// Returns how many rows of a picture of this height, in the middle of the tile, are covered.
+    pub(super) fn covered_of(&self, height: usize) -> usize {
+        let below = self.room.1.saturating_sub(height).div_ceil(2);
+        self.covered.saturating_sub(below).min(height)
+    }
+
     /// Returns the part of a frame of this size that is shown, and its size in the window.
     #[must_use]
     pub fn place(&self, frame: (usize, usize)) -> Placement {
@@ -84,7 +92,7 @@ mod tests {
     use super::*;
 
     fn place(frame: (usize, usize), room: (usize, usize), zoom: Zoom) -> Placement {
-        Showing { room, zoom, strokes: Strokes { line: 2, text: 16 } }.place(frame)
+        Showing { room, zoom, strokes: Strokes { line: 2, text: 16 }, covered: 0 }.place(frame)
     }
 
     #[test]
@@ -114,5 +122,13 @@ mod tests {
             let placed = place((400, 200), (300, 300), Zoom::Times { times, center: (f64::NAN, 0.5) });
             assert!(placed.size.0 <= 300 && placed.size.1 <= 300, "{placed:?}");
         }
+    }
+
+    #[test]
+    fn a_picture_that_is_lower_than_its_tile_is_covered_less() {
+        let strokes = Strokes { line: 2, text: 16 };
+        let showing = Showing { room: (640, 400), zoom: Zoom::Fit, strokes, covered: 24 };
+        assert_eq!([400, 390, 361, 353, 352, 0].map(|height| showing.covered_of(height)), [24, 19, 4, 0, 0, 0]);
+        assert_eq!(Showing { covered: 500, ..showing }.covered_of(400), 400);
     }
 }

@@ -166,7 +166,7 @@ fn a_frame_that_proves_damaged_after_it_was_shown_is_marked() {
 fn frames_are_shown_in_the_size_of_their_tile_and_saved_in_their_own() {
     let mut bench = Bench::new();
     let strokes = crate::overlay::Strokes { line: 2, text: 16 };
-    let showing = Showing { room: (80, 100), zoom: Zoom::Fit, strokes };
+    let showing = Showing { room: (80, 100), zoom: Zoom::Fit, strokes, covered: 0 };
     bench.view.control(|controls| controls.showing = Some(showing));
     bench.send();
     let mut picture = bench.next_picture();

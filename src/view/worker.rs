@@ -316,6 +316,7 @@ impl Worker {
             style.only = controls.class.map_or_else(given, |class| vec![class.to_string()]);
         }
         self.overlay.set_strokes(showing.map(|showing| showing.strokes));
+        self.overlay.set_covered(showing.map_or(0, |showing| showing.covered_of(picture.height)));
         self.overlay.follow(frame);
         self.overlay.draw(&mut picture, &frame.detections, frame.labels.as_deref());
         Some(picture.seal())

@@ -152,8 +152,18 @@ fn detections_name_the_stream_and_count_every_frame() {
 
 #[test]
 fn a_view_shows_each_stream_in_a_tile_of_its_own() {
-    let (code, out, err) = run(&["view", CAMERA, "--stream", "depth", "--no-window", "-n", "40", "--json", "-q"]);
-    assert_eq!(code, 0, "{err}");
+    for options in [&[][..], &["--stream", "depth"]] {
+        // Paced, so that the stream has begun before the last frame.
+        let camera = "cam=sim:?size=64x48&depth=on&fps=40";
+        let arguments = ["view", camera, "--no-window", "-n", "80", "--json"];
+        let (code, out, err) = run(&[&arguments[..], options].concat());
+        assert_eq!(code, 0, "{err}");
+        assert!(!err.contains("--stream"), "{err}");
+        shows_both(&out);
+    }
+}
+
+fn shows_both(out: &str) {
     let summary: Value = serde_json::from_str(out.lines().last().expect("a line")).expect("JSON");
     let camera = &summary["summary"]["cameras"][0];
     let received = |stream: usize| camera["streams"][stream]["received"].as_u64().expect("frames");
@@ -167,4 +177,26 @@ fn a_view_shows_each_stream_in_a_tile_of_its_own() {
     let [color, depth] = offered[..] else { panic!("two tiles: {camera}") };
     assert!((1..=received(0)).contains(&color) && (1..=received(1)).contains(&depth), "{camera}");
     assert_eq!(camera["balances"], true, "{camera}");
+}
+
+/// A stream that is not there is named, beside those that are.
+#[test]
+fn a_view_names_the_streams_that_no_camera_sends() {
+    let arguments = ["view", "cam=sim:?size=64x48&depth=on&fps=40", "--no-window", "-n", "40"];
+    for (streams, names) in [
+        (&["nosuch"][..], Some("`nosuch`")),
+        (&["depth", "left", "right"], Some("`left`, `right`")),
+        (&["color"], None),
+        (&["depth", "color"], None),
+    ] {
+        let options: Vec<&str> = streams.iter().flat_map(|stream| ["--stream", stream]).collect();
+        let (code, _, err) = run(&[&arguments[..], &options].concat());
+        assert_eq!(code, 0, "{err}");
+        let expected =
+            names.map(|names| format!("no camera sends a stream {names} (--stream): found `color`, `depth`\n"));
+        let found = err.lines().filter(|line| line.contains("no camera sends")).map(|line| format!("{line}\n"));
+        assert_eq!(found.collect::<Vec<_>>(), Vec::from_iter(expected), "{err}");
+    }
+    let (_, _, err) = run(&["view", "sim:?size=64x48&fps=40", "--no-window", "-n", "20", "--stream", "depth"]);
+    assert!(err.contains("no camera sends a stream `depth` (--stream): the pictures have no stream names\n"), "{err}");
 }

@@ -10,8 +10,11 @@ use oaktap::frame::{DeviceTime, PayloadKind};
 use oaktap::sim::{Broker, DatagramCamera, Publisher};
 use oaktap::wire::encode;
 
-use super::sizes::places;
+use super::sizes::{Tile, places};
 use super::*;
+use crate::broker::{broker, is_missing};
+use crate::external_tools::system;
+use crate::program::Running;
 use crate::video_peer::{encoded, frames};
 
 const SIZE: (u32, u32) = (320, 176);
@@ -19,20 +22,27 @@ const SIZE: (u32, u32) = (320, 176);
 /// Frames per second of each camera.
 const FPS: u64 = 10;
 
-/// A camera: its name, its stream if it listens for TCP, and whether it sends faults.
+/// A camera: its name, its stream if it listens for TCP, and whether it sends faults. ABCDE, which is also the dialect of JPEG and
+/// H.264, has boxes in records only.
 const LISTENING: [(&str, &str, bool); 8] = [
     ("raw", "format=BGR888p&records=on", false),
     ("depth", "format=RAW16&records=on", false),
     ("jpeg", "format=jpeg&records=on&fault=short:0.04&fault=junk:0.04", true),
-    ("h264", "format=H264&fault=short:0.04&fault=header:0.02", true),
+    ("h264", "format=H264&records=on&fault=short:0.04&fault=header:0.02", true),
     ("nv12", "format=NV12&fault=cut:0.02&fault=foreign:0.04", true),
-    ("abcde", "dialect=ABCDE&format=jpeg&fault=short:0.03&fault=reset:0.02", true),
+    ("abcde", "dialect=ABCDE&format=jpeg&records=on&fault=short:0.03&fault=reset:0.02", true),
     ("frame", "dialect=FRAME&format=H264&fault=junk:0.04&fault=short:0.03", true),
     ("http", "format=jpeg", false),
 ];
 
 /// The other cameras, and whether they send faults.
 const OTHERS: [(&str, bool); 4] = [("h265", false), ("post", false), ("mqtt", false), ("udp", true)];
+
+/// The streams of `post` and `mqtt`, which are pictures with detections beside them.
+const JPEG: &str = "format=jpeg";
+
+/// The stream of `udp`.
+const UDP: &str = "format=jpeg&records=on&fault=loss:0.01";
 
 /// Counts that may differ from 0 without a fault: a simulated camera leaves out frames while the machine has no time for it, and
 /// estimates are doubts.
@@ -113,8 +123,13 @@ fn posting(address: SocketAddr, reel: Arc<Reel>) -> Loop {
     Loop::start(move || {
         thread::park_timeout(Duration::from_millis(1000 / FPS));
         let Ok(mut client) = TcpStream::connect(address) else { return };
-        let payload = &reel.still(number).payload;
-        let head = format!("POST /post HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", payload.len());
+        let still = reel.still(number);
+        let (payload, boxes) = (&still.payload, encode::detections(&still.detections));
+        let boxes = String::from_utf8(boxes).expect("text");
+        let head = format!(
+            "POST /post HTTP/1.1\r\nHost: x\r\nX-Detections: {boxes}\r\nContent-Length: {}\r\n\r\n",
+            payload.len()
+        );
         // The program may be ending.
         let sent = client.write_all(&[head.as_bytes(), payload].concat());
         let mut answer = Vec::new();
@@ -129,54 +144,26 @@ fn posting(address: SocketAddr, reel: Arc<Reel>) -> Loop {
     })
 }
 
-/// A broker on a free port, which another program may take before: then this tries again.
-fn broker() -> Option<(Child, u16)> {
-    // Debian installs it where users' shells do not look.
-    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
-    for _ in 0..10 {
-        let port = free_address().port();
-        let mut broker = Command::new("mosquitto");
-        broker.args(["-p", &port.to_string()]).env("PATH", &path).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut broker = broker.spawn().ok()?;
-        let is_open = wait_for("a broker", || {
-            let ended = broker.try_wait().expect("a child").is_some();
-            let open = TcpStream::connect(("127.0.0.1", port)).is_ok();
-            (ended || open).then_some(!ended)
-        });
-        if is_open {
-            return Some((broker, port));
-        }
-    }
-    panic!("no port for a broker");
-}
-
 /// All cameras, their sources in the order of the window, and the program that shows them.
 struct Fleet {
     bench: Bench,
-    broker: Child,
+    _broker: Running,
+    _folder: tempfile::TempDir,
     _simulators: Vec<Simulator>,
     _loops: Vec<Loop>,
     _udp: DatagramCamera,
     _mqtt: Publisher,
 }
 
-impl Drop for Fleet {
-    fn drop(&mut self) {
-        let _ = self.broker.kill();
-        let _ = self.broker.wait();
-    }
-}
-
 impl Fleet {
     /// `None` where tools are missing.
     fn open() -> Option<Self> {
-        let is_ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
-        let found = (Command::new("ffmpeg").arg("-version").output().is_ok(), broker());
-        let (true, Some((broker, port))) = found else {
-            assert!(!is_ci, "missing: ffmpeg or mosquitto");
-            println!("skipped: ffmpeg or mosquitto not found (Debian: apt install ffmpeg mosquitto)");
+        let ffmpeg = system("ffmpeg")?;
+        if is_missing() {
             return None;
-        };
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let (broker, port) = broker(folder.path(), &String::new);
         let listen = || TcpListener::bind("127.0.0.1:0").expect("a port");
         let mut sources = Vec::new();
         let mut simulators = Vec::new();
@@ -188,7 +175,7 @@ impl Fleet {
             sources.push(format!("{name}={scheme}{}", simulator.local_addr()));
             simulators.push(simulator);
         }
-        let (address, h265) = h265(Command::new("ffmpeg"));
+        let (address, h265) = h265(ffmpeg);
         sources.push(format!("h265={address}"));
         let post = free_address();
         sources.push(format!("post=http-post://{post}/post"));
@@ -199,10 +186,18 @@ impl Fleet {
         let bench = Bench::managed("1400x900", "view", &sources)?;
         let topic =
             Broker { host: "127.0.0.1".to_owned(), port, tls: None, login: None, topic: "cameras/mqtt".to_owned() };
-        let loops = vec![h265, posting(post, reel("format=jpeg", 10))];
-        let mqtt = Publisher::start(topic, reel("format=jpeg", 11)).expect("a publisher");
-        let udp = DatagramCamera::start(udp, reel("format=jpeg&fault=loss:0.01", 12)).expect("a camera");
-        Some(Self { bench, broker, _simulators: simulators, _loops: loops, _udp: udp, _mqtt: mqtt })
+        let loops = vec![h265, posting(post, reel(JPEG, 10))];
+        let mqtt = Publisher::start(topic, reel(JPEG, 11)).expect("a publisher");
+        let udp = DatagramCamera::start(udp, reel(UDP, 12)).expect("a camera");
+        Some(Self {
+            bench,
+            _broker: broker,
+            _folder: folder,
+            _simulators: simulators,
+            _loops: loops,
+            _udp: udp,
+            _mqtt: mqtt,
+        })
     }
 
     /// Returns the last status of each camera, in the order of the window.
@@ -235,6 +230,34 @@ impl Fleet {
             }
             left.is_empty().then_some(seen)
         })
+    }
+
+    /// Waits until each tile shows a box of its camera: motion JPEG over HTTP and the video of H.265 have none.
+    fn until_each_has_boxes(&self) {
+        let listening = LISTENING.into_iter().enumerate().map(|(at, (name, config, _))| (name, config, at + 1));
+        let others = [("h265", "", 9), ("post", JPEG, 10), ("mqtt", JPEG, 11), ("udp", UDP, 12)];
+        let mut left: Vec<_> = listening
+            .chain(others)
+            .enumerate()
+            .filter(|(_, (name, ..))| !["http", "h265"].contains(name))
+            .map(|(at, (name, config, seed))| {
+                let labels: Vec<_> = reel(config, seed).still(0).detections.iter().map(|found| found.label).collect();
+                (at, name, labels)
+            })
+            .collect();
+        let end = Instant::now() + DEADLINE;
+        while !left.is_empty() {
+            let seen = self.bench.look();
+            let tiles = places(names().count() as u32, seen.dimensions(), SIZE);
+            left.retain(|(at, _, labels)| {
+                let Tile { left, top, width, height } = tiles[*at];
+                let tile = image::imageops::crop_imm(&seen, left, top, width, height).to_image();
+                // The lines of a box have exactly its color.
+                let lines = |label: &u32| tile.pixels().filter(|pixel| pixel.0 == rgb(class_color(*label))).count();
+                labels.iter().all(|label| lines(label) < 60)
+            });
+            assert!(Instant::now() < end, "no boxes: {left:?}");
+        }
     }
 
     /// Ends the program. Returns the counts of each camera.
@@ -276,6 +299,7 @@ fn check(cameras: &[(&str, bool, Value)]) {
 fn twelve_cameras_of_all_kinds_are_shown_and_half_of_them_send_faults() {
     let Some(fleet) = Fleet::open() else { return };
     fleet.until_each_moves();
+    fleet.until_each_has_boxes();
     // Each fault occurs in this number of frames, because the seeds are fixed.
     wait_for("sixty frames of each", || {
         let status = fleet.status();
@@ -314,6 +338,7 @@ fn twelve_cameras_of_all_kinds_for_ten_minutes() {
     let (before, after) = (median(&samples[quarter..2 * quarter]), median(&samples[3 * quarter..]));
     println!("resident memory: {before} kB in the second quarter, {after} kB in the last one; {samples:?}");
     fleet.until_each_moves();
+    fleet.until_each_has_boxes();
     let cameras = fleet.end();
     for (name, _, counts) in &cameras {
         println!("{name}: {} frames, {}", counts["frames"]["received"], counts["findings"]);

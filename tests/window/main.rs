@@ -5,6 +5,10 @@
 
 #![cfg(target_os = "linux")]
 
+#[path = "../support/broker.rs"]
+mod broker;
+#[path = "../support/external_tools.rs"]
+mod external_tools;
 #[path = "../support/program.rs"]
 mod program;
 #[path = "../support/recordings.rs"]
@@ -36,6 +40,7 @@ mod fleet;
 mod kinds;
 mod sizes;
 mod small;
+mod streams;
 mod video;
 
 /// Longer than any operation takes on a busy machine.

@@ -208,7 +208,17 @@ fn compare(walls: &[(usize, (u32, u32), u32)]) {
 
 #[test]
 fn nine_cameras_show_their_pictures() {
-    compare(&[(9, (640, 360), 2)]);
+    compare(&[(9, (640, 360), 1), (9, (640, 360), 2)]);
+}
+
+#[test]
+fn four_portrait_cameras_show_their_pictures() {
+    compare(&[(4, (720, 1280), 1), (4, (720, 1280), 2)]);
+}
+
+#[test]
+fn four_4k_cameras_show_their_pictures() {
+    compare(&[(4, (3840, 2160), 1), (4, (3840, 2160), 2)]);
 }
 
 #[test]

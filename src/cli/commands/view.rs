@@ -88,7 +88,7 @@ pub(crate) struct ViewArgs {
     #[command(flatten)]
     fleet: FleetArgs,
 
-    /// Also show this stream of each camera, such as depth, beside its first one; repeatable
+    /// Of the further streams of a camera, such as depth, show only this one; repeatable [default: all]
     #[arg(long, value_name = "NAME")]
     stream: Vec<String>,
 
@@ -170,6 +170,9 @@ impl<'a> Player<'a> {
 fn ended(ctx: &Ctx, receiving: Receiving, mut screen: Screen) -> anyhow::Result<Outcome> {
     let recorders = screen.take_recorders();
     let unseen = screen.unseen().into_iter().map(|health| health.map(Unpictured::from)).collect();
+    if let Some(note) = screen.missing_streams_note() {
+        present::always_say(&note);
+    }
     // Ends the views, so that the summary counts everything that they did.
     drop(screen);
     let recordings = receiving.end_recordings(recorders);
@@ -221,7 +224,7 @@ pub(super) fn separated(sources: &[NamedSource]) -> Vec<NamedSource> {
 }
 
 impl ShowArgs {
-    /// Shows the sources, and further streams of them, until a stop condition holds, and prints a summary.
+    /// Shows the sources, and the further streams of them with these names or all, until a stop condition holds, and prints a summary.
     pub(super) fn show(&self, ctx: &Ctx, sources: &[NamedSource], streams: &[String]) -> anyhow::Result<Outcome> {
         let (receiving, mut screen) = watch(ctx, (sources, streams), &self.source, &self.until, &self.record)?;
         let mut player = Player::new(ctx, receiving, &self.until, &self.source, &self.record);
@@ -254,7 +257,8 @@ pub(super) fn advised(error: WindowError) -> anyhow::Error {
     }
 }
 
-/// Starts to receive and to convert. The tiles of the streams are after those of the cameras. Call it on the thread that shows the screen.
+/// Starts to receive and to convert. Further streams of the cameras are shown too: those with these names, or all if there are none.
+/// Call it on the thread that shows the screen.
 pub(super) fn watch(
     ctx: &Ctx,
     (sources, streams): (&[NamedSource], &[String]),
@@ -277,18 +281,12 @@ pub(super) fn watch(
     let options = RecordOptions { labels: style.names, budget, memory, ..RecordOptions::new(target) };
     let mut recorders = Recorders::new(options);
     let cameras = live::cameras(sources);
-    let of_streams = cameras.iter().flat_map(|camera| streams.iter().map(|stream| camera.of_stream(stream)));
-    let tiles: Vec<live::Camera> = cameras.iter().cloned().chain(of_streams).collect();
-    live::connect(&tiles, &mut views)?;
-    // Recordings have all streams of a camera.
+    live::connect(&cameras, &mut views)?;
     live::connect(&cameras, &mut recorders)?;
-    let pictures = window::subscribe(&tiles, &views);
-    let receiving = Receiving::start(ctx, cameras, source, until, recorders.monitor())?;
-    let sessions = receiving.sessions();
-    let of_streams = sessions.iter().flat_map(|session| streams.iter().map(|stream| session.of_stream(stream)));
-    let sessions: Vec<Session> = sessions.iter().cloned().chain(of_streams).collect();
-    let screen = Screen::new(&sessions, views, pictures, (notify, notes), present::log);
-    Ok((receiving, screen.with_recorders(recorders)))
+    let pictures = window::subscribe(&cameras, &views);
+    let receiving = Receiving::start(ctx, cameras.clone(), source, until, recorders.monitor())?;
+    let screen = Screen::new(receiving.sessions(), views, pictures, (notify, notes), present::log);
+    Ok((receiving, screen.with_streams(cameras, streams.to_vec()).with_recorders(recorders)))
 }
 
 /// Takes the pictures without showing them, until `done`.

@@ -101,12 +101,6 @@ impl Recorders {
         Ok(())
     }
 
-    /// Returns the number of connected cameras.
-    #[must_use]
-    pub fn connected(&self) -> usize {
-        self.cameras.len()
-    }
-
     /// Returns the folder or file to write to.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -14,23 +14,28 @@ impl Screen {
             SessionState::Lost { .. } | SessionState::Ended { error: Some(_) } => true,
             _ => self.cameras[*at].playback.is_none(),
         };
-        (0..self.tiles.len()).filter(is_absent).collect()
+        (0..self.camera_count()).filter(is_absent).collect()
     }
 
     /// Returns the title of the window: what it shows, and how many cameras are not streaming.
     #[must_use]
     pub fn title(&self) -> String {
-        let (absent, count) = (self.absent().len(), self.cameras.len());
-        let shown = match (&*self.cameras, self.enlarged) {
-            ([camera], _) => camera.name.clone(),
-            (cameras, Some(shown)) => cameras[shown].name.clone(),
-            (_, None) => self.shown_cameras(),
-        };
+        let (absent, count) = (self.absent().len(), self.camera_count());
+        let shown = self.shown_name();
         match (absent, self.enlarged) {
             (0, _) => format!("oaktap - {shown}"),
             (_, _) if count == 1 => format!("oaktap - {shown}, not streaming"),
             (_, None) => format!("oaktap - {shown}, {absent} not streaming"),
             (_, Some(_)) => format!("oaktap - {shown}, {absent} of {count} not streaming"),
+        }
+    }
+
+    /// Names the only camera, or the enlarged tile, or else what is shown by its number.
+    pub(super) fn shown_name(&self) -> String {
+        match self.enlarged {
+            Some(shown) => self.cameras[shown].name.clone(),
+            None if self.camera_count() == 1 => self.cameras[0].name.clone(),
+            None => self.shown_cameras(),
         }
     }
 
@@ -47,7 +52,7 @@ impl Screen {
             state => ink_of(state) == Ink::Alarm,
         });
         let ink = if is_lost { Ink::Alarm } else { Ink::Warning };
-        let count = format!("{} of {} not streaming", absent.len(), self.cameras.len());
+        let count = format!("{} of {} not streaming", absent.len(), self.camera_count());
         let names: Vec<&str> = absent.iter().map(|at| &*self.cameras[*at].name).collect();
         let names = named(&names, columns.saturating_sub(count.len()));
         let mut line = vec![(ink, count)];
@@ -61,7 +66,7 @@ impl Screen {
     /// Returns what the cameras do, none of which is absent.
     fn presence(&self) -> String {
         let recordings = self.cameras.iter().filter(|camera| camera.playback.is_some()).count();
-        let live = self.cameras.len() - recordings;
+        let live = self.camera_count() - recordings;
         let state = match self.position {
             Some(position) if position.ended => "at the end",
             Some(position) if position.paused => "paused",

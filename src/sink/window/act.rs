@@ -11,6 +11,7 @@ use super::position::speed_word;
 use super::screen::Screen;
 use crate::recording::playback::Playback;
 use crate::sink::record::Recorders;
+use crate::units;
 use crate::view::{ViewControls, Zoom};
 
 /// Number of cameras on a page: the keys 1 to 9 reach each of them.
@@ -364,12 +365,16 @@ impl Screen {
         }
     }
 
-    /// Names the cameras of the page.
+    /// Names the cameras of the page by their numbers, together with the further streams if there are some.
     pub(super) fn shown_cameras(&self) -> String {
-        let count = self.cameras.len();
+        let (count, cameras) = (self.cameras.len(), self.camera_count());
+        let tiles = if count > cameras { "streams" } else { "cameras" };
         match self.interaction.page {
+            None if count > cameras => {
+                format!("{}, {count} streams", units::count(cameras as u64, "camera", "cameras"))
+            }
             None => format!("{count} cameras"),
-            Some(page) => format!("cameras {} to {} of {count}", page * PAGE + 1, ((page + 1) * PAGE).min(count)),
+            Some(page) => format!("{tiles} {} to {} of {count}", page * PAGE + 1, ((page + 1) * PAGE).min(count)),
         }
     }
 

@@ -26,6 +26,9 @@ pub(super) struct CameraInput {
     pub(super) playback: Option<Playback>,
     pub(super) pictures: Taker<Arc<Picture>>,
     pub(super) numbers: Numbers,
+    /// Name of a further stream, and the index of the camera that sends it.
+    pub(super) stream: Option<Arc<str>>,
+    pub(super) stream_of: Option<usize>,
 }
 
 /// Data of one camera for the screen.
@@ -46,6 +49,24 @@ impl CameraInput {
             playback: session.playback().cloned(),
             pictures,
             numbers,
+            stream: None,
+            stream_of: None,
+        }
+    }
+
+    /// Returns the input of a further stream of this camera, which has this index, from the view of the stream. The numbers
+    /// are those of the camera, which has them in its own tile.
+    pub(super) fn of_stream(&self, index: usize, stream: &live::Camera, view: &View) -> Self {
+        Self {
+            name: stream.name.clone(),
+            spec: self.spec.clone(),
+            ledger: self.ledger.clone(),
+            state: self.state.clone(),
+            playback: self.playback.clone(),
+            pictures: pictures(stream, view),
+            numbers: Numbers::default(),
+            stream: stream.stream.clone(),
+            stream_of: Some(index),
         }
     }
 
@@ -60,15 +81,21 @@ impl CameraInput {
     }
 }
 
+/// Subscribes the screen to the pictures of a view. Each wakes the calling thread.
+fn pictures(camera: &live::Camera, view: &View) -> Taker<Arc<Picture>> {
+    let (lane, pictures) = lane("window", Policy::DropOldest(1));
+    camera.outlets.ledger.watch(lane.counter());
+    pictures.wake_on_item(unpark_waker(thread::current()));
+    view.pictures().add(lane);
+    pictures
+}
+
 /// Subscribes the screen to the pictures of views, and to the numbers beside them: before the sessions start, so that the
 /// first picture is not missed. Each picture wakes the calling thread.
 #[must_use]
 pub fn subscribe(cameras: &[live::Camera], views: &Views) -> Vec<Subscription> {
     let subscribe = |(camera, view): (&live::Camera, &View)| {
-        let (lane, pictures) = lane("window", Policy::DropOldest(1));
-        camera.outlets.ledger.watch(lane.counter());
-        pictures.wake_on_item(unpark_waker(thread::current()));
-        view.pictures().add(lane);
+        let pictures = pictures(camera, view);
         let numbers = Numbers::default();
         let received = numbers.clone();
         camera.outlets.incidents.tap(move |incident| {

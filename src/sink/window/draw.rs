@@ -81,11 +81,12 @@ impl Screen {
         (width, height): (usize, usize),
     ) {
         let message = self.window_message(!self.is_on_timeline());
-        let title = self.panel_title();
+        let title = self.shown_name();
         let shown: Vec<bool> = (0..self.tiles.len()).map(|at| self.is_shown(at)).collect();
         let is_shown = |camera: usize| shown.get(camera) == Some(&true);
         let shown_cameras = self.cameras.iter().zip(&shown).filter(|(_, is_shown)| **is_shown);
-        let histories: Vec<_> = shown_cameras.flat_map(|(camera, _)| camera.numbers.histories()).collect();
+        let histories = shown_cameras.map(|(camera, _)| (&*camera.name, camera.numbers.histories()));
+        let histories = numbers::listed(histories);
         let controlled = self.controlled();
         let entries = self.menu_entries();
         let available = self.available();
@@ -187,8 +188,14 @@ impl Screen {
     /// Returns the height of the status line of a tile: 0 where it would cover more than two fifths of the picture.
     pub(super) fn line_height(&self, tile: Rect) -> i32 {
         let strip = self.design.strip();
-        let timeline = if self.position.is_some() && self.shows_position() && !self.makes_room() { strip } else { 0 };
-        if self.has_status_line() && 2 * (tile.height - timeline) >= 5 * strip { strip } else { 0 }
+        let room = tile.height - self.timeline_height();
+        if self.has_status_line() && 2 * room >= 5 * strip { strip } else { 0 }
+    }
+
+    /// Returns the height of the timeline if it is over a picture, otherwise 0.
+    fn timeline_height(&self) -> i32 {
+        let is_over = self.position.is_some() && self.shows_position() && !self.makes_room();
+        if is_over { self.design.strip() } else { 0 }
     }
 
     fn is_on_timeline(&self) -> bool {
@@ -222,18 +229,9 @@ impl Screen {
         (place.x >= tile.at.x && y >= tile.at.y).then_some(PixelWords { camera: pixel.camera, pieces, place })
     }
 
-    /// Returns whose detections the side panel lists.
-    fn panel_title(&self) -> String {
-        match (self.enlarged, &*self.cameras) {
-            (Some(at), cameras) => cameras[at].name.clone(),
-            (None, [camera]) => camera.name.clone(),
-            (None, _) => self.shown_cameras(),
-        }
-    }
-
     /// Returns the camera whose sliders the side panel has: the only one that is shown, if its application takes records.
     fn controlled(&self) -> Option<usize> {
-        let camera = self.enlarged.or((self.cameras.len() == 1).then_some(0))?;
+        let camera = self.enlarged.or((self.camera_count() == 1).then_some(0))?;
         takes_controls(&self.cameras[camera].spec, &self.tiles[camera].status.stats).then_some(camera)
     }
 
@@ -258,9 +256,11 @@ impl Screen {
         let places = tiles(shown.len(), sides(room), self.picture_size());
         self.tiles.iter_mut().for_each(|tile| tile.at = Rect::default());
         for (at, place) in shown.into_iter().zip(places) {
+            let (room_of, strokes) = (sides(place), self.design.strokes());
+            let covered = usize::try_from(self.line_height(place) + self.timeline_height()).unwrap_or(0);
             let tile = &mut self.tiles[at];
             tile.at = Rect { x: room.x + place.x, y: room.y + place.y, ..place };
-            let showing = Showing { room: sides(place), zoom: tile.zoom, strokes: self.design.strokes() };
+            let showing = Showing { room: room_of, zoom: tile.zoom, strokes, covered };
             if tile.showing.replace(showing) != Some(showing) {
                 self.views.views()[at].control(|controls| controls.showing = Some(showing));
             }

@@ -12,6 +12,7 @@
 //! | places | `draw` (the image, in layers), `free` (nothing over each other), `grid`, `tile`; sizes and colors in `design`, text in `pen` |
 //! | the timeline | `position`, `marks` |
 //! | the side panel | `panel`, `controls`, `search` |
+//! | tiles of further streams | `streams` |
 //! | numbers beside the pictures | `numbers`, in tiles without a picture and in the side panel |
 
 mod absent;
@@ -44,6 +45,7 @@ mod recording;
 mod screen;
 mod search;
 mod status;
+mod streams;
 mod tile;
 mod tile_message;
 
@@ -144,8 +146,8 @@ pub fn show(screen: &mut Screen, scale: Option<f32>, program: &mut impl Program)
         screen.refresh(received_now().mono_ns);
     }
     let room = display.room();
-    let opened = screen.opening_size(room);
-    let mut waits_for_size = !screen.has_picture();
+    let mut opened = screen.opening_size(room);
+    let (mut waits_for_size, mut tiles) = (!screen.has_picture(), screen.tile_count());
     // The buffer always has the size of the window, so minifb does not need to scale it.
     let options = WindowOptions { resize: true, scale_mode: ScaleMode::UpperLeft, ..WindowOptions::default() };
     let mut title = screen.title();
@@ -188,11 +190,12 @@ pub fn show(screen: &mut Screen, scale: Option<f32>, program: &mut impl Program)
             std::mem::forget(window);
             return Err(WindowError::Lost(reason));
         }
-        if waits_for_size && screen.has_picture() {
-            waits_for_size = false;
+        if (waits_for_size && screen.has_picture()) || tiles != screen.tile_count() {
+            (waits_for_size, tiles) = (waits_for_size && !screen.has_picture(), screen.tile_count());
             // Not after the user has changed the size.
             if window.get_size() == opened {
-                companion.resize(screen.opening_size(room));
+                opened = screen.opening_size(room);
+                companion.resize(opened);
             }
         }
         let mut pointer = if companion.has_pointer() { Vec::new() } else { polled.events(&window, now_ns) };

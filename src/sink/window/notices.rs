@@ -178,7 +178,7 @@ impl Screen {
             let mut line = vec![(ink, "● ".to_owned()), (Ink::Text, format!("REC {}", elapsed(seconds)))];
             if (1..recorded.len()).contains(&sending) {
                 line.push((Ink::Warning, format!("  {sending} of {} cameras", recorded.len())));
-            } else if recorded.len() < self.cameras.len() {
+            } else if recorded.len() < self.camera_count() {
                 let names = self.cameras.get(recorded).unwrap_or_default().iter().map(|camera| &*camera.name);
                 line.push((Ink::Text, format!("  {}", named(names))));
             }

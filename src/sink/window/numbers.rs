@@ -64,6 +64,17 @@ impl Numbers {
     }
 }
 
+/// Returns the numbers of these cameras for one list: their topics have the name of the camera if several cameras send numbers.
+pub(super) fn listed<'a>(cameras: impl Iterator<Item = (&'a str, Vec<History>)>) -> Vec<History> {
+    let cameras: Vec<_> = cameras.filter(|(_, histories)| !histories.is_empty()).collect();
+    let is_alone = cameras.len() == 1;
+    let named = |name: &str, history: History| match is_alone {
+        true => history,
+        false => History { topic: format!("{name}: {}", history.topic), ..history },
+    };
+    cameras.into_iter().flat_map(|(name, all)| all.into_iter().map(move |history| named(name, history))).collect()
+}
+
 /// Formats a number in at most 12 characters.
 fn short(value: f64) -> String {
     let text = value.to_string();
@@ -142,6 +153,19 @@ mod tests {
         assert_eq!((histories.len(), histories[0].topic.as_str()), (TOPICS_MAX, "b"));
         let values = &histories[0].values;
         assert_eq!((values.len(), values.front(), values.back()), (VALUES_MAX, Some(&880.0), Some(&999.0)));
+    }
+
+    #[test]
+    fn numbers_of_several_cameras_have_their_names() {
+        let history = |topic: &str| History { topic: topic.to_owned(), values: [1.0].into() };
+        let of = |cameras: &[(&'static str, &[&str])]| -> Vec<String> {
+            let cameras =
+                cameras.iter().map(|(name, topics)| (*name, topics.iter().map(|topic| history(topic)).collect()));
+            listed(cameras).into_iter().map(|history| history.topic).collect()
+        };
+        assert_eq!(of(&[("front", &["count", "door"])]), ["count", "door"]);
+        assert_eq!(of(&[("front", &["count"]), ("back", &[]), ("side", &["count"])]), ["front: count", "side: count"]);
+        assert_eq!(of(&[("front", &["count"]), ("back", &[])]), ["count"], "no other camera sends numbers");
     }
 
     #[test]

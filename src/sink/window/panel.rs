@@ -6,7 +6,7 @@ use super::design::{Design, Ink};
 use super::numbers::{self, History};
 use super::pen::{Pen, shortened};
 use crate::frame::{Frame, LabelMap, Millimeters, Position};
-use crate::overlay::{Rect, Style, class_color};
+use crate::overlay::{Rect, Style, class_color, percent};
 use crate::units::count;
 
 /// Time that the plot covers.
@@ -36,6 +36,15 @@ struct ClassCount {
     best: f32,
     /// Distance of the nearest one, if the camera sends distances.
     nearest: Option<Millimeters>,
+}
+
+impl ClassCount {
+    /// Formats the number of detections, the greatest confidence, and the distance of the nearest one.
+    fn numbers(&self, has_depths: bool) -> String {
+        let depth = self.nearest.map_or_else(String::new, |depth| depth.to_string());
+        let depth = if has_depths { format!("{depth:>DEPTH_CHARS$}") } else { depth };
+        format!("{:>3} {:>4}%{depth}", self.count, percent(self.best))
+    }
 }
 
 /// Numbers of detections at one time.
@@ -202,12 +211,12 @@ impl Panel {
         // The names leave room for the distances if there are some.
         let has_depths = shown.iter().any(|(_, count)| count.nearest.is_some());
         let name_chars = if has_depths { NAME_CHARS - DEPTH_CHARS } else { NAME_CHARS };
-        for (label, ClassCount { name, count, best, nearest }) in shown {
+        for (label, class) in shown {
             if y + line > bottom - space {
                 pen.write(left, y, Ink::Dim, "...");
                 break;
             }
-            let is_drawn = self.class.is_none_or(|class| class == *label);
+            let is_drawn = self.class.is_none_or(|only| only == *label);
             let ink = if is_drawn { Ink::Text } else { Ink::Dim };
             let swatch = Rect::new(left, y + space / 2, 2 * space, line - 2 * space);
             if is_drawn {
@@ -216,11 +225,9 @@ impl Panel {
                 let thin = pen.design.thin();
                 pen.canvas.outline(swatch, thin, class_color(*label));
             }
-            let name: String = name.chars().take(name_chars).collect();
+            let name: String = class.name.chars().take(name_chars).collect();
             pen.write(left + 4 * space, y, ink, &name);
-            let depth = nearest.map_or_else(String::new, |depth| depth.to_string());
-            let depth = if has_depths { format!("{depth:>DEPTH_CHARS$}") } else { depth };
-            let numbers = format!("{count:>3} {:>4.0}%{depth}", best * 100.0);
+            let numbers = class.numbers(has_depths);
             pen.write(right - numbers.chars().count() as i32 * advance, y, ink, &numbers);
             self.places.push((Rect::new(at.x, y, at.width, line), *label));
             y += line;
@@ -292,6 +299,17 @@ mod tests {
         assert_eq!(found("CAR"), [2, 51], "car, then carrot, which is not in the picture");
         assert_eq!(found("so")[0], 0, "person, which is in the picture, before sofa");
         assert!(found("helicopter").is_empty());
+    }
+
+    /// Cameras send tenths of a percent, so halves are frequent.
+    #[test]
+    fn confidences_are_rounded_as_in_the_titles_of_boxes() {
+        let numbers = |best: f32, nearest: Option<Millimeters>| {
+            ClassCount { name: String::new(), count: 2, best, nearest }.numbers(nearest.is_some())
+        };
+        assert_eq!(numbers(0.665, None), "  2   67%");
+        assert_eq!(numbers(0.005, None), "  2    1%");
+        assert_eq!(numbers(1.0, Some(Millimeters(1237.0))), "  2  100% 1.24 m");
     }
 
     #[test]

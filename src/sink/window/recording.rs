@@ -79,7 +79,8 @@ impl Screen {
         }
         let recorded = recorders.recorded();
         let which = named(self.cameras[recorded.clone()].iter().map(|camera| &*camera.name));
-        if knows || recorded.clone().any(|at| self.is_shown(at)) {
+        let shows = |at: usize| self.is_shown(at) && recorded.contains(&self.camera_of(at));
+        if knows || (0..self.cameras.len()).any(shows) {
             return self.stop_recording(which);
         }
         let (are, who) = if recorded.len() == 1 { ("is", "it is") } else { ("are", "they are") };
@@ -99,13 +100,12 @@ impl Screen {
 
     fn start_recording(&mut self) {
         let absent = self.absent();
+        let tiles = shown_range(self.enlarged, self.interaction.page, self.cameras.len());
+        // A stream is recorded together with its camera.
+        let cameras: Vec<usize> = tiles.map(|at| self.camera_of(at)).collect();
+        let first = cameras.iter().min().copied().unwrap_or(0);
+        let shown = first..cameras.iter().max().map_or(first, |last| last + 1);
         let Some(recorders) = &mut self.recorders else { return };
-        let shown = shown_range(self.enlarged, self.interaction.page, self.cameras.len());
-        // The tiles of streams are after those of the cameras.
-        if shown.start >= recorders.connected() {
-            return self
-                .show_note("a stream is recorded together with its camera: enlarge that, or show all".to_owned());
-        }
         let note = match recorders.start_some(shown.clone()) {
             Ok(()) => {
                 let absent = absent.iter().filter(|at| shown.contains(at)).count();

@@ -17,6 +17,7 @@ use super::panel::Panel;
 use super::position::TimelineBar;
 use super::recording::CameraRecording;
 use super::status::CameraStatus;
+use super::streams::FurtherStreams;
 use super::tile::Tile;
 use crate::frame::Picture;
 use crate::overlay::{Rect, Text};
@@ -37,7 +38,9 @@ const HINT_DURATION_NS: u64 = 6_000_000_000;
 
 /// Composes what a window shows. Independent of the window, so it also works in tests and without a display.
 pub struct Screen {
+    /// The cameras, and after them their further streams.
     pub(super) cameras: Vec<CameraInput>,
+    pub(super) streams: FurtherStreams,
     pub(super) views: Views,
     pub(super) tiles: Vec<Tile>,
     pub(super) recorders: Option<Recorders>,
@@ -120,23 +123,7 @@ impl Screen {
         let camera = |(session, subscription)| CameraInput::new(session, subscription);
         let cameras: Vec<CameraInput> = sessions.iter().zip(subscriptions).map(camera).collect();
         let controls = views.views().first().map(View::controls);
-        let tiles = cameras
-            .iter()
-            .zip(views.views())
-            .map(|(camera, view)| {
-                Tile::new(CameraStatus {
-                    name: camera.name.clone(),
-                    state: camera.state(),
-                    held: false,
-                    stats: camera.ledger.snapshot(),
-                    health: view.health(),
-                    age_ns: None,
-                    threshold: 0.0,
-                    recording: None,
-                    troubled: false,
-                })
-            })
-            .collect();
+        let tiles = cameras.iter().zip(views.views()).map(|(camera, view)| Tile::of(camera, view)).collect();
         let mut playbacks: Vec<Playback> = Vec::new();
         for playback in cameras.iter().filter_map(|camera| camera.playback.as_ref()) {
             if !playbacks.iter().any(|known| known.is(playback)) {
@@ -154,6 +141,7 @@ impl Screen {
         let marks = Marks::read(cameras.iter().map(recording).collect());
         Self {
             cameras,
+            streams: FurtherStreams::default(),
             views,
             tiles,
             recorders: None,
@@ -226,13 +214,19 @@ impl Screen {
     /// the screen.
     #[must_use]
     pub fn opening_size(&self, room: Option<(usize, usize)>) -> (usize, usize) {
-        opening_size(self.tiles.len(), self.picture_size(), room.unwrap_or(OPENING_ROOM))
+        opening_size(self.tile_count(), self.picture_size(), room.unwrap_or(OPENING_ROOM))
+    }
+
+    /// Number of tiles: it grows when a camera sends a further stream.
+    pub(super) fn tile_count(&self) -> usize {
+        self.tiles.len()
     }
 
     /// Returns the conversion failures of each camera whose frames all failed to become pictures, in the order of the cameras.
     #[must_use]
     pub fn unseen(&self) -> Vec<Option<ViewHealth>> {
-        let cameras = self.cameras.iter().zip(self.views.views());
+        // Without their further streams.
+        let cameras = self.cameras.iter().zip(self.views.views()).take(self.camera_count());
         let unseen = cameras.map(|(camera, view)| {
             let pictures = camera.ledger.snapshot().frames.pictures;
             Some(view.health()).filter(|health| health.error.is_some() && pictures == 0)
@@ -318,11 +312,15 @@ impl Screen {
             self.stale |= state(&before) != state(&self.recording);
             self.recording_since_ns = self.recording.as_ref().map(|_| self.recording_since_ns.unwrap_or(now_ns));
             self.stale |= self.recording.is_some() || self.panel.is_open;
+            self.add_streams();
         }
+        let camera_count = self.camera_count();
         let recorded = self.recorders.as_ref().map(Recorders::recorded).unwrap_or_default();
         let shown: Vec<bool> = (0..self.tiles.len()).map(|at| self.is_shown(at)).collect();
         for (at, ((tile, camera), view)) in self.tiles.iter_mut().zip(&self.cameras).zip(self.views.views()).enumerate()
         {
+            // A recording has all streams of a camera.
+            let source = camera.stream_of.unwrap_or(at);
             self.stale |= camera.numbers.take_changed();
             while let Some(picture) = camera.pictures.try_take() {
                 // A view converts a frame again when the size of its tile changes.
@@ -364,8 +362,8 @@ impl Screen {
                     // The age of a recorded picture says nothing, nor that of one that is held on purpose.
                     age_ns: tile.picture.as_ref().filter(|_| camera.playback.is_none() && !self.paused).map(age),
                     threshold: f32::from(self.threshold) / 100.0,
-                    recording: self.recording.clone().filter(|_| recorded.contains(&at)).map(|health| {
-                        let (camera, is_part) = (at - recorded.start, recorded.len() < shown.len());
+                    recording: self.recording.clone().filter(|_| recorded.contains(&source)).map(|health| {
+                        let (camera, is_part) = (source - recorded.start, recorded.len() < camera_count);
                         CameraRecording { health, camera, is_part }
                     }),
                     troubled,

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use super::camera::CameraInput;
 use super::grid::centered;
 use super::status::CameraStatus;
 use crate::convert::{Placement, ScaledFrom, Scaler};
 use crate::frame::Picture;
 use crate::overlay::Rect;
-use crate::view::{Showing, Zoom};
+use crate::view::{Showing, View, Zoom};
 
 /// Time for which a camera counts as troubled after damage or a reconnect.
 const TROUBLE_NS: u64 = 5_000_000_000;
@@ -48,7 +49,22 @@ pub(super) struct Tile {
 }
 
 impl Tile {
-    pub(super) fn new(status: CameraStatus) -> Self {
+    /// Creates the tile of a camera or of one of its streams, without a picture.
+    pub(super) fn of(camera: &CameraInput, view: &View) -> Self {
+        Self::new(CameraStatus {
+            name: camera.name.clone(),
+            state: camera.state(),
+            held: false,
+            stats: camera.ledger.snapshot(),
+            health: view.health(),
+            age_ns: None,
+            threshold: 0.0,
+            recording: None,
+            troubled: false,
+        })
+    }
+
+    fn new(status: CameraStatus) -> Self {
         Self {
             picture: None,
             fresh: false,
@@ -111,7 +127,7 @@ mod tests {
     fn sizes(count: usize, frame: (usize, usize), scale: f32) -> (usize, usize) {
         let strokes = Design::default().scaled(scale).strokes();
         let room = sides(tiles(count, (2600, 1460), frame)[0]);
-        let placement = Showing { room, zoom: Zoom::Fit, strokes }.place(frame);
+        let placement = Showing { room, zoom: Zoom::Fit, strokes, covered: 0 }.place(frame);
         let mut picture = Picture::default();
         picture.resize(placement.size.0, placement.size.1);
         picture.part = placement.part;
