@@ -9,6 +9,6 @@ fn main() -> ExitCode {
     cli.log();
     match cli.run() {
         Ok(outcome) => outcome.into(),
-        Err(error) => cli::present::failure(&error, cli.command_name()),
+        Err(error) => cli::present::failure(&error, cli.command_name(), cli.prints_json()),
     }
 }

@@ -101,7 +101,7 @@ impl FromStr for CameraArg {
                         14442C; `oaktap list` shows both";
         let invalid = || match Path::new(text).is_file() || text.starts_with("file:") {
             true => {
-                let path = text.strip_prefix("file:").unwrap_or(text);
+                let path = oaktap::file::shell_word(Path::new(text.strip_prefix("file:").unwrap_or(text)));
                 format!("`{text}` is a file, not a camera; `oaktap inspect {path}` shows recordings and packages")
             }
             false => format!("invalid camera `{text}`; {expected}"),

@@ -49,6 +49,7 @@ impl Serialize for CameraLabel {
 impl std::fmt::Display for CameraLabel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.name {
+            Some(name) if self.id_or_given().is_empty() => f.write_str(name),
             Some(name) => write!(f, "{} ({name})", self.id_or_given()),
             None => f.write_str(self.id_or_given()),
         }

@@ -223,6 +223,11 @@ impl Cli {
         self.name
     }
 
+    /// Returns whether `--json` was given.
+    pub(crate) fn prints_json(&self) -> bool {
+        self.json
+    }
+
     /// Sets up standard error: how much is printed there, and whether in color.
     pub(crate) fn log(&self) {
         present::configure(self.quiet, self.color);

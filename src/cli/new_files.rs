@@ -54,9 +54,10 @@ pub(crate) fn not_written(path: &Path, error: io::Error) -> anyhow::Error {
         }
         io::ErrorKind::AlreadyExists => anyhow::anyhow!("another process is writing {}", path.display()),
         io::ErrorKind::NotFound if path.parent().is_some_and(|folder| !folder.as_os_str().is_empty()) => {
-            let folder = path.parent().unwrap_or(path).display();
-            let error = anyhow::anyhow!("cannot write {}: the folder {folder} does not exist", path.display());
-            advised(error, format!("create it with `mkdir -p {folder}`"))
+            let folder = path.parent().unwrap_or(path);
+            let shown = folder.display();
+            let error = anyhow::anyhow!("cannot write {}: the folder {shown} does not exist", path.display());
+            advised(error, format!("create it with `mkdir -p {}`", file::shell_word(folder)))
         }
         _ => anyhow::Error::new(error).context(format!("cannot write {}", path.display())),
     }

@@ -106,7 +106,7 @@ impl Only {
             false => problems.join(", "),
         };
         let help = "`oaktap detections CAMERA -n 1` prints a frame with the names that the camera sends";
-        (!problems.is_empty()).then(|| ExitReason { text: format!("{camera}: exit code 3: {text}"), help })
+        (!problems.is_empty()).then(|| ExitReason { text: format!("{camera}: exit code 3: {text}"), help: help.into() })
     }
 }
 
@@ -284,7 +284,11 @@ impl Receiving {
                 // The frames before the damage have been delivered.
                 Err(error) if error.is_damage() && received > 0 => {
                     present::always_say(&format!("{}: exit code 3: {}", session.name(), error.kind));
-                    error.help().as_ref().inspect(|help| present::always_say(&format!("help: {help}")));
+                    if let Some(help) = error.help() {
+                        let file = error.recording().or_else(|| Some(&*session.spec().recording()?.path));
+                        let help = file.map_or_else(|| help.to_string(), |file| present::naming(&help, file));
+                        present::always_say(&format!("help: {help}"));
+                    }
                     damaged = true;
                     None
                 }
@@ -335,7 +339,8 @@ impl Receiving {
             let found = summary.frames.confirmed;
             if let Some(wanted) = self.frames_max.filter(|wanted| gave_up && found < *wanted) {
                 let text = format!("{}: exit code 3: sent {found} of {wanted} frames", summary.name);
-                reasons.push(ExitReason { text, help: "`oaktap doctor CAMERA` checks the network and the camera" });
+                let help = "`oaktap doctor CAMERA` checks the network and the camera".into();
+                reasons.push(ExitReason { text, help });
             }
         }
         reasons.extend(recordings.iter().filter_map(RecordingSummary::exit_reason));

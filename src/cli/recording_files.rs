@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 use anyhow::Context as _;
+use oaktap::file::{self, shell_word};
 use oaktap::recording::natural_order;
 use oaktap::recording::recover::default_output_path;
 use oaktap::source::{SourceSpec, split_name, without_password};
@@ -57,6 +58,7 @@ impl NamedPath {
 /// A file that a command left out, because it cannot be read.
 #[derive(Serialize)]
 pub(crate) struct UnreadFile {
+    #[serde(serialize_with = "file::serialize_path")]
     path: PathBuf,
     why: String,
 }
@@ -74,6 +76,7 @@ impl UnreadFile {
             Ok(read) => Ok(Ok(read)),
             Err(error) if is_alone || ctx.stop.asked() => Err(error),
             Err(error) => {
+                let error = present::with_file_named(error, path);
                 present::failure_of(&path.display().to_string(), &error, ctx.command);
                 Ok(Err(Self { path: path.to_owned(), why: format!("{error:#}") }))
             }
@@ -118,7 +121,7 @@ pub(crate) fn find(paths: &[PathBuf], ends: &[&str]) -> anyhow::Result<Vec<PathB
         files.extend(found.into_iter().filter(|file| !recovered.contains(file)));
         let unfinished = all.iter().filter(|file| ends_with(file, UNFINISHED)).count();
         let is_left_out = unfinished > 0 && !ends.contains(&UNFINISHED);
-        let recover = || format!("`oaktap recover {}` saves their intact frames to new files", path.display());
+        let recover = || format!("`oaktap recover {}` saves their intact frames to new files", shell_word(path));
         match (files.len() > before, is_left_out) {
             (true, false) => {}
             (true, true) => {

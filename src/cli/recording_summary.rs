@@ -1,8 +1,10 @@
 //! Summary of a recording: for people, for programs, and for the exit code.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use oaktap::file::{serialize_paths, shell_word};
 use oaktap::sink::record::{RecordError, RecorderCounts, RecorderOutcome, RecorderState};
 use oaktap::units::{Bytes, count};
 use serde::Serialize;
@@ -85,9 +87,10 @@ impl RecordingSummary {
         ];
         let counted =
             counted.into_iter().filter(|(amount, ..)| *amount > 0).map(|(amount, one, many)| count(amount, one, many));
-        let left = unfinished
-            .iter()
-            .map(|path| format!("cannot finish {}: `oaktap recover` completes the file", path.display()));
+        let left = unfinished.iter().map(|path| {
+            let (shown, path) = (path.display(), shell_word(path));
+            format!("cannot finish {shown}: `oaktap recover {path}` completes it, and may find more frames in it")
+        });
         let odd = (!self.balances).then(|| "the frame counts do not balance: this is a bug in oaktap".to_owned());
         for line in counted.chain(problems.iter().cloned()).chain(left).chain(odd) {
             text.push_str("\n  ");
@@ -124,16 +127,21 @@ impl RecordingSummary {
                 "check the disk and the folder of -o: the lines above say what failed",
             ),
             (*gaps, "gap in the files", "gaps in the files", "`oaktap inspect FILE` lists the gaps"),
-            (unfinished, "unfinished file", "unfinished files", "`oaktap recover FILE.partial` completes a file"),
+            (unfinished, "unfinished file", "unfinished files", "`oaktap recover FILE` completes it"),
         ];
         let counted = counted.iter().filter(|(n, ..)| *n > 0);
-        let mut help = counted.clone().map(|(.., help)| *help).next();
+        let mut help = counted.clone().map(|(.., help)| Cow::Borrowed(*help)).next();
+        let file = self.outcome.unfinished.first().map(PathBuf::as_path);
+        if let (Some(text), Some(path)) = (&help, file.filter(|_| *gaps == 0).or_else(|| self.paths().next())) {
+            help = Some(present::naming(text, path).into());
+        }
         let mut texts: Vec<_> = counted.map(|(n, one, many, _)| count(*n, one, many)).collect();
         // That no detection matched the trigger is normal.
         if let Some(why) = self.outcome.problems.first().filter(|_| self.is_empty_handed()) {
             texts.push(format!("nothing was recorded: {why}"));
-            help =
-                help.or(Some("give --trigger a label that the camera sends: `oaktap detections CAMERA` prints them"));
+            help = help.or(Some(
+                "give --trigger a label that the camera sends: `oaktap detections CAMERA` prints them".into(),
+            ));
         }
         help.map(|help| ExitReason { text: format!("{}: exit code 3: {}", self.names(), texts.join(", ")), help })
     }
@@ -161,6 +169,7 @@ pub(crate) struct FinishedRecording<'a> {
     bytes_waiting: u64,
     missing: u64,
     /// Paths of the finished files.
+    #[serde(serialize_with = "serialize_paths")]
     files: Vec<&'a Path>,
 }
 
@@ -249,7 +258,10 @@ pub(crate) fn check(recordings: &[RecordingSummary]) -> anyhow::Result<()> {
 
 /// Converts the error of a recording that cannot start, with its help.
 pub(crate) fn refused(error: RecordError) -> anyhow::Error {
-    let help = error.help();
+    let help = error.help().map(|help| match &error {
+        RecordError::Unfinished(path) => present::naming(help, path),
+        _ => help.to_owned(),
+    });
     let error = anyhow::Error::new(error).context("cannot start recording");
     match help {
         Some(help) => present::advised(error, help),
@@ -288,7 +300,7 @@ mod tests {
             ),
             "{text}"
         );
-        assert!(text.contains("cannot finish z.mcap.partial: `oaktap recover`"), "{text}");
+        assert!(text.contains("cannot finish z.mcap.partial: `oaktap recover z.mcap.partial`"), "{text}");
     }
 
     #[test]

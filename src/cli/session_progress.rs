@@ -109,7 +109,8 @@ impl<'a> SessionProgress<'a> {
                 let rate = bytes as f64 / seconds;
                 let left = (total.saturating_sub(bytes)) as f64 / rate.max(1.0);
                 let percent = 100.0 * bytes as f64 / total.max(1) as f64;
-                format!("{id}: {what}: {percent:3.0} %, {:.1} MB/s, {left:.0} s left", rate / 1e6)
+                let what = if what.is_empty() { String::new() } else { format!("{what}: ") };
+                format!("{id}: {what}{percent:3.0} %, {:.1} MB/s, {left:.0} s left", rate / 1e6)
             }
             TransferProgress::Written(share) => format!("{id}: the camera is writing: {:3.0} %", 100.0 * share),
         }

@@ -1,7 +1,11 @@
 //! Suggestions for commands and options that have another name here.
 
+use std::path::Path;
+
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
+
+use oaktap::file::shell_word;
 
 use super::plain_words;
 
@@ -69,14 +73,17 @@ fn tip(error: &Error, program: &Command, words: &[String]) -> Option<String> {
                 return Some(format!("the command is `oaktap {command}`: {about}"));
             }
             let ends = |end: &str| word.to_lowercase().ends_with(end);
+            let quoted = shell_word(Path::new(&word));
             if ends(".mcap") {
-                Some(format!("`oaktap replay {word}` plays this recording, and `oaktap inspect {word}` describes it"))
+                Some(format!(
+                    "`oaktap replay {quoted}` plays this recording, and `oaktap inspect {quoted}` describes it"
+                ))
             } else if ends(".dap") {
                 Some(format!(
-                    "`oaktap inspect {word}` describes this package, and `oaktap flash CAMERA --app {word}` writes it"
+                    "`oaktap inspect {quoted}` describes this package, and `oaktap flash CAMERA --app {quoted}` writes it"
                 ))
             } else if word.contains(['.', ':', '=']) || word.starts_with(|c: char| c.is_ascii_digit()) {
-                Some(format!("`oaktap view {word}` shows this camera; `oaktap --help` lists the other commands"))
+                Some(format!("`oaktap view {quoted}` shows this camera; `oaktap --help` lists the other commands"))
             } else {
                 None
             }

@@ -50,6 +50,9 @@ pub(super) trait BoxWriter {
     /// Adds the boxes of a picture. `file` is its file name in the folder of pictures.
     fn add(&mut self, chosen: &ChosenFrame, camera: &Camera, file: &str, still: &Still) -> Result<Added, ExportError>;
 
+    /// Name of the file that [`Self::finish`] writes.
+    fn list_name(&self) -> &'static str;
+
     /// Writes the files that need all pictures, such as the list of classes.
     fn finish(self: Box<Self>) -> Result<Added, ExportError>;
 }
@@ -97,6 +100,10 @@ impl BoxWriter for Yolo {
         write_file(self.root.join(Self::LABELS).join(format!("{stem}.txt")), &text)
     }
 
+    fn list_name(&self) -> &'static str {
+        "data.yaml"
+    }
+
     fn finish(self: Box<Self>) -> Result<Added, ExportError> {
         let mut yaml = String::from(
             "# All exported pictures are in one set. `val` lists the same pictures, because training requires it:\n\
@@ -106,7 +113,7 @@ impl BoxWriter for Yolo {
         for (number, name) in self.classes.names.iter().enumerate() {
             yaml.push_str(&format!("  {number}: {}\n", quoted(name)));
         }
-        write_file(self.root.join("data.yaml"), yaml.as_bytes())
+        write_file(self.root.join(self.list_name()), yaml.as_bytes())
     }
 }
 
@@ -231,6 +238,10 @@ impl BoxWriter for Coco {
             item(&mut self.boxes, self.annotations == 1, &annotation).map_err(ExportError::io(&path))?;
         }
         Ok(Added::default())
+    }
+
+    fn list_name(&self) -> &'static str {
+        "instances.json"
     }
 
     fn finish(mut self: Box<Self>) -> Result<Added, ExportError> {

@@ -30,6 +30,9 @@ pub enum ExportError {
     /// The file exists, and an export never replaces files.
     #[error("{} already exists", .0.display())]
     Exists(PathBuf),
+    /// Another process is writing the file, or exports to the folder.
+    #[error("another process is writing {}", .0.display())]
+    Busy(PathBuf),
     /// The folder contains files.
     #[error("the folder {} is not empty", .0.display())]
     NotEmpty(PathBuf),
@@ -105,6 +108,19 @@ pub enum ExportError {
         /// Complete pictures that are kept. Incomplete files are removed.
         kept: u64,
     },
+    /// An error ended the export after files were written.
+    #[error(
+        "the export ended early: {}{}", describe_kept(*kept),
+        without.map(|list| format!(", without {list}")).unwrap_or_default()
+    )]
+    Incomplete {
+        /// Complete pictures that are kept. Incomplete files are removed.
+        kept: u64,
+        /// File of a data set that could not be written.
+        without: Option<&'static str>,
+        /// Cause.
+        source: Box<Self>,
+    },
     /// The writer of a file format reports an error.
     #[error("cannot write {} as {format}: {why}", path.display())]
     Format {
@@ -126,7 +142,16 @@ fn describe_kept(pictures: u64) -> String {
 }
 
 impl ExportError {
-    /// Returns the next step for the user.
+    /// Returns the recording that cannot be exported, if it is about one.
+    #[must_use]
+    pub fn recording(&self) -> Option<&Path> {
+        match self {
+            Self::Recording { path, source } => source.path().or(Some(path)),
+            _ => None,
+        }
+    }
+
+    /// Returns the next step for the user. `FILE` stands for [the recording](Self::recording), or for the only one.
     #[must_use]
     pub fn help(&self) -> Option<&'static str> {
         match self {
@@ -139,6 +164,8 @@ impl ExportError {
             Self::OnlyMeasurements(_) => Some("`--to csv`, `--to parquet` and `--to jsonl` export measurements"),
             Self::NothingSelected { .. } => Some("`oaktap inspect FILE` shows the times and labels of a recording"),
             Self::UnknownLabel { .. } => Some("`oaktap inspect FILE` shows the labels of a recording"),
+            Self::Busy(_) => Some("wait until it has ended, or give another name"),
+            Self::Incomplete { source, .. } => source.help(),
             Self::Exists(_) | Self::NotEmpty(_) => {
                 Some("oaktap does not replace files: give another name, or remove it")
             }
@@ -149,6 +176,11 @@ impl ExportError {
             | Self::Stopped { .. }
             | Self::Format { .. } => None,
         }
+    }
+
+    /// Adds what is kept of an export that had begun.
+    pub(super) fn after(self, kept: u64, without: Option<&'static str>) -> Self {
+        Self::Incomplete { kept, without, source: Box::new(self) }
     }
 
     /// Returns a function for `map_err` that adds the path of a file or folder.

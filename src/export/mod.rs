@@ -198,11 +198,14 @@ pub fn export(
             report.note_measurements();
             Ok(report)
         }
+        // The folders are those of the other process.
+        Err(error @ ExportError::Busy(_)) => Err(error),
         Err(error) => {
             if is_new {
                 place::remove_empty_folders(&options.output);
             }
-            Err(error)
+            let ends_writing = matches!(error, ExportError::Io { .. } | ExportError::Format { .. });
+            Err(if ends_writing && report.written > 0 { error.after(0, None) } else { error })
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::file::NewFile;
 /// `path` exists, or the file cannot be created.
 pub(super) fn create(path: PathBuf) -> Result<NewFile, ExportError> {
     NewFile::create(&path).map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists if path.symlink_metadata().is_err() => ExportError::Busy(path),
         io::ErrorKind::AlreadyExists => ExportError::Exists(path),
         _ => ExportError::Io { path, source },
     })
@@ -27,11 +28,38 @@ pub(super) fn finish(file: NewFile) -> Result<u64, ExportError> {
     file.finish().map_err(ExportError::io(&path))
 }
 
+/// A folder of an export. No other process exports to it meanwhile.
+#[derive(Debug)]
+pub(super) struct OwnFolder {
+    /// Removed when it is dropped.
+    _lock: NewFile,
+}
+
+/// Name of the file that marks the folder of a running export, before its temporary ending.
+const LOCK: &str = ".oaktap-export";
+
 /// Creates a folder, or accepts an empty one.
-pub(super) fn empty_folder(path: &Path) -> Result<(), ExportError> {
+///
+/// # Errors
+/// The folder has files, another process exports to it, or it cannot be created.
+pub(super) fn empty_folder(path: &Path) -> Result<OwnFolder, ExportError> {
     fs::create_dir_all(path).map_err(ExportError::io(path))?;
-    let mut entries = fs::read_dir(path).map_err(ExportError::io(path))?;
-    if entries.next().is_some() { Err(ExportError::NotEmpty(path.to_owned())) } else { Ok(()) }
+    let has_files = |except: Option<&Path>| {
+        let mut entries = fs::read_dir(path).map_err(ExportError::io(path))?;
+        Ok(entries.any(|entry| entry.is_ok_and(|entry| Some(&*entry.path()) != except)))
+    };
+    let lock = match NewFile::create(path.join(LOCK)) {
+        Ok(lock) => lock,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(ExportError::Busy(path.to_owned())),
+        // A folder that this user may not write is named as such only if it is empty.
+        Err(_) if has_files(None)? => return Err(ExportError::NotEmpty(path.to_owned())),
+        Err(error) => return Err(ExportError::io(path)(error)),
+    };
+    // After the lock: an export that began before this one has files by now.
+    if has_files(Some(lock.temporary()))? {
+        return Err(ExportError::NotEmpty(path.to_owned()));
+    }
+    Ok(OwnFolder { _lock: lock })
 }
 
 /// Removes a folder and the folders below it, as far as they are empty.
@@ -61,7 +89,10 @@ mod tests {
     fn only_empty_folders_are_accepted() {
         let folder = tempfile::tempdir().expect("a folder");
         empty_folder(&folder.path().join("a/b")).expect("a new one");
-        empty_folder(&folder.path().join("a/b")).expect("an empty one");
+        let own = empty_folder(&folder.path().join("a/b")).expect("an empty one");
+        assert!(matches!(empty_folder(&folder.path().join("a/b")), Err(ExportError::Busy(_))), "it is in use");
+        drop(own);
+        empty_folder(&folder.path().join("a/b")).expect("it is empty again");
         assert!(matches!(empty_folder(folder.path()), Err(ExportError::NotEmpty(_))));
         fs::write(folder.path().join("file"), "").unwrap();
         assert!(matches!(empty_folder(&folder.path().join("file")), Err(ExportError::Io { .. })));

@@ -49,6 +49,7 @@ pub struct SkippedFrames {
 #[non_exhaustive]
 pub struct UnreadRecording {
     /// Path of the recording.
+    #[serde(serialize_with = "crate::file::serialize_path")]
     pub path: PathBuf,
     /// Reason, with the place of the first damage.
     pub why: String,
@@ -100,6 +101,7 @@ pub struct ExportReport {
     /// Numbers that cameras sent beside their pictures and that were written. Only tables have them.
     pub measurements: u64,
     /// File of these numbers. `None` if there are none.
+    #[serde(serialize_with = "crate::file::serialize_optional_path")]
     pub measurements_in: Option<PathBuf>,
     /// Numbers of the chosen cameras and times that this format does not have.
     #[serde(skip)]

@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::dataset::{BoxWriter, Classes, write_file};
 use super::frames::{ChosenFrame, Frames};
+use super::place::{self, OwnFolder};
 use super::report::{Added, ExportReport, Skip};
 use super::still::{Coding, Still, StillEncoder, note_false_colors, note_mosaic, stem};
-use super::{ExportError, ExportOptions, ProgressFn, pipeline, place, report_progress};
+use super::{ExportError, ExportOptions, ProgressFn, pipeline, report_progress};
 use crate::sync::locked;
 
 /// Frames in flight per thread: one in work, one waiting, and one that was finished out of order.
@@ -23,6 +24,7 @@ pub(super) struct Stills {
     folder: PathBuf,
     coding: Coding,
     boxes: Option<Box<dyn BoxWriter>>,
+    _own: OwnFolder,
 }
 
 /// A picture that has been written to a file of this name.
@@ -36,8 +38,8 @@ struct SavedStill {
 impl Stills {
     /// Creates a folder of pictures only.
     pub(super) fn plain(options: &ExportOptions, coding: Coding) -> Result<Self, ExportError> {
-        place::empty_folder(&options.output)?;
-        Ok(Self { folder: options.output.clone(), coding, boxes: None })
+        let own = place::empty_folder(&options.output)?;
+        Ok(Self { folder: options.output.clone(), coding, boxes: None, _own: own })
     }
 
     /// Creates a data set: pictures in its subfolder `images`, and boxes that the writer made by `boxes` stores.
@@ -47,10 +49,10 @@ impl Stills {
         classes: Classes,
         boxes: impl FnOnce(&Path, Classes) -> Result<Box<dyn BoxWriter>, ExportError>,
     ) -> Result<Self, ExportError> {
-        place::empty_folder(&options.output)?;
+        let own = place::empty_folder(&options.output)?;
         let folder = options.output.join(images);
         std::fs::create_dir_all(&folder).map_err(ExportError::io(&folder))?;
-        Ok(Self { folder, coding: Coding::Lossless, boxes: Some(boxes(&options.output, classes)?) })
+        Ok(Self { folder, coding: Coding::Lossless, boxes: Some(boxes(&options.output, classes)?), _own: own })
     }
 
     pub(super) fn write_all(
@@ -137,13 +139,15 @@ impl Stills {
                 kept -= 1;
             }
         }
-        if let Err(ExportError::Stopped { .. }) = ended {
-            if let Some(boxes) = self.boxes.take().filter(|_| kept > 0) {
-                boxes.finish()?;
-            }
-            return Err(ExportError::Stopped { written: kept, kept });
+        if let Err(error) = ended {
+            let list = self.boxes.as_ref().map(|boxes| boxes.list_name());
+            let listed = self.boxes.take().filter(|_| kept > 0).map(BoxWriter::finish).transpose();
+            return Err(match (error, listed) {
+                (ExportError::Stopped { .. }, Ok(_)) => ExportError::Stopped { written: kept, kept },
+                (ExportError::Stopped { .. }, Err(error)) => error.after(kept, list),
+                (error, listed) => error.after(kept, list.filter(|_| listed.is_err())),
+            });
         }
-        ended?;
         if let Some(boxes) = self.boxes.take() {
             shared.into_inner().0.add(boxes.finish()?);
         }

@@ -11,10 +11,11 @@ use super::access_unit::{AccessUnit, Codec};
 use super::camera::Camera;
 use super::frames::{ChosenFrame, Frames};
 use super::group_encoder::GroupEncoder;
+use super::place::{self, OwnFolder};
 use super::report::{ExportReport, Skip};
 use super::still::{StillEncoder, note_false_colors, note_mosaic};
 use super::video_file::{Times, VideoFile};
-use super::{ExportError, ExportOptions, ProgressFn, pipeline, place, report_progress};
+use super::{ExportError, ExportOptions, ProgressFn, pipeline, report_progress};
 use crate::frame::{PayloadKind, Size};
 use crate::units::count;
 
@@ -32,7 +33,7 @@ enum Destination {
     /// For one camera.
     File(PathBuf),
     /// One file per camera.
-    Folder(PathBuf),
+    Folder { path: PathBuf, _own: OwnFolder },
 }
 
 impl Destination {
@@ -41,8 +42,8 @@ impl Destination {
         let path = options.output.clone();
         let is_file = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("mp4"));
         if !is_file {
-            place::empty_folder(&path)?;
-            return Ok(Self::Folder(path));
+            let own = place::empty_folder(&path)?;
+            return Ok(Self::Folder { path, _own: own });
         }
         if cameras.len() > 1 {
             let names: Vec<_> = cameras.iter().map(|camera| camera.name.as_str()).collect();
@@ -54,7 +55,7 @@ impl Destination {
     fn file(&self, camera: &Camera) -> PathBuf {
         match self {
             Self::File(path) => path.clone(),
-            Self::Folder(path) => path.join(format!("{}.mp4", camera.stem)),
+            Self::Folder { path, .. } => path.join(format!("{}.mp4", camera.stem)),
         }
     }
 }

@@ -2,9 +2,15 @@
 //!
 //! Every file that the program writes is made here, except recordings that grow for hours (`recording/disk`).
 
+mod path_text;
+mod shell;
+
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Read as _, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+
+pub use path_text::{serialize_optional_path, serialize_path, serialize_paths};
+pub use shell::shell_word;
 
 /// Appended to the name of an incomplete file.
 const TEMPORARY: &str = ".tmp";
@@ -62,6 +68,12 @@ impl NewFile {
         }
         let file = BufWriter::with_capacity(1 << 18, file);
         Ok(Self { file: Some(file), temporary, path, replaces })
+    }
+
+    /// Returns the path until the file is finished.
+    #[must_use]
+    pub fn temporary(&self) -> &Path {
+        &self.temporary
     }
 
     /// Returns the final path.

@@ -1,7 +1,7 @@
 //! Errors of reading and writing recordings.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use mcap::McapError;
 
@@ -124,8 +124,8 @@ fn start(found: &[u8]) -> String {
 impl RecordingError {
     /// Converts an error of reading at this position.
     pub(super) fn read(at: u64, source: io::Error) -> Self {
-        if source.get_ref().is_some_and(|inner| inner.is::<Stopped>()) {
-            return Self::Stopped { at };
+        if let Some(Stopped { at }) = source.get_ref().and_then(|inner| inner.downcast_ref()) {
+            return Self::Stopped { at: *at };
         }
         Self::Read { at, source }
     }
@@ -163,14 +163,28 @@ impl RecordingError {
         }
     }
 
-    /// Returns the command to run next, if one helps.
+    /// Returns the file that it is about, if it knows it.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Open { path, .. }
+            | Self::NotMcap { path, .. }
+            | Self::Folder { path }
+            | Self::NoCamera { path, .. }
+            | Self::TooManyCameras { path, .. }
+            | Self::InFile { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Returns the command to run next, if one helps. `FILE` stands for [its file](Self::path), or for the only one.
     #[must_use]
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Self::NotMcap { .. } => Some("`oaktap record` writes recordings"),
             Self::NoCamera { .. } => Some("`oaktap record` writes recordings; `mcap info FILE` lists all topics"),
             Self::Folder { .. } => {
-                Some("give one file of it; `oaktap replay FOLDER` plays all, and `oaktap inspect FOLDER` lists them")
+                Some("give one file of it; `oaktap replay FILE` plays all, and `oaktap inspect FILE` lists them")
             }
             Self::InFile { source, .. } => source.help(),
             Self::Damaged { .. } | Self::Torn { .. } => {

@@ -22,6 +22,7 @@ pub use super::timeline::{Timeline, TimelineStep};
 use super::{
     CameraInfo, ClockJump, PartFile, Reader, RecordingError, StreamDamage, UnsupportedTopic, Watch, is_bad_picture,
 };
+use crate::file;
 use crate::frame::{DeviceTime, LabelMap, PayloadKind, Sequence, Size, Utc};
 use crate::stats::CameraHealth;
 use crate::wire::{self, Protocol, Record};
@@ -36,11 +37,14 @@ pub(super) const LISTED_MAX: usize = 100;
 #[derive(Clone, Debug, Serialize)]
 pub struct RecordingReport {
     /// Path of the file.
+    #[serde(serialize_with = "crate::file::serialize_path")]
     pub path: PathBuf,
     /// Size of the file in bytes.
     pub bytes: u64,
     /// The recorder finished the file.
     pub finished: bool,
+    /// A recorder is writing the file: its end is not damage.
+    pub being_recorded: bool,
     /// Bytes that are not a record, or belong to damaged messages.
     pub damaged_bytes: u64,
     /// Frames of which only a part is in the file, or that are damaged.
@@ -144,7 +148,7 @@ impl RecordingReport {
     /// Returns whether the file is finished and undamaged, and all of its pictures are supported.
     #[must_use]
     pub const fn is_whole(&self) -> bool {
-        self.finished && self.damaged_parts == 0 && self.unsupported.is_empty()
+        (self.finished || self.being_recorded) && self.damaged_parts == 0 && self.unsupported.is_empty()
     }
 
     /// Returns whether no camera sent anything.
@@ -175,6 +179,7 @@ pub fn inspect(path: &Path) -> Result<RecordingReport, RecordingError> {
 pub fn inspect_watched(path: &Path, watch: &Watch) -> Result<RecordingReport, RecordingError> {
     let mut at = 0;
     let failed = |at: u64| move |source| RecordingError::read(at, source);
+    let being_recorded = file::is_locked(path);
     let mut from = Salvage::open(path, watch)?;
     // A file that cannot be opened for playback keeps the times of its host's clock.
     let reader = Reader::open(path).ok();
@@ -230,7 +235,8 @@ pub fn inspect_watched(path: &Path, watch: &Watch) -> Result<RecordingReport, Re
             SalvageItem::Chunk(chunk) => {
                 chunks += 1;
                 damaged_bytes += if chunk.unread { chunk.len } else { 0 };
-                if let Some(why) = chunk.damage {
+                let is_open = being_recorded && chunk.at + chunk.len >= from.len();
+                if let Some(why) = chunk.damage.filter(|_| !is_open) {
                     damaged(chunk.at, format!("chunk: {why}"));
                 }
                 let name = if chunk.header.compression.is_empty() { "none" } else { &chunk.header.compression };
@@ -244,6 +250,7 @@ pub fn inspect_watched(path: &Path, watch: &Watch) -> Result<RecordingReport, Re
             }
             // Zeros were preallocated and never written. They are not damage, but the file is then not finished.
             SalvageItem::Damage { zeros: true, .. } => {}
+            SalvageItem::Damage { at, len, .. } if being_recorded && at + len >= from.len() => {}
             SalvageItem::Damage { at, len, .. } => {
                 damaged_bytes += len;
                 damaged(at, format!("{len} bytes that are not a record"));
@@ -273,6 +280,7 @@ pub fn inspect_watched(path: &Path, watch: &Watch) -> Result<RecordingReport, Re
         path: path.to_owned(),
         bytes: from.len(),
         finished,
+        being_recorded,
         damaged_bytes,
         damaged_frames,
         damaged_parts,

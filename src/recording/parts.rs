@@ -70,8 +70,10 @@ pub struct PartFile {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MissingFiles {
     /// Path of the file before them.
+    #[serde(serialize_with = "crate::file::serialize_path")]
     pub after: PathBuf,
     /// Path of the file after them.
+    #[serde(serialize_with = "crate::file::serialize_path")]
     pub before: PathBuf,
     /// Number of missing files.
     pub files: u64,

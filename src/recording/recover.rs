@@ -15,7 +15,7 @@ use super::recover_topics;
 use super::salvage::{Salvage, SalvageItem};
 use super::schema::{IncidentKind, PayloadLayout, RecordedIncident};
 use super::{CameraInfo, Compression, PartFile, RecordingError, SegmentWriter, Watch};
-use crate::file::{NewFile, rename_to_new};
+use crate::file::{NewFile, rename_to_new, shell_word};
 use crate::frame::{DeviceTime, Frame, PayloadKind, Received, Staleness};
 use crate::units::count;
 use crate::wire::{Dialect, Protocol};
@@ -32,8 +32,10 @@ const ORIGINAL: &str = ".original";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RecoveryReport {
     /// The new file.
+    #[serde(serialize_with = "crate::file::serialize_path")]
     pub path: PathBuf,
     /// The original, if it was given another name: see [`set_aside`].
+    #[serde(serialize_with = "crate::file::serialize_optional_path")]
     pub original: Option<PathBuf>,
     /// Number of frames saved.
     pub frames: u64,
@@ -59,11 +61,11 @@ pub struct RecoveryReport {
 
 impl RecoveryReport {
     /// Completes the counts at the end of the original. What a compressed chunk contained can be more than its bytes.
-    pub(super) fn end(&mut self, bytes: u64, continues_at: Option<u64>) {
+    pub(super) fn end(&mut self, path: &Path, bytes: u64, continues_at: Option<u64>) {
         self.lost_bytes = self.lost_bytes.min(bytes.saturating_sub(self.unwritten_bytes));
         if let Some(at) = continues_at {
             let left = bytes - at;
-            let how = format!("`tail -c {left} FILE > second.mcap` saves it to a file of its own");
+            let how = format!("`tail -c {left} {} > second.mcap` saves it to a file of its own", shell_word(path));
             self.left_out.push(format!("another recording of {left} bytes, which begins at byte {at}; {how}"));
         }
     }
@@ -148,6 +150,9 @@ impl RecoverError {
     #[must_use]
     pub fn help(&self) -> Option<&'static str> {
         match self {
+            Self::Recording(RecordingError::Stopped { .. }) => {
+                Some("nothing was saved, and the recording is unchanged: `oaktap recover FILE` begins again")
+            }
             Self::Recording(error) => error.help(),
             Self::Exists(_) => Some("oaktap does not replace files: give another name with `-o`, or remove it"),
             Self::Create { source, .. } | Self::Finish { source, .. }
@@ -320,7 +325,7 @@ impl Recovery {
         }
         self.done.lost_metadata = self.from.damaged_metadata().len() as u64;
         self.done.left_out = self.from.other_topics();
-        self.done.end(self.from.len(), self.from.continues_at());
+        self.done.end(path, self.from.len(), self.from.continues_at());
         if self.done.frames == 0 {
             return Err(RecoverError::nothing(path, self.from.len(), &self.done));
         }

@@ -145,7 +145,7 @@ pub(super) fn copy(
     if done.messages == 0 {
         return Err(RecoverError::nothing(path, walk.len(), &done));
     }
-    done.end(walk.len(), walk.continues_at());
+    done.end(path, walk.len(), walk.continues_at());
     to.finish().map_err(RecordingError::Write)?;
     let finished = to.into_inner().finish();
     finished.map_err(|source| RecoverError::Finish { path: into.to_owned(), source })?;

@@ -25,8 +25,11 @@ struct Watcher {
 
 /// The work was stopped.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("stopped")]
-pub(super) struct Stopped;
+#[error("stopped at byte {at}")]
+pub(super) struct Stopped {
+    /// Position in the file.
+    pub(super) at: u64,
+}
 
 impl Watch {
     /// Calls `report` at most 20 times per second with the part of the file that was read, 0 to 1. `Break` stops the work,
@@ -53,7 +56,7 @@ impl Watch {
         let part = if self.before || len == 0 { 0.0 } else { at as f64 / len as f64 };
         match (watcher.report)(part) {
             ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(io::Error::other(Stopped)),
+            ControlFlow::Break(()) => Err(io::Error::other(Stopped { at })),
         }
     }
 }

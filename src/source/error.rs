@@ -177,6 +177,15 @@ fn describe_server(found: &[u8]) -> &'static str {
 }
 
 impl SourceError {
+    /// Returns the file of a recording that it is about, if it knows it.
+    #[must_use]
+    pub fn recording(&self) -> Option<&std::path::Path> {
+        match &self.kind {
+            SourceErrorKind::Recording(error) => error.path(),
+            _ => None,
+        }
+    }
+
     /// Returns whether a recording was played up to a damage, or up to its torn end.
     #[must_use]
     pub fn is_damage(&self) -> bool {

@@ -10,6 +10,7 @@ use super::MqttSpec;
 use super::{FileSpec, UdpSpec};
 #[cfg(feature = "http")]
 use super::{HttpPostSpec, HttpSpec};
+use crate::file::shell_word;
 use crate::frame::LabelMap;
 use crate::sim::{SimConfig, SimError};
 use crate::wire::PORT;
@@ -257,11 +258,12 @@ fn not_an_address(text: &str) -> Option<(String, String)> {
     }
     let path = Path::new(text);
     if has_extension(path, "dap") {
-        let help = format!("flash a package with `oaktap flash CAMERA {text}`");
+        let help = format!("flash a package with `oaktap flash CAMERA {}`", shell_word(path));
         return Some(("this is a package; expected an address or a recording".to_owned(), help));
     }
     if path.is_dir() {
-        let help = format!("`oaktap replay {text}` plays all recordings of a folder; this command takes FILE.mcap");
+        let path = shell_word(path);
+        let help = format!("`oaktap replay {path}` plays all recordings of a folder; this command takes FILE.mcap");
         return Some(("this is a folder; expected an address or a recording".to_owned(), help));
     }
     // `192.168.1.50/` is copied from a browser.

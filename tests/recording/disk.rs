@@ -12,6 +12,7 @@ use oaktap::sink::record::{RecordOptions, Recorder, RecorderOutcome, RecorderSta
 use oaktap::source::Outlets;
 
 use crate::frames;
+use crate::program::run;
 
 const LIMIT: Duration = Duration::from_secs(60);
 const BYTES: usize = 675_840;
@@ -287,4 +288,40 @@ fn a_killed_recorder_loses_at_most_the_last_second() {
         }
     }
     println!("{number} recorders killed; the longest end that was missing: {} ms", worst.as_millis());
+}
+
+#[test]
+fn a_file_system_without_room_or_permission_to_write_is_explained() {
+    let Some(mount) = Mount::new(1) else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = |path: &Path| path.to_str().expect("UTF-8").to_owned();
+    let file = folder.path().join("a.mcap");
+    // Pictures of 0.5 MB: the second one has no room.
+    let frames = crate::recordings::frames("size=640x352&format=BGR888p&records=on", 6);
+    crate::recordings::write(
+        &file,
+        oaktap::recording::Compression::None,
+        &[(crate::recordings::camera("door"), frames)],
+    );
+    let output = mount.path().join("out");
+    let (code, out, said) = run(&["export", &text(&file), "--to", "coco", "-o", &text(&output), "--json"]);
+    let pictures = std::fs::read_dir(output.join("images")).map_or(0, Iterator::count);
+    let kept = match pictures {
+        0 => "nothing is kept".to_owned(),
+        1 => "1 complete picture is kept".to_owned(),
+        kept => format!("{kept} complete pictures are kept"),
+    };
+    assert!(code == 1 && said.contains(&kept), "{pictures} pictures: {said}");
+    assert!(said.contains("help: the disk is full"), "{said}");
+    let line: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!(line["summary"]["kept"], pictures, "{out}");
+
+    mount.read_only(true);
+    let table = text(&mount.path().join("a.csv"));
+    let recording = text(&mount.path().join("a.mcap"));
+    for words in [&["export", &text(&file), "-o", &table][..], &["record", "sim:", "-o", &recording]] {
+        let (code, _, said) = run(words);
+        assert!(code == 1 && said.contains("help: this file system is read-only"), "{words:?}: {said}");
+    }
+    mount.read_only(false);
 }

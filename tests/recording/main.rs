@@ -1,5 +1,6 @@
 //! Recordings in MCAP: written, damaged, recovered, replayed, and read by programs of others.
 
+mod advice;
 mod agreement;
 mod clock_jumps;
 mod damage;

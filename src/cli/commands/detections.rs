@@ -84,7 +84,8 @@ fn exit_reason(session: &Session, printed: &anyhow::Result<u64>) -> Option<ExitR
         "{}: exit code 3: {frames} received but not printed, because standard output was not read fast enough",
         session.name()
     );
-    Some(ExitReason { text, help: "write to a file (`> FILE`), or let the program that reads the output read faster" })
+    let help = "write to a file (`> FILE`), or let the program that reads the output read faster".into();
+    Some(ExitReason { text, help })
 }
 
 /// Prints the frames of one camera until a stop condition holds, and then those that wait. Then the lane ends, so that later

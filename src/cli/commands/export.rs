@@ -7,11 +7,12 @@ use std::thread;
 
 use anyhow::Context as _;
 use clap::Args;
-use oaktap::export::{self, Choice, ExportFormat, ExportOptions, ExportProgress, ExportReport, TimeSpec};
+use oaktap::export::{self, Choice, ExportError, ExportFormat, ExportOptions, ExportProgress, ExportReport, TimeSpec};
+use oaktap::file;
 use oaktap::stats::words;
 use oaktap::units::{Bytes, count};
 
-use crate::cli::present::{self, Progress, Usage, with_help};
+use crate::cli::present::{self, Progress, Usage};
 use crate::cli::recording_files::{FINISHED, find, is_folder};
 use crate::cli::{Ctx, Outcome, json_option, new_files, value_parsers};
 
@@ -122,8 +123,16 @@ pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
     let exported = export::export(&files, &options, &mut show);
     bar.clear();
     let report = exported.map_err(|error| {
-        let help = error.help();
-        with_help(error.into(), help)
+        let fields = end_fields(&error);
+        let help = error.help().map(|help| match error.recording() {
+            Some(path) => present::naming(help, path),
+            None => help.to_owned(),
+        });
+        let error = match help {
+            Some(help) => present::advised(error.into(), help),
+            None => error.into(),
+        };
+        present::detailed(error, fields)
     })?;
     present::say(&text(&report, &options.output));
     if ctx.json {
@@ -137,10 +146,21 @@ pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
     Ok(if report.is_complete() { Outcome::Done } else { Outcome::Lossy })
 }
 
+/// Returns the fields of `--json` for an export that has ended early.
+fn end_fields(error: &ExportError) -> serde_json::Map<String, serde_json::Value> {
+    let fields = match error {
+        ExportError::Stopped { written, kept } => vec![("written", *written), ("kept", *kept)],
+        ExportError::Incomplete { kept, .. } => vec![("kept", *kept)],
+        _ => Vec::new(),
+    };
+    fields.into_iter().map(|(name, count)| (name.to_owned(), count.into())).collect()
+}
+
 #[derive(serde::Serialize)]
 struct ExportSummary<'a> {
     command: &'static str,
     format: &'static str,
+    #[serde(serialize_with = "file::serialize_path")]
     output: &'a std::path::Path,
     #[serde(flatten)]
     report: &'a ExportReport,
@@ -268,7 +288,7 @@ fn text(report: &ExportReport, output: &Path) -> String {
             text.push_str(&format!("\n    {} more", count(unread.more, "damaged place", "damaged places")));
         }
         if let Some(help) = unread.help {
-            text.push_str(&format!("\n    {help}"));
+            text.push_str(&format!("\n    {}", present::naming(help, &unread.path)));
         }
     }
     for note in &report.notes {

@@ -9,7 +9,7 @@ use oaktap::recording::recover::{RecoverError, RecoveryReport, default_output_pa
 use oaktap::recording::verify::verify_watched;
 use serde::Serialize;
 
-use crate::cli::present::{self, Usage, printable, with_help};
+use crate::cli::present::{self, Usage, printable};
 use crate::cli::recording_files::{FINISHED, UNFINISHED, UnreadFile, find, is_folder};
 use crate::cli::{Ctx, Outcome, json_option, new_files};
 
@@ -99,8 +99,11 @@ pub(crate) fn run(ctx: &Ctx, args: &RecoverArgs) -> anyhow::Result<Outcome> {
             present::say(&format!("{}: renamed to {}", path.display(), original.display()));
         }
         let recovered = recovered.map_err(|error| {
-            let help = error.help();
-            with_help(error.into(), help)
+            let help = error.help().map(|help| present::naming(help, path));
+            match help {
+                Some(help) => present::advised(error.into(), help),
+                None => error.into(),
+            }
         });
         let mut recovered = match UnreadFile::unless_read(ctx, path, is_alone, recovered)? {
             Ok(recovered) => recovered,

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use oaktap::recording::{
-    CameraFiles, Joining, Playback, Reader, RecordingError, RecordingServer, ServedCounts, Speed, join, missing_files,
-    natural_order,
+    CameraFiles, Joining, Playback, Reader, RecordingServer, ServedCounts, Speed, join, missing_files, natural_order,
 };
 use oaktap::sink::window::Screen;
 use oaktap::source::{FileSpec, NamedSource, SourceSpec, check_name};
@@ -124,7 +123,7 @@ fn recorded_cameras(
             let reader = match Reader::open(&path) {
                 Ok(reader) => reader,
                 Err(error) => {
-                    unread.push(advised(error));
+                    unread.push(present::recording_error(error, &path));
                     continue;
                 }
             };
@@ -241,13 +240,6 @@ fn name_distance(cameras: &[RecordedCamera]) {
     }
 }
 
-fn advised(error: RecordingError) -> anyhow::Error {
-    match error.help() {
-        Some(help) => present::advised(error.into(), help),
-        None => error.into(),
-    }
-}
-
 /// Starts to play recordings from their start at normal speed, for a window. The other options are those of the stream that
 /// the window has shown before.
 pub(super) fn open(
@@ -311,8 +303,9 @@ fn serve(ctx: &Ctx, args: &ReplayArgs, cameras: &[RecordedCamera], address: Sock
     let mut servers = Vec::new();
     for (number, camera) in (0..).zip(cameras) {
         let listener = listener(address, number, "--serve")?;
-        let series = camera.files.open().map_err(advised)?;
-        let server = RecordingServer::start(listener, series, args.speed, args.looped).map_err(advised)?;
+        let failed = |error| present::recording_error(error, &camera.files.paths[0]);
+        let series = camera.files.open().map_err(failed)?;
+        let server = RecordingServer::start(listener, series, args.speed, args.looped).map_err(failed)?;
         servers.push((camera.shown_name(), server));
     }
     for (name, server) in &servers {

@@ -19,6 +19,7 @@ Examples:
   oaktap verify recordings/
 
 Checks all checksums and indexes, parses every frame, and decodes JPEG pictures. Video is not decoded.
+The end of a file that a recorder is writing is not checked.
 
 Exit codes: 0 all recordings are intact; 1 a recording cannot be read; 3 a recording is damaged, has pictures
 that end early or cannot be decoded, or a file of it is missing.";
@@ -48,7 +49,8 @@ pub(crate) fn run(ctx: &Ctx, args: &VerifyArgs) -> anyhow::Result<Outcome> {
     let files = find(&args.files, &[FINISHED, UNFINISHED])?;
     let (mut all, mut unread) = (Vec::new(), Vec::new());
     for path in &files {
-        let verified = present::watched(ctx, path, |watch| verify_watched(path, watch))?.map_err(recording_error);
+        let verified = present::watched(ctx, path, |watch| verify_watched(path, watch))?;
+        let verified = verified.map_err(|error| recording_error(error, path));
         let verified = match UnreadFile::unless_read(ctx, path, files.len() == 1, verified)? {
             Ok(verified) => verified,
             Err(file) => {
@@ -85,15 +87,23 @@ pub(crate) fn run(ctx: &Ctx, args: &VerifyArgs) -> anyhow::Result<Outcome> {
     let lost: u64 = missing.iter().map(|missing| missing.files).sum();
     let lost = (lost > 0).then(|| format!("{} missing", count(lost, "file", "files")));
     let wrong: Vec<_> = wrong.into_iter().flatten().chain(lost).collect();
-    let help = "`oaktap recover FILE` saves the intact frames to a new file";
+    let help = (bad > 0).then(|| {
+        let help = "`oaktap recover FILE` saves the intact frames to a new file";
+        match all.iter().find(|verified| verified.is_damaged()).filter(|_| bad == 1) {
+            Some(damaged) => present::naming(help, &damaged.path),
+            None => help.to_owned(),
+        }
+    });
     if !unread.is_empty() {
-        return Err(present::advised(anyhow::Error::msg(wrong.join(", ")), help));
+        let error = anyhow::Error::msg(wrong.join(", "));
+        return Err(match help {
+            Some(help) => present::advised(error, help),
+            None => error,
+        });
     }
     if !wrong.is_empty() {
         present::say(&wrong.join(", "));
-        if bad > 0 {
-            present::say(&format!("help: {help}"));
-        }
+        help.inspect(|help| present::say(&format!("help: {help}")));
         return Ok(Outcome::Lossy);
     }
     Ok(Outcome::Done)
@@ -109,6 +119,7 @@ fn text(verified: &VerifyReport) -> String {
         text.push_str(&format!("{}: {topic}\n", path.display()));
     }
     let verdict = match (verified.is_damaged(), *bad_pictures) {
+        (false, 0) if verified.being_recorded => "intact so far, still being recorded".to_owned(),
         (false, 0) => "intact".to_owned(),
         (false, frames) => {
             let [one, many] = words::BAD_PICTURES;

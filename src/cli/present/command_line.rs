@@ -1,6 +1,10 @@
 //! The command line of this process, for the commands that help texts suggest.
 
+use std::path::Path;
+
 use clap::{Arg, Command, CommandFactory as _, error::ErrorKind};
+use oaktap::file::shell_word;
+use oaktap::source::without_password;
 
 use crate::cli::{Cli, SEARCH};
 
@@ -51,18 +55,64 @@ fn takes_value(program: &Command, command: &str, option: &str) -> bool {
 
 /// Joins words for a POSIX shell.
 fn line(words: &[String]) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_./:,=@%+".contains(c);
-    let quoted = |word: &String| match !word.is_empty() && word.chars().all(plain) {
-        true => word.clone(),
-        false => format!("'{}'", word.replace('\'', "'\\''")),
-    };
+    let quoted = |word: &String| shell_word(Path::new(word));
     std::iter::once("oaktap".to_owned()).chain(words.iter().map(quoted)).collect::<Vec<_>>().join(" ")
 }
 
 /// Adds to each command that a text quotes the options that the user gave and that the command needs too: where to search for
-/// cameras, and the file with their names.
+/// cameras, and the file with their names. Replaces `FILE` and `CAMERA` in it if the user gave one of them.
 pub(crate) fn repeating(text: &str) -> String {
-    if text.contains("`oaktap ") { repeating_of(text, &given()) } else { text.to_owned() }
+    if !text.contains('`') {
+        return text.to_owned();
+    }
+    let given = given();
+    let text = if text.contains("`oaktap ") { repeating_of(text, &given) } else { text.to_owned() };
+    naming_given(&text, &given)
+}
+
+/// Replaces `FILE` in each command that a text quotes by this path.
+pub(crate) fn naming(text: &str, path: &Path) -> String {
+    replacing(text, "FILE", &shell_word(path))
+}
+
+/// Replaces a word in each command that a text quotes.
+fn replacing(text: &str, placeholder: &str, word: &str) -> String {
+    let mut parts: Vec<String> = text.split('`').map(str::to_owned).collect();
+    for command in parts.iter_mut().skip(1).step_by(2).filter(|command| command.contains(' ')) {
+        let words: Vec<_> = command.split(' ').map(|known| if known == placeholder { word } else { known }).collect();
+        *command = words.join(" ");
+    }
+    parts.join("`")
+}
+
+/// Replaces the placeholder for the file or the camera that is the only one on the command line.
+fn naming_given(text: &str, given: &[String]) -> String {
+    if !["FILE", "CAMERA"].iter().any(|placeholder| replacing(text, placeholder, "") != text) {
+        return text.to_owned();
+    }
+    let Some(only) = only_positional(given) else { return text.to_owned() };
+    let path = Path::new(&only);
+    if path.symlink_metadata().is_ok() {
+        return naming(text, path);
+    }
+    match oaktap::source::split_name(&only) {
+        Ok((_, file)) if file.ends_with(".mcap") => text.to_owned(),
+        // Commands for cameras do not take the source of a stream.
+        _ if only.contains("://") => text.to_owned(),
+        _ => replacing(text, "CAMERA", &shell_word(Path::new(&without_password(&only)))),
+    }
+}
+
+/// Returns the value of the positional arguments of the command, if there is exactly one.
+fn only_positional(given: &[String]) -> Option<String> {
+    let words = std::iter::once("oaktap".to_owned()).chain(given.iter().cloned());
+    let matches = Cli::command().ignore_errors(true).try_get_matches_from(words).ok()?;
+    let (name, matches) = matches.subcommand()?;
+    let program = Cli::command();
+    let positionals = program.find_subcommand(name)?.get_positionals();
+    let mut values = positionals.filter_map(|argument| matches.try_get_raw(argument.get_id().as_str()).ok()?).flatten();
+    let only = values.next()?.to_str()?.to_owned();
+    values.next().is_none().then_some(only)
 }
 
 fn repeating_of(text: &str, given: &[String]) -> String {
@@ -207,6 +257,32 @@ mod tests {
         assert_eq!(repeating_of("`oaktap list`", &words("info front")), "`oaktap list`");
         let builds = words("flash front --config x.toml");
         assert_eq!(repeating_of("`oaktap doctor CAMERA`", &builds), "`oaktap doctor CAMERA`");
+    }
+
+    #[test]
+    fn the_only_file_or_camera_is_named_in_commands() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("my file.mcap");
+        std::fs::write(&file, "").expect("a file");
+        let (file, quoted) = (file.to_str().expect("UTF-8").to_owned(), shell_word(&file));
+        let given = |all: &[&str]| all.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let text = "FILE: `oaktap recover FILE`, `tail -c 7 FILE > x`, `oaktap doctor CAMERA` and `FILE`";
+        let named =
+            format!("FILE: `oaktap recover {quoted}`, `tail -c 7 {quoted} > x`, `oaktap doctor CAMERA` and `FILE`");
+        assert_eq!(naming_given(text, &given(&["verify", "--json", &file])), named);
+        assert_eq!(naming(text, Path::new(&file)), named);
+        for several in [&["verify", &file, "b.mcap"][..], &["list"], &["view", "gone.mcap"]] {
+            assert_eq!(naming_given(text, &given(several)), text, "{several:?}");
+        }
+        for (words, camera) in [
+            (&["view", "10.0.0.5", "--fps-limit"][..], "10.0.0.5"),
+            (&["record", "-o", "x y", "front"], "front"),
+            (&["network", "14442C10", "show"], "14442C10"),
+            (&["view", "http://10.0.0.5/"], "CAMERA"),
+        ] {
+            let found = naming_given("`oaktap doctor CAMERA` or CAMERA", &given(words));
+            assert_eq!(found, format!("`oaktap doctor {camera}` or CAMERA"));
+        }
     }
 
     /// The words of each command in a text. A global option may stand before or behind the subcommand.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
@@ -14,7 +15,7 @@ use oaktap::recording::RecordingError;
 use oaktap::source::{SourceError, SourceErrorClass};
 use oaktap::sync::locked;
 
-use super::{always_say, command_line};
+use super::{always_say, command_line, json};
 use crate::cli::new_files::EXISTS_HELP;
 
 /// Wrong usage: exit code 2.
@@ -77,7 +78,11 @@ pub(crate) fn details(error: &anyhow::Error) -> Option<&serde_json::Map<String, 
 fn help_of(error: &anyhow::Error) -> Option<Cow<'_, str>> {
     error.chain().find_map(|cause| match cause.downcast_ref::<Advised>() {
         Some(advised) => advised.help.as_deref().map(Cow::Borrowed).or_else(|| help_of(&advised.error)),
-        None => cause.downcast_ref::<Arc<SourceError>>()?.help(),
+        None => {
+            let error = cause.downcast_ref::<Arc<SourceError>>()?;
+            let help = error.help()?;
+            Some(error.recording().map_or(help.clone(), |file| command_line::naming(&help, file).into()))
+        }
     })
 }
 
@@ -94,10 +99,20 @@ pub(crate) fn with_help(error: anyhow::Error, help: Option<&'static str>) -> any
     }
 }
 
-/// Converts an error of a recording, with its help.
-pub(crate) fn recording_error(error: RecordingError) -> anyhow::Error {
-    let help = error.help();
-    with_help(error.into(), help)
+/// Converts an error of this recording, with its help.
+pub(crate) fn recording_error(error: RecordingError, path: &Path) -> anyhow::Error {
+    match error.help().map(|help| command_line::naming(help, error.path().unwrap_or(path))) {
+        Some(help) => advised(error.into(), help),
+        None => error.into(),
+    }
+}
+
+/// Names the file in the help text of an error.
+pub(crate) fn with_file_named(error: anyhow::Error, path: &Path) -> anyhow::Error {
+    match help_of(&error).map(|help| command_line::naming(&help, path)) {
+        Some(help) => advised(error, help),
+        None => error,
+    }
 }
 
 /// Converts an error of a bootloader session.
@@ -133,9 +148,16 @@ pub(crate) fn flash_error(error: FlashError) -> anyhow::Error {
 }
 
 /// Prints the error, its causes and a help line, and returns the exit code. `command` is the name of the command that
-/// failed.
-pub(crate) fn failure(error: &anyhow::Error, command: &str) -> ExitCode {
+/// failed. `json`: also prints `{"summary": ...}` with the error, unless the command has printed one.
+pub(crate) fn failure(error: &anyhow::Error, command: &str, json: bool) -> ExitCode {
     always_say(&explanation(None, error, command));
+    if json && !json::has_printed() {
+        let mut fields = details(error).cloned().unwrap_or_default();
+        fields.insert("command".to_owned(), command.into());
+        fields.insert("error".to_owned(), format!("{error:#}").into());
+        // Standard output may be what failed.
+        let _ = json::document(&fields);
+    }
     ExitCode::from(if is_usage(error) {
         2
     } else if is_refusal(error) {
@@ -203,6 +225,9 @@ pub(crate) fn is_of_port(error: &anyhow::Error) -> bool {
 /// Returns the next step for a path that is not what the command expects.
 fn path_help(error: &anyhow::Error, command: &str) -> Option<String> {
     let kind = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind)?;
+    // Permission may also be denied for a port.
+    let begins =
+        |starts: &[&str]| error.chain().any(|cause| starts.iter().any(|start| cause.to_string().starts_with(start)));
     Some(match kind {
         io::ErrorKind::IsADirectory => format!("this is a folder, but `oaktap {command}` expects a file here"),
         io::ErrorKind::NotADirectory => {
@@ -213,12 +238,14 @@ fn path_help(error: &anyhow::Error, command: &str) -> Option<String> {
             format!("check the name with `ls`; a relative path begins in {folder}")
         }
         io::ErrorKind::AlreadyExists => EXISTS_HELP.to_owned(),
-        // Not that of a port.
-        io::ErrorKind::PermissionDenied
-            if error.chain().any(|cause| cause.to_string().starts_with("cannot write ")) =>
-        {
+        io::ErrorKind::PermissionDenied if begins(&["cannot write ", "cannot create "]) => {
             "this user may not write there: name another path, or change its permissions".to_owned()
         }
+        io::ErrorKind::PermissionDenied if begins(&["cannot open ", "cannot read "]) => {
+            "this user may not read it: `ls -l` shows its owner and permissions".to_owned()
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "this file system is read-only: name a path on another one".to_owned(),
+        io::ErrorKind::StorageFull => "the disk is full: free some space, or name a path on another disk".to_owned(),
         _ => return None,
     })
 }
@@ -259,6 +286,10 @@ mod tests {
         let denied = || anyhow::Error::new(io::Error::from(io::ErrorKind::PermissionDenied));
         let text = explanation(None, &denied().context("cannot write a"), "record");
         assert!(text.contains("\nhelp: this user may not write there"), "{text}");
+        let text = explanation(None, &denied().context("cannot open a.mcap"), "verify");
+        assert!(text.contains("\nhelp: this user may not read it"), "{text}");
+        let full = anyhow::Error::new(io::Error::from(io::ErrorKind::StorageFull)).context("cannot write a");
+        assert!(explanation(None, &full, "export").contains("\nhelp: the disk is full"), "{full}");
         let text = explanation(None, &denied().context("cannot listen on 0.0.0.0:80"), "view");
         assert!(!text.contains("help:"), "{text}");
         let text = explanation(None, &error(io::ErrorKind::ConnectionRefused), "verify");

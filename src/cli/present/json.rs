@@ -1,10 +1,19 @@
 //! JSON on standard output.
 
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
 use super::result;
+
+/// A summary was printed.
+static PRINTED: AtomicBool = AtomicBool::new(false);
+
+/// Returns whether the command has printed a summary.
+pub(super) fn has_printed() -> bool {
+    PRINTED.load(Ordering::Relaxed)
+}
 
 /// Prints `{"summary": ...}` on one line. The key tells it apart from the lines that a command printed before.
 pub(crate) fn document<T: Serialize>(document: &T) -> anyhow::Result<()> {
@@ -12,7 +21,9 @@ pub(crate) fn document<T: Serialize>(document: &T) -> anyhow::Result<()> {
     struct Line<'a, T> {
         summary: &'a T,
     }
-    result(json(&Line { summary: document })?.as_bytes())
+    let line = json(&Line { summary: document })?;
+    PRINTED.store(true, Ordering::Relaxed);
+    result(line.as_bytes())
 }
 
 /// Formats one line of JSON in which control characters are escaped, because names in it come from the network.

@@ -1,5 +1,7 @@
 //! Tables: rows of aligned columns, and the ledgers of all cameras.
 
+use std::borrow::Cow;
+
 use oaktap::stats::{DamagePlace, Finding, LatencySummary, SequenceCounts, StreamCounts, Summary, Weight};
 use oaktap::units::{Bytes, count};
 use oaktap::wire::DatagramCounts;
@@ -39,7 +41,7 @@ pub(crate) fn table(cameras: &[Summary], verbose: bool, strict: bool) {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ExitReason {
     pub(crate) text: String,
-    pub(crate) help: &'static str,
+    pub(crate) help: Cow<'static, str>,
 }
 
 /// Prints each reason, and then each next step once.
@@ -47,7 +49,7 @@ pub(crate) fn exit_reasons(reasons: &[ExitReason]) {
     reasons.iter().for_each(|reason| always_say(&reason.text));
     let mut helps: Vec<&str> = Vec::new();
     for ExitReason { help, .. } in reasons {
-        if !helps.contains(help) {
+        if !helps.contains(&&**help) {
             helps.push(help);
             always_say(&format!("help: {help}"));
         }
@@ -94,7 +96,7 @@ pub(crate) fn exit_reason(camera: &Summary, strict: bool) -> Option<ExitReason> 
         if decisive.iter().all(|finding| finding.weight == Weight::Doubt) { " because of --strict" } else { "" };
     let texts: Vec<_> = decisive.iter().map(|finding| finding.text.as_str()).collect();
     let help = help_for(decisive.first()?);
-    Some(ExitReason { text: format!("{}: exit code 3{option}: {}", camera.name, texts.join(", ")), help })
+    Some(ExitReason { text: format!("{}: exit code 3{option}: {}", camera.name, texts.join(", ")), help: help.into() })
 }
 
 /// Aligns columns to their widest cell: those before `numbers_from` to the left, the others to the right.

@@ -21,6 +21,7 @@ use super::mcap_record;
 use super::salvage::{RecordedBoxes, Salvage, SalvageItem};
 use super::{PartFile, RecordingError, UnsupportedTopic, Watch, writer};
 use crate::convert::{ConvertError, Converter};
+use crate::file;
 use crate::frame::{Frame, PayloadKind};
 
 mod index;
@@ -33,6 +34,7 @@ const FINDINGS_MAX: usize = 1000;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct VerifyFinding {
     /// The file.
+    #[serde(serialize_with = "crate::file::serialize_path")]
     pub file: PathBuf,
     /// Position in the file in bytes. In a compressed chunk, the position of the chunk.
     pub offset: u64,
@@ -65,6 +67,7 @@ impl std::fmt::Display for VerifyFinding {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct VerifyReport {
     /// Path of the file.
+    #[serde(serialize_with = "crate::file::serialize_path")]
     pub path: PathBuf,
     /// Size of the file in bytes.
     pub bytes: u64,
@@ -82,6 +85,8 @@ pub struct VerifyReport {
     pub bad_pictures: u64,
     /// Topics with pictures in encodings that are not supported: their messages were not decoded.
     pub unsupported: Vec<UnsupportedTopic>,
+    /// A recorder is writing the file: its end was not checked.
+    pub being_recorded: bool,
     /// Place of the file in a recording of several files.
     #[serde(skip)]
     pub part: Option<PartFile>,
@@ -116,6 +121,8 @@ pub fn verify(path: &Path) -> Result<VerifyReport, RecordingError> {
 /// # Errors
 /// As [`verify`], or the watch stopped it.
 pub fn verify_watched(path: &Path, watch: &Watch) -> Result<VerifyReport, RecordingError> {
+    // Before the file is read: the recorder may finish it meanwhile.
+    let being_recorded = file::is_locked(path);
     let mut from = Salvage::open(path, watch)?;
     let mut all = Verification {
         done: VerifyReport {
@@ -129,6 +136,7 @@ pub fn verify_watched(path: &Path, watch: &Watch) -> Result<VerifyReport, Record
             bad_pictures: 0,
             unsupported: Vec::new(),
             no_checksum: BTreeMap::new(),
+            being_recorded,
             part: from.part(path),
         },
         decoders: Decoders::default(),
@@ -153,7 +161,8 @@ pub fn verify_watched(path: &Path, watch: &Watch) -> Result<VerifyReport, Record
             SalvageItem::Chunk(chunk) => {
                 at = chunk.at;
                 all.done.chunks += 1;
-                if let Some(damage) = &chunk.damage {
+                let is_open = being_recorded && chunk.at + chunk.len >= from.len();
+                if let Some(damage) = chunk.damage.as_ref().filter(|_| !is_open) {
                     all.about_file(at, "chunk", "intact contents".to_owned(), damage.clone());
                 }
                 index.chunk(chunk, from.message_positions(), &mut all);
@@ -163,6 +172,8 @@ pub fn verify_watched(path: &Path, watch: &Watch) -> Result<VerifyReport, Record
                 all.metadata(at, opcode, &data);
                 index.record(at, opcode, &data, &from, &mut all);
             }
+            // The recorder is writing there.
+            SalvageItem::Damage { at, len, zeros } if being_recorded && (zeros || at + len >= from.len()) => {}
             SalvageItem::Damage { at, len, zeros } => {
                 let found = if zeros { "of zeros that were never overwritten" } else { "that are not a record" };
                 all.about_file(at, "file", "a record".to_owned(), format!("{len} bytes {found}"));
@@ -175,6 +186,9 @@ pub fn verify_watched(path: &Path, watch: &Watch) -> Result<VerifyReport, Record
     }
     from.check_cameras(path)?;
     let mut file = File::open(path).map_err(|source| RecordingError::Open { path: path.to_owned(), source })?;
+    if being_recorded {
+        return Ok(all.done);
+    }
     index.end(&mut file, &from, &mut all).map_err(|source| RecordingError::Read { at, source })?;
     all.done.findings.sort_by_key(|finding| finding.offset);
     Ok(all.done)

@@ -23,11 +23,12 @@ pub enum RecordError {
     #[error("deleting old recordings needs a folder, but {} is a file", .0.display())]
     KeepNeedsFolder(PathBuf),
     /// The system refuses a file or a folder.
-    #[error("cannot write {}: {why}", path.display())]
+    #[error("cannot write {}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// The error.
+        #[source]
         why: io::Error,
     },
     /// The system refuses a thread.
@@ -43,7 +44,7 @@ impl RecordError {
             Self::Exists(_) | Self::Busy(_) => {
                 Some("name another file, or a folder: files in a folder get names of their own")
             }
-            Self::Unfinished(_) => Some("save its frames with `oaktap recover` and delete it, or name another file"),
+            Self::Unfinished(_) => Some("`oaktap recover FILE` saves its frames; or name another file"),
             Self::Name(_) | Self::KeepNeedsFolder(_) | Self::Io { .. } | Self::Thread(_) => None,
         }
     }

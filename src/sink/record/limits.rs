@@ -27,21 +27,30 @@ pub enum KeepLimit {
 
 /// A limit that cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{found}` is not {expected}")]
+#[error("`{found}` is {fault}")]
 pub struct LimitError {
     found: String,
-    expected: &'static str,
+    fault: &'static str,
 }
+
+/// Smallest size of a file in bytes: the head and the end of a file take 4 kB.
+const SPLIT_BYTES_MIN: u64 = 10_000;
+const SPLIT_TIME_MIN: Duration = Duration::from_secs(1);
 
 impl FromStr for SplitLimit {
     type Err = LimitError;
 
     /// Parses `10min`, `1h`, `1GB` or `512MiB`.
     fn from_str(text: &str) -> Result<Self, LimitError> {
-        time(text)
+        let limit = time(text)
             .map(Self::Time)
             .or_else(|| bytes(text).map(Self::Bytes))
-            .ok_or_else(|| wrong(text, "a time or a size, such as 10min or 1GB"))
+            .ok_or_else(|| wrong(text, "not a time or a size, such as 10min or 1GB"))?;
+        match limit {
+            Self::Time(time) if time < SPLIT_TIME_MIN => Err(wrong(text, "too short: expected at least 1s")),
+            Self::Bytes(bytes) if bytes < SPLIT_BYTES_MIN => Err(wrong(text, "too small: expected at least 10kB")),
+            limit => Ok(limit),
+        }
     }
 }
 
@@ -59,12 +68,12 @@ impl FromStr for KeepLimit {
             .map(Self::Time)
             .or_else(|| bytes(text).map(Self::Bytes))
             .or_else(free)
-            .ok_or_else(|| wrong(text, "a time, a size or a free share of the disk, such as 7d, 50GB or 10%free"))
+            .ok_or_else(|| wrong(text, "not a time, a size or a free share of the disk, such as 7d, 50GB or 10%free"))
     }
 }
 
-fn wrong(text: &str, expected: &'static str) -> LimitError {
-    LimitError { found: text.to_owned(), expected }
+fn wrong(text: &str, fault: &'static str) -> LimitError {
+    LimitError { found: text.to_owned(), fault }
 }
 
 fn time(text: &str) -> Option<Duration> {
@@ -86,12 +95,17 @@ mod tests {
         for (text, seconds) in [("10min", 600), ("1h", 3600), ("1.5 m", 90), ("2d", 172_800)] {
             assert_eq!(text.parse(), Ok(SplitLimit::Time(Duration::from_secs(seconds))), "{text}");
         }
-        for (text, bytes) in [("1GB", 1_000_000_000), ("512MiB", 512 << 20), ("1.5kb", 1500), ("2 TiB", 2 << 40)] {
+        for (text, bytes) in [("1GB", 1_000_000_000), ("512MiB", 512 << 20), ("15.5kb", 15_500), ("2 TiB", 2 << 40)] {
             assert_eq!(text.parse(), Ok(SplitLimit::Bytes(bytes)), "{text}");
         }
         for wrong in ["", "10", "min", "0s", "0GB", "-1GB", "1e3GB", "10%free", "1.2.3s", "99999999999999999999999h"] {
             let error = wrong.parse::<SplitLimit>().expect_err(wrong);
             assert_eq!(error.to_string(), format!("`{wrong}` is not a time or a size, such as 10min or 1GB"));
+        }
+        for (small, expected) in [("1B", "10kB"), ("9999B", "10kB"), ("999ms", "1s")] {
+            let error = small.parse::<SplitLimit>().expect_err(small).to_string();
+            assert!(error.ends_with(&format!("expected at least {expected}")), "{error}");
+            assert!(expected.parse::<SplitLimit>().is_ok(), "{expected}");
         }
     }
 

@@ -171,6 +171,7 @@ pub struct RecorderOutcome {
     /// Finished files, in order, without those that were deleted because of [`KeepLimit`](super::KeepLimit).
     pub files: Vec<RecordedFile>,
     /// Files that could not be finished. Their content can be read.
+    #[serde(serialize_with = "crate::file::serialize_paths")]
     pub unfinished: Vec<PathBuf>,
     /// Number of old files that were deleted because of [`KeepLimit`](super::KeepLimit).
     pub deleted: u64,

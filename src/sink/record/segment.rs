@@ -21,6 +21,7 @@ const CHUNK_DURATION_MAX: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct RecordedFile {
     /// Path of the file.
+    #[serde(serialize_with = "crate::file::serialize_path")]
     pub path: PathBuf,
     /// Frames in the file, of all cameras.
     pub frames: u64,

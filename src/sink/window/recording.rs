@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::act::shown_range;
 use super::design::{ColoredText, Ink};
 use super::screen::{NOTE_DURATION_NS, Screen};
+use crate::error::with_causes;
 use crate::recording::playback::Playback;
 use crate::sink::record::{RecorderCounts, RecorderOutcome, RecorderState, RecordersHealth, format_remaining};
 use crate::units::count;
@@ -127,7 +128,10 @@ impl Screen {
                 };
                 format!("recording {which} to {}{later}", recorders.path().display())
             }
-            Err(error) => error.help().map_or_else(|| error.to_string(), |help| format!("{error}: {help}")),
+            Err(error) => {
+                let text = with_causes(&error);
+                error.help().map_or_else(|| text.clone(), |help| format!("{text}: {help}"))
+            }
         };
         (self.print)(&note);
         self.show_note(note);

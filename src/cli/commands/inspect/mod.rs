@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
+use oaktap::file::shell_word;
 use oaktap::recording::inspect::{CameraReport, MeasurementReport, RecordingReport, inspect_watched};
 use oaktap::recording::{MissingFiles, missing_files};
 use oaktap::stats::{CameraHealth, HealthGauge, words};
@@ -130,12 +131,14 @@ pub(crate) fn run(ctx: &Ctx, args: &InspectArgs) -> anyhow::Result<Outcome> {
         let cameras: Vec<_> = report.cameras.iter().map(|camera| camera.name.as_str()).collect();
         let text = format!("{}: no frames of {}", report.path.display(), cameras.join(", "));
         present::say(&printable(&text));
-        present::say(match report.unsupported.is_empty() {
-            true => "help: `oaktap verify FILE` checks the rest of the file",
-            false => {
-                "help: record the pictures as JPEG, PNG, H.264, H.265 or raw; `foxglove` and `rerun` show the file as it is"
-            }
-        });
+        if report.unsupported.is_empty() {
+            let path = shell_word(&report.path);
+            present::say(&format!("help: `oaktap verify {path}` checks the rest of the file"));
+        } else {
+            present::say(
+                "help: record the pictures as JPEG, PNG, H.264, H.265 or raw; `foxglove` and `rerun` show the file as it is",
+            );
+        }
     }
     Ok(if whole && empty.is_empty() && missing.is_empty() { Outcome::Done } else { Outcome::Lossy })
 }
@@ -154,7 +157,7 @@ fn read(
         }
         FileKind::Recording => {
             let report = present::watched(ctx, path, |watch| inspect_watched(path, watch))?;
-            let report = report.map_err(recording_error);
+            let report = report.map_err(|error| recording_error(error, path));
             let report = report.with_context(|| format!("cannot inspect {}", path.display()))?;
             let text = text(&report);
             reports.push(report);
@@ -211,8 +214,11 @@ fn text(report: &RecordingReport) -> String {
     let size = Bytes(*bytes);
     let chunks = count(*chunks, "chunk", "chunks");
     let mut text = format!("{}: {size} in {chunks}, compression {compression}; {writer}\n", path.display());
-    if !finished {
-        text.push_str("  unfinished: the end is missing; `oaktap recover` completes the file\n");
+    if report.being_recorded {
+        text.push_str("  still being recorded\n");
+    } else if !finished {
+        let path = shell_word(path);
+        text.push_str(&format!("  unfinished: the end is missing; `oaktap recover {path}` completes the file\n"));
     }
     if report.damaged_parts > 0 {
         let RecordingReport { damaged_bytes, damaged_frames, damaged_parts, damage, .. } = report;

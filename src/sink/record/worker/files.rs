@@ -93,7 +93,7 @@ impl Worker {
                 self.segment.is_some()
             }
             Err(error) => {
-                self.report_paused(&error.to_string());
+                self.report_paused(&with_causes(&error));
                 if self.stopped.is_some() {
                     self.lose_remaining_frames();
                 } else {

@@ -1,0 +1,147 @@
+//! Errors about files name the next command with the path, and are also on standard output with --json.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use oaktap::recording::Compression;
+use serde_json::Value;
+
+use crate::program::{oaktap, run};
+use crate::recordings::{camera, frames, write};
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a name in UTF-8")
+}
+
+/// A recording of 40 frames with this path, without its last third.
+fn torn(path: &Path) {
+    let frames = frames("size=64x48&format=GRAY8&records=on", 40);
+    write(path, Compression::None, &[(camera("door"), frames)]);
+    let whole = std::fs::read(path).expect("a file");
+    std::fs::write(path, &whole[..whole.len() * 2 / 3]).expect("a file");
+}
+
+#[test]
+fn suggested_commands_quote_the_path_of_the_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let below = folder.path().join("it's mine");
+    std::fs::create_dir(&below).expect("a folder");
+    let path = below.join("a b.mcap");
+    torn(&path);
+    let good = folder.path().join("good.mcap");
+    write(&good, Compression::None, &[(camera("yard"), frames("size=64x48&format=GRAY8&records=on", 4))]);
+    let quoted = format!("'{}'", text(&path).replace('\'', "'\\''"));
+    let recover = format!("`oaktap recover {quoted}`");
+    let table = folder.path().join("a.csv");
+    let (path, good) = (text(&path), text(&good));
+    for words in [
+        &["verify", path][..],
+        &["verify", path, good],
+        &["inspect", path],
+        &["export", path, good, "-o", text(&table)],
+        &["replay", path, "--no-window", "--speed", "max"],
+        &["replay", path, good, "--no-window", "--speed", "max"],
+    ] {
+        let (code, out, said) = run(words);
+        assert!(code == 3 && (out.clone() + &said).contains(&recover), "{words:?}: {code}: {out}{said}");
+        assert!(!said.contains("FILE`") && !said.contains("FILE "), "{words:?}: {said}");
+    }
+    std::fs::rename(path, format!("{path}.partial")).expect("the file");
+    let (_, _, said) = run(&["replay", text(&below), "--no-window"]);
+    let quoted = format!("'{}'", text(&below).replace('\'', "'\\''"));
+    assert!(said.contains(&format!("`oaktap recover {quoted}`")), "{said}");
+}
+
+#[test]
+fn a_file_that_is_not_a_recording_is_not_to_be_recovered() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (notes, good) = (folder.path().join("notes.txt"), folder.path().join("good.mcap"));
+    std::fs::write(&notes, "hello\n").expect("a file");
+    write(&good, Compression::None, &[(camera("yard"), frames("size=64x48&format=GRAY8", 4))]);
+    let (code, _, said) = run(&["verify", text(&notes), text(&good)]);
+    assert!(code == 1 && said.contains("1 of 2 recordings not readable") && !said.contains("recover"), "{said}");
+}
+
+#[test]
+fn a_command_that_fails_prints_its_error_as_json() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (missing, notes, file) = (path("missing.mcap"), path("notes.txt"), path("a.mcap"));
+    std::fs::write(&notes, "hello\n").expect("a file");
+    write(Path::new(&file), Compression::None, &[(camera("door"), frames("size=64x48&format=GRAY8", 4))]);
+    let below_file = format!("{notes}/x.mcap");
+    for (words, error) in [
+        (&["verify", &missing][..], "cannot open "),
+        (&["inspect", &notes], "is neither a recording"),
+        (&["recover", &missing], "cannot open "),
+        (&["export", &file, "--to", "png", "-o", &below_file], "cannot write "),
+        (&["export", &file, "-o", &file], "does not tell the format"),
+        (&["record", "sim:", "-o", &below_file], "cannot start recording"),
+        (&["replay", &missing, "--no-window"], "cannot open "),
+    ] {
+        let (code, out, said) = run(&[words, &["--json"]].concat());
+        let lines: Vec<_> = out.lines().collect();
+        assert!([1, 2].contains(&code) && lines.len() == 1, "{words:?}: {code}: {out}{said}");
+        let line: Value = serde_json::from_str(lines[0]).expect("JSON");
+        let found = line["summary"]["error"].as_str().expect("an error");
+        assert!(found.contains(error) && line["summary"]["command"] == words[0], "{words:?}: {out}");
+    }
+    let (_, out, _) = run(&["verify", &missing]);
+    assert_eq!(out, "", "only with --json");
+}
+
+/// JSON is text: the bytes that are not are replaced.
+#[cfg(target_os = "linux")]
+#[test]
+fn names_that_are_not_utf_8_are_exported_and_reported() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    let name = |bytes: &[u8]| folder.path().join(std::ffi::OsStr::from_bytes(bytes));
+    let file = name(b"in\xff.mcap");
+    write(&file, Compression::None, &[(camera("door"), frames("size=64x48&format=GRAY8&records=on", 4))]);
+    let table = name(b"bad\xff.csv");
+    let export = oaktap(&["export", "--json", "-o"]).arg(&table).arg(&file).output().expect("the program starts");
+    assert!(export.status.success() && table.exists(), "{export:?}");
+    let line: Value = serde_json::from_slice(&export.stdout).expect("JSON");
+    assert!(line["summary"]["output"].as_str().is_some_and(|name| name.ends_with("bad\u{fffd}.csv")), "{line}");
+    for command in ["verify", "inspect"] {
+        let done = oaktap(&[command, "--json"]).arg(folder.path()).output().expect("the program starts");
+        assert!(done.status.success(), "{done:?}");
+        let line: Value = serde_json::from_slice(&done.stdout).expect("JSON");
+        let path = line["summary"]["files"][0]["path"].as_str().expect("a path");
+        assert!(path.ends_with("in\u{fffd}.mcap"), "{line}");
+    }
+    std::fs::write(&file, &std::fs::read(&file).expect("a file")[..5000]).expect("a file");
+    let said = oaktap(&["verify"]).arg(&file).output().expect("the program starts").stderr;
+    let said = String::from_utf8(said).expect("it prints UTF-8");
+    assert!(said.contains("`oaktap recover $'") && said.contains("in\\xff.mcap'`"), "{said}");
+}
+
+/// The recorder has the file locked.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_recording_in_progress_is_not_damaged() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.mcap");
+    let partial = folder.path().join("a.mcap.partial");
+    let mut recorder = oaktap(&["record", "door=sim:?size=64x48", "-o", text(&path), "-d", "10min", "-q"])
+        .spawn()
+        .expect("the program starts");
+    let begun = Instant::now();
+    // The first chunk takes half a second.
+    while partial.metadata().map_or(0, |found| found.len()) < 50_000 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "nothing was written");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let verified = run(&["verify", text(&partial)]);
+    let inspected = run(&["inspect", text(&partial)]);
+    recorder.kill().and_then(|()| recorder.wait()).expect("it ends");
+    for (code, out, said) in [verified, inspected] {
+        assert!(code == 0 && out.contains("still being recorded") && said.is_empty(), "{code}: {out}{said}");
+    }
+    // The recorder was killed: the end is missing.
+    let (code, out, said) = run(&["verify", text(&partial)]);
+    assert!(code == 3 && out.contains("damaged in ") && said.contains("`oaktap recover "), "{code}: {out}{said}");
+    let (code, out, _) = run(&["inspect", text(&partial)]);
+    assert!(code == 3 && out.contains("unfinished: the end is missing"), "{code}: {out}");
+}
