@@ -264,7 +264,8 @@ fn main() {
     }
     let others =
         PixelFormat::ALL.into_iter().filter(|format| !matches!(format, PixelFormat::Bgr888p | PixelFormat::Jpeg));
-    for format in others {
+    let mosaics = PixelFormat::MOSAICS.into_iter().step_by(4);
+    for format in others.chain(mosaics) {
         for size in [SIZES[0], SIZES[2]] {
             raw(&wanted, format, size, SimdLevel::best());
         }

@@ -23,7 +23,7 @@ pub(crate) struct SourceArgs {
     #[arg(long, value_name = "WxH", value_parser = value_parsers::size, help_heading = STREAM)]
     pub(crate) size: Option<(u32, u32)>,
 
-    /// Pixel format of the pictures
+    /// Pixel format of the pictures; for a mosaic of colors (Bayer), append their order, as in RAW8:RGGB
     #[arg(long, value_name = "FORMAT", help_heading = STREAM,
           value_parser = value_parsers::one_of(PixelFormat::ALL.map(PixelFormat::name), str::parse::<PixelFormat>))]
     pub(crate) format: Option<PixelFormat>,

@@ -7,7 +7,7 @@
 use super::yuv::Chroma;
 #[cfg(target_arch = "x86_64")]
 use super::yuv_avx2;
-use super::{PackedOrder, depth, half_float, interleaved, planar, rows, yuv, yuv420};
+use super::{PackedOrder, depth, half_float, interleaved, mosaic, planar, rows, yuv, yuv420};
 
 /// A set of SIMD instructions that this processor has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +93,8 @@ compiled! {
     fn pack10(row: &[u8], out: &mut [u8]) = rows::pack10;
     /// [`rows::pack12`].
     fn pack12(row: &[u8], out: &mut [u8]) = rows::pack12;
+    /// [`mosaic::interpolated`].
+    fn interpolated(rows: [&[u8]; 3], is_own: &[u8], out: [&mut [u8]; 3]) = mosaic::interpolated;
     /// [`depth::measure`].
     fn depth_measure(row: &[u8], extent: &mut depth::Extent) = depth::measure;
     /// [`depth::count_up_to`].

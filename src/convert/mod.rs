@@ -3,7 +3,8 @@
 //! | format | conversion |
 //! |---|---|
 //! | BGR888, RGB888 planar and interleaved, RGBA8888 | unchanged; alpha is dropped |
-//! | GRAY8, RAW8, YUV400p | gray; a Bayer mosaic (RAW8) is not interpolated |
+//! | GRAY8, RAW8, YUV400p | gray |
+//! | RAW8:RGGB and the like | a mosaic of colors (Bayer), interpolated bilinearly from the upper 8 bits of its samples |
 //! | NV12, NV21, YUV420p, YUV422, YUV444 | BT.601 in video range, like `cv2.cvtColor` and so depthai's host library; YUV422i is YUYV; chroma is repeated, not interpolated |
 //! | RAW16 | depth or disparity in false colors, see below |
 //! | RAW10, RAW12, RAW14 in 16 bits, PACK10, PACK12 | gray, the upper 8 bits; packed as in MIPI CSI-2 |
@@ -27,6 +28,7 @@ mod output;
 mod pixels;
 mod planar;
 mod png;
+mod mosaic;
 pub mod reference;
 mod rows;
 mod scaled;
@@ -115,7 +117,7 @@ pub struct Converter {
     known: Option<(Geometry, Layout)>,
     halves: HalfTable,
     jpeg: Jpeg,
-    /// Two rows each of red, green and blue.
+    /// Rows of red, green and blue, and of samples.
     scratch: Vec<u8>,
     /// Intermediate picture of the formats that become luma and chroma in two steps, and of enlarged pictures.
     intermediate: Picture,
@@ -343,7 +345,7 @@ impl Converter {
         let Self { level, halves, jpeg, scratch, .. } = self;
         let bytes = pixel_bytes(frame, jpeg);
         let picture = Pixels { level: *level, width: geometry.width as usize, planes: layout.planes(), bytes };
-        scratch.resize(2 * 3 * picture.width, 0);
+        scratch.resize(mosaic::scratch_len(picture.width), 0);
         picture.write::<O>(geometry.format, halves, scratch, out);
     }
 

@@ -40,6 +40,7 @@ impl<'a> Pixels<'a> {
             Raw10 => self.gray::<O>(scratch, out, |row, out| dispatch::high_bits(level, 2, row, out)),
             Pack10 => self.gray::<O>(scratch, out, |row, out| dispatch::pack10(level, row, out)),
             Pack12 => self.gray::<O>(scratch, out, |row, out| dispatch::pack12(level, row, out)),
+            Bayer(samples, order) => self.mosaic::<O>(samples, order, scratch, out),
             Raw16 => {
                 let (shift, colors) = (self.depth_shift(self.rows(0)), depth::Colors::<O>::new());
                 self.direct::<O>(out, |row, out| colors.write(level, shift, row, out));
@@ -95,7 +96,7 @@ impl<'a> Pixels<'a> {
             }
             Bgr888i | Rgb888i | Yuv422i | Yuv422p | Yuv444p | Yuv444i | Yuv400p | Gray8 | Raw8 | Raw16 | Raw14
             | Raw12 | Raw10 | Pack10 | Pack12 | Rgba8888 | Rgb161616 | RgbF16p | BgrF16p | RgbF16i | BgrF16i
-            | GrayF16 | Jpeg => {
+            | GrayF16 | Jpeg | Bayer(..) => {
                 return false;
             }
         };
@@ -217,7 +218,7 @@ impl<'a> Pixels<'a> {
 }
 
 /// Splits a row of scratch memory into rows of red, green and blue.
-fn three(scratch: &mut [u8], width: usize) -> [&mut [u8]; 3] {
+pub(super) fn three(scratch: &mut [u8], width: usize) -> [&mut [u8]; 3] {
     let (r, rest) = scratch.split_at_mut(width);
     let (g, rest) = rest.split_at_mut(width);
     [r, g, &mut rest[..width]]

@@ -6,7 +6,7 @@ use half::f16;
 
 use super::depth::COLORS;
 use crate::frame::pixel::Plane;
-use crate::frame::{Geometry, GeometryError, PixelFormat};
+use crate::frame::{BayerOrder, Geometry, GeometryError, PixelFormat};
 
 /// Converts a payload to red, green and blue per pixel. Treats it as the first of its stream, which matters for
 /// half-precision formats.
@@ -67,11 +67,56 @@ pub fn pixels(geometry: &Geometry, payload: &[u8]) -> Result<Vec<[u8; 3]>, Geome
                 RgbF16i => [0, 1, 2].map(|channel| to_byte(half(0, 3 * x + channel, y))),
                 BgrF16i => [2, 1, 0].map(|channel| to_byte(half(0, 3 * x + channel, y))),
                 GrayF16 => gray(to_byte(half(0, x, y))),
+                Bayer(samples, order) => {
+                    let gray = |x: usize, y: usize| match samples.gray() {
+                        Raw14 => (wide(0, x, y) / 64).min(255) as u8,
+                        Raw12 => (wide(0, x, y) / 16).min(255) as u8,
+                        Raw10 => (wide(0, x, y) / 4).min(255) as u8,
+                        Pack10 => byte(0, x / 4 * 5 + x % 4, y),
+                        Pack12 => byte(0, x / 2 * 3 + x % 2, y),
+                        _ => byte(0, x, y),
+                    };
+                    bilinear(order, (x, y), (width, height), gray)
+                }
                 Jpeg => return Err(GeometryError::Encoded(Jpeg)),
             });
         }
     }
     Ok(out)
+}
+
+/// Returns red, green and blue of a pixel of a mosaic: its own sample, or the rounded mean of the samples of a color in the 3x3
+/// pixels around it. Coordinates beyond the edges are mirrored.
+fn bilinear(
+    order: BayerOrder,
+    (x, y): (usize, usize),
+    (width, height): (usize, usize),
+    gray: impl Fn(usize, usize) -> u8,
+) -> [u8; 3] {
+    let mirrored = |at: isize, of: usize| {
+        let last = of as isize - 1;
+        let inside = if at < 0 {
+            -at
+        } else if at > last {
+            2 * last - at
+        } else {
+            at
+        };
+        inside.clamp(0, last) as usize
+    };
+    let letters = order.name().as_bytes();
+    let letter = |x: isize, y: isize| letters[(y.rem_euclid(2) * 2 + x.rem_euclid(2)) as usize];
+    let (x, y) = (x as isize, y as isize);
+    let sample = |x: isize, y: isize| u32::from(gray(mirrored(x, width), mirrored(y, height)));
+    [b'R', b'G', b'B'].map(|color| {
+        if letter(x, y) == color {
+            return sample(x, y) as u8;
+        }
+        let around = (-1..=1).flat_map(|dy| (-1..=1).map(move |dx| (x + dx, y + dy)));
+        let samples: Vec<u32> = around.filter(|(x, y)| letter(*x, *y) == color).map(|(x, y)| sample(x, y)).collect();
+        let count = samples.len() as u32;
+        ((samples.iter().sum::<u32>() + count / 2) / count) as u8
+    })
 }
 
 /// Returns the end of the RAW16 scale: the power of two above 99 % of the samples that are not 0, at least 256.

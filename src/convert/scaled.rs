@@ -91,6 +91,19 @@ impl Samples {
         samples(&mut self.down, (part.y, part.height), size.1, part.of.1);
         self.placement = Some(*placement);
     }
+
+    /// Returns the two columns to read for each of the result.
+    pub(super) fn across(&self) -> &[[u32; 2]] {
+        &self.across
+    }
+
+    /// Returns whether the result has at most one pixel for 2x2 of the frame.
+    pub(super) fn is_halved(&self) -> bool {
+        self.placement.is_some_and(|placement| {
+            let (across, down) = placement.ratio();
+            across >= 2.0 && down >= 2.0
+        })
+    }
 }
 
 fn samples(samples: &mut Vec<[u32; 2]>, (from, len): (f64, f64), to: usize, of: usize) {
@@ -112,7 +125,7 @@ fn mean([upper, lower]: [&[u8]; 2], across: &[[u32; 2]], byte: impl Fn(&[u8], us
 }
 
 #[inline(always)]
-fn wide(row: &[u8], at: usize) -> u16 {
+pub(super) fn wide(row: &[u8], at: usize) -> u16 {
     u16::from_le_bytes([row[at], row[at + 1]])
 }
 
@@ -195,6 +208,7 @@ impl Pixels<'_> {
                     }
                 });
             }
+            Bayer(kind, order) => rows.colors(|at, out| self.means_of_mosaic(kind, order, at, samples, out)),
             Raw16 => rows.depth(),
         }
     }

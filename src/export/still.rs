@@ -148,7 +148,7 @@ pub(super) fn note_mosaic(report: &mut ExportReport, camera: &Camera, frame: &Fr
     let Some(format) = frame.geometry.map(|geometry| geometry.format) else { return };
     if matches!(format, Raw8 | Raw10 | Raw12 | Raw14 | Pack10 | Pack12) {
         let name = &camera.name;
-        report.note(format!("the pictures of {name} are {format}: a mosaic of colors (Bayer) is exported as gray"));
+        report.note(format!("the pictures of {name} are {format}: a mosaic of colors (Bayer) is exported as gray; `oaktap record FILE --format {format}:RGGB -o COPY.mcap` makes a copy that has the order of its colors"));
     }
 }
 
@@ -175,7 +175,8 @@ fn is_half_float(format: PixelFormat) -> bool {
     match format {
         RgbF16p | BgrF16p | RgbF16i | BgrF16i | GrayF16 => true,
         Bgr888p | Rgb888p | Bgr888i | Rgb888i | Rgba8888 | Gray8 | Raw8 | Yuv400p | Raw16 | Raw14 | Raw12 | Raw10
-        | Yuv422i | Nv12 | Nv21 | Yuv420p | Yuv422p | Yuv444p | Yuv444i | Pack10 | Pack12 | Rgb161616 | Jpeg => false,
+        | Yuv422i | Nv12 | Nv21 | Yuv420p | Yuv422p | Yuv444p | Yuv444i | Pack10 | Pack12 | Rgb161616 | Jpeg
+        | Bayer(..) => false,
     }
 }
 

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::mosaic::{self, BayerOrder, MosaicSamples};
 use super::spelling::by_similarity;
 
-/// The formats that a camera can send: those of depthai's `ImgFrame::Type` (wire.md section 6), and JPEG.
+/// The formats that a camera can send: those of depthai's `ImgFrame::Type` (wire.md section 6), JPEG, and mosaics of colors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // The names are the vendor's; the table in wire.md section 6 is their documentation.
 pub enum PixelFormat {
@@ -37,10 +38,13 @@ pub enum PixelFormat {
     BgrF16i,
     GrayF16,
     Jpeg,
+    /// Samples behind a color filter, named like `RAW8:RGGB`. No stream says that its samples are those, or in which order: the
+    /// user does, with `--format`.
+    Bayer(MosaicSamples, BayerOrder),
 }
 
 impl PixelFormat {
-    /// All formats, most likely first: the order in which a payload is tried.
+    /// All formats but the mosaics, most likely first: the order in which a payload is tried.
     pub const ALL: [Self; 28] = [
         Self::Bgr888p,
         Self::Rgb888p,
@@ -72,7 +76,10 @@ impl PixelFormat {
         Self::Jpeg,
     ];
 
-    /// Returns the vendor's name.
+    /// All mosaics of colors.
+    pub const MOSAICS: [Self; 24] = mosaic::ALL;
+
+    /// Returns the vendor's name, for a mosaic with the order of its colors.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -104,6 +111,7 @@ impl PixelFormat {
             Self::BgrF16i => "BGRF16F16F16i",
             Self::GrayF16 => "GRAYF16",
             Self::Jpeg => "JPEG",
+            Self::Bayer(samples, order) => mosaic::name(samples, order),
         }
     }
 
@@ -126,6 +134,7 @@ impl PixelFormat {
             Self::Rgb161616 | Self::RgbF16p | Self::BgrF16p => planes(3, 1, 16),
             Self::RgbF16i | Self::BgrF16i => planes(1, 1, 48),
             Self::Jpeg => None,
+            Self::Bayer(samples, _) => samples.gray().shape(),
         }
     }
 
@@ -181,7 +190,11 @@ impl fmt::Display for UnknownPixelFormat {
                 "ambiguous pixel format `{name}`; expected {order}888i (three bytes per pixel) or {order}888p (three planes)"
             ),
             _ => {
-                let known = by_similarity(name, PixelFormat::ALL.map(PixelFormat::name)).join(", ");
+                let known = if name.contains(':') {
+                    by_similarity(name, PixelFormat::MOSAICS.map(PixelFormat::name)).join(", ")
+                } else {
+                    by_similarity(name, PixelFormat::ALL.map(PixelFormat::name)).join(", ")
+                };
                 write!(f, "unknown pixel format `{name}`; expected one of {known}")
             }
         }
@@ -191,9 +204,9 @@ impl fmt::Display for UnknownPixelFormat {
 impl FromStr for PixelFormat {
     type Err = UnknownPixelFormat;
 
-    /// Parses the vendor's name, as in `@D` records and `--format`. Ignores case.
+    /// Parses the result of [`PixelFormat::name`], as in `@D` records and `--format`. Ignores case.
     fn from_str(name: &str) -> Result<Self, UnknownPixelFormat> {
-        let known = Self::ALL.into_iter().find(|format| format.name().eq_ignore_ascii_case(name));
+        let known = Self::ALL.into_iter().chain(Self::MOSAICS).find(|format| format.name().eq_ignore_ascii_case(name));
         known.ok_or_else(|| UnknownPixelFormat(name.to_owned()))
     }
 }

@@ -11,9 +11,11 @@ use prost::Message as _;
 use super::annotations;
 use super::cdr::CdrReader;
 use super::channels::ImageSchema;
-use super::image::ImageMessage;
+use super::image::{ImageMessage, bayer_encoding};
 use super::schema::{PayloadLayout, WireMessage};
-use crate::frame::{DeviceTime, Geometry, Interpreter, PayloadKind, PixelFormat, Sequence, jpeg_defect};
+use crate::frame::{
+    BayerOrder, DeviceTime, Geometry, Interpreter, MosaicSamples, PayloadKind, PixelFormat, Sequence, jpeg_defect,
+};
 use crate::wire::Dialect;
 use crate::wire::encode::{self, HeaderFields};
 
@@ -114,7 +116,7 @@ impl Image {
         step: u32,
         mut pixels: Vec<u8>,
     ) -> Result<Self, ImageError> {
-        use PixelFormat::{Bgr888i, Gray8, Nv12, Raw16, Rgb888i, Rgba8888, Yuv422i};
+        use PixelFormat::{Bayer, Bgr888i, Gray8, Nv12, Raw16, Rgb888i, Rgba8888, Yuv422i};
         let format = match encoding {
             "rgb8" => Rgb888i,
             "bgr8" | "8UC3" => Bgr888i,
@@ -123,8 +125,7 @@ impl Image {
                 pixels.as_chunks_mut().0.iter_mut().for_each(|[b, _, r, _]| std::mem::swap(b, r));
                 Rgba8888
             }
-            // A mosaic of colors is shown in gray.
-            "mono8" | "8UC1" | "bayer_rggb8" | "bayer_bggr8" | "bayer_gbrg8" | "bayer_grbg8" => Gray8,
+            "mono8" | "8UC1" => Gray8,
             "mono16" | "16UC1" => Raw16,
             "yuyv" | "yuv422_yuy2" => Yuv422i,
             "uyvy" | "yuv422" => {
@@ -132,11 +133,14 @@ impl Image {
                 Yuv422i
             }
             "nv12" => Nv12,
-            other => {
-                let known = "rgb8, bgr8, rgba8, bgra8, mono8, mono16, 16UC1, yuyv, uyvy, nv12 or bayer";
-                let why = format!("pixels in the encoding {other:?} are not supported: expected {known}");
-                return Err(ImageError::Unsupported(why));
-            }
+            other => match BayerOrder::ALL.into_iter().find(|order| bayer_encoding(*order) == other) {
+                Some(order) => Bayer(MosaicSamples::Raw8, order),
+                None => {
+                    let known = "rgb8, bgr8, rgba8, bgra8, mono8, mono16, 16UC1, yuyv, uyvy, nv12 or bayer_ORDER8";
+                    let why = format!("pixels in the encoding {other:?} are not supported: expected {known}");
+                    return Err(ImageError::Unsupported(why));
+                }
+            },
         };
         let geometry = Geometry::tight(format, width, height).and_then(|tight| match step {
             0 => Ok(tight),

@@ -5,7 +5,7 @@ use foxglove::messages::{CompressedImage, CompressedVideo, RawImage, Timestamp};
 use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint, skip_field};
 
 use crate::convert::{Converter, PackedOrder};
-use crate::frame::{Frame, Geometry, PayloadKind, PixelFormat};
+use crate::frame::{BayerOrder, Frame, Geometry, MosaicSamples, PayloadKind, PixelFormat};
 
 // Field numbers of `data` in the messages. It is written last, so that it can be filled in place.
 const RAW_DATA_FIELD: u32 = 6;
@@ -73,14 +73,25 @@ fn packing(geometry: &Geometry, payload_len: usize) -> (Packing, &'static str) {
         Rgb888i => (fits, (Packing::AsIs, "rgb8")),
         Rgba8888 => (fits, (Packing::AsIs, "rgba8")),
         Gray8 | Raw8 | Yuv400p => (fits, (Packing::AsIs, "mono8")),
+        Bayer(MosaicSamples::Raw8, order) => (fits, (Packing::AsIs, bayer_encoding(order))),
         Raw16 | Raw14 | Raw12 | Raw10 => (fits, (Packing::AsIs, "16UC1")),
         Yuv422i => (fits && width.is_multiple_of(2), (Packing::AsIs, "yuyv")),
         Nv12 => (fits && width.is_multiple_of(2) && height.is_multiple_of(2), (Packing::AsIs, "nv12")),
         // `RawImage` has no encoding for these.
         Nv21 | Yuv420p | Yuv422p | Yuv444p | Yuv444i | Pack10 | Pack12 | Rgb161616 | RgbF16p | BgrF16p | RgbF16i
-        | BgrF16i | GrayF16 | Jpeg => (false, CONVERTED),
+        | BgrF16i | GrayF16 | Jpeg | Bayer(..) => (false, CONVERTED),
     };
     if is_exact { exact } else { CONVERTED }
+}
+
+/// Returns the encoding of 8-bit mosaics in image messages of Foxglove and ROS.
+pub(super) const fn bayer_encoding(order: BayerOrder) -> &'static str {
+    match order {
+        BayerOrder::Rggb => "bayer_rggb8",
+        BayerOrder::Bggr => "bayer_bggr8",
+        BayerOrder::Gbrg => "bayer_gbrg8",
+        BayerOrder::Grbg => "bayer_grbg8",
+    }
 }
 
 /// A buffer for one encoded image message, reused for the next.

@@ -2,7 +2,7 @@
 
 use half::f16;
 
-use crate::frame::{Detection, PixelFormat, Position};
+use crate::frame::{BayerOrder, Detection, PixelFormat, Position};
 
 /// An RGB picture: rows of three bytes per pixel.
 #[derive(Clone, Debug)]
@@ -46,6 +46,7 @@ pub(super) fn grain(format: PixelFormat) -> (u32, u32) {
         | PixelFormat::Yuv444p
         | PixelFormat::Yuv444i
         | PixelFormat::Jpeg => (1, 1),
+        PixelFormat::Bayer(samples, _) => grain(samples.gray()),
     }
 }
 
@@ -103,8 +104,20 @@ pub(super) fn layout(picture: &Rgb, format: PixelFormat) -> Option<Vec<u8>> {
             });
             picture.pixels().map(video_luma).chain(chroma).collect()
         }
+        PixelFormat::Bayer(samples, order) => return layout(&filtered(picture, order), samples.gray()),
         PixelFormat::Jpeg => return None,
     })
+}
+
+/// Returns the gray picture that a sensor behind a color filter measures.
+fn filtered(picture: &Rgb, order: BayerOrder) -> Rgb {
+    let (red_x, red_y) = order.red();
+    let pixels = picture.pixels().enumerate().flat_map(|(at, pixel)| {
+        let (x, y) = (at % picture.width, at / picture.width);
+        let channel = usize::from(x % 2 != red_x) + usize::from(y % 2 != red_y);
+        [pixel[channel]; 3]
+    });
+    Rgb { width: picture.width, height: picture.height, bytes: pixels.collect() }
 }
 
 /// Returns the luma of a pixel, scaled to 8 to 16 bits.
@@ -200,7 +213,7 @@ mod tests {
     #[test]
     fn lengths_match_the_geometry() {
         let picture = Rgb { width: 8, height: 4, bytes: (0..96).collect() };
-        for format in PixelFormat::ALL {
+        for format in PixelFormat::ALL.into_iter().chain(PixelFormat::MOSAICS) {
             let Some(bytes) = layout(&picture, format) else { continue };
             let geometry = Geometry::tight(format, 8, 4).expect("a picture");
             assert_eq!(Some(bytes.len()), geometry.byte_len(), "{format}");
@@ -219,6 +232,10 @@ mod tests {
         assert_eq!(of(PixelFormat::Raw12)[..2], 0x4c4_u16.to_le_bytes());
         assert_eq!(of(PixelFormat::Pack12)[..3], [0x4c, 0x4c, 0x44]);
         assert_eq!(of(PixelFormat::Pack10)[..5], [76, 76, 76, 76, 0b0101_0101]);
+        let mosaic = |name: &str| of(name.parse().expect("a format"))[..8].to_vec();
+        assert_eq!(mosaic("RAW8:RGGB"), [255, 0, 255, 0, 0, 0, 0, 0]);
+        assert_eq!(mosaic("RAW8:GBRG"), [0, 0, 0, 0, 255, 0, 255, 0]);
+        assert_eq!(mosaic("RAW10:GRBG"), [0, 0, 0xff, 3, 0, 0, 0xff, 3]);
         assert_eq!(of(PixelFormat::RgbF16i)[..2], f16::from_f32(255.0).to_le_bytes());
     }
 

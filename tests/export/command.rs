@@ -133,18 +133,31 @@ fn a_time_after_the_end_is_answered_with_the_time_of_the_last_frame() {
 #[test]
 fn mosaics_of_colors_are_named_when_they_are_exported_as_gray() {
     let folder = tempfile::tempdir().expect("a folder");
-    for (format, is_mosaic) in [("RAW8", true), ("RAW10", true), ("GRAY8", false), ("NV12", false)] {
-        let below = folder.path().join(format);
+    for (format, is_mosaic) in
+        [("RAW8", true), ("RAW10", true), ("RAW8:GRBG", false), ("GRAY8", false), ("NV12", false)]
+    {
+        let below = folder.path().join(format.replace(':', "-"));
         std::fs::create_dir(&below).expect("a folder");
         let file = recording(&below, &format!("size=96x64&format={format}&records=on"), 2);
         for to in ["png", "mp4"] {
             let out = below.join(to);
             let (code, _, stderr) = export(&["-o", out.to_str().expect("UTF-8"), "--to", to], &file);
             assert_eq!(code, 0, "{stderr}");
-            let note = format!("the pictures of front are {format}: a mosaic of colors (Bayer) is exported as gray");
+            let note = format!(
+                "the pictures of front are {format}: a mosaic of colors (Bayer) is exported as gray; `oaktap record FILE --format {format}:RGGB -o COPY.mcap` makes a copy that has the order of its colors"
+            );
             assert_eq!(stderr.matches(&note).count(), usize::from(is_mosaic), "{to}: {stderr}");
         }
     }
+    // The advice of the note, for a stream that announces RAW8.
+    let copy = folder.path().join("copy.mcap");
+    let (file, copy_text) = (folder.path().join("RAW8").join("a.mcap"), copy.to_str().expect("UTF-8"));
+    let file = file.to_str().expect("UTF-8");
+    let (code, _, stderr) = program::run(&["record", file, "--format", "RAW8:RGGB", "-q", "-o", copy_text]);
+    assert_eq!(code, 0, "{stderr}");
+    let out = folder.path().join("colors");
+    let (code, _, stderr) = export(&["-o", out.to_str().expect("UTF-8"), "--to", "png"], &copy);
+    assert!(code == 0 && !stderr.contains("Bayer"), "{stderr}");
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn frames() -> Vec<Frame> {
         let number = frames.len() as u64;
         frames.push(frame(number, geometry, &noise(len, number)));
     };
-    for format in PixelFormat::ALL {
+    for format in PixelFormat::ALL.into_iter().chain(PixelFormat::MOSAICS) {
         for (width, height) in [(64, 48), (33, 17), (1, 1)] {
             let Ok(tight) = Geometry::tight(format, width, height) else { continue };
             let Some(len) = tight.byte_len() else { continue };

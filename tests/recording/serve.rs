@@ -63,7 +63,8 @@ fn said(frame: &Frame) -> (Vec<u8>, &'static str, String, u32, usize) {
 
 /// Every pixel type, every coding in every dialect that supports it, and extension records.
 fn kinds() -> Vec<String> {
-    let pixels = PixelFormat::ALL.iter().map(|format| format!("format={format}&dialect=IMG"));
+    let mosaics = PixelFormat::MOSAICS.iter().step_by(5);
+    let pixels = PixelFormat::ALL.iter().chain(mosaics).map(|format| format!("format={format}&dialect=IMG"));
     let coded = ["JPEG", "H264", "H265"]
         .into_iter()
         .flat_map(|coding| ["ABCDE", "FRAME"].map(|dialect| format!("format={coding}&dialect={dialect}")));

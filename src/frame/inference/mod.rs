@@ -74,6 +74,8 @@ type Announcement = Option<(Geometry, Origin)>;
 pub struct Interpreter {
     overrides: Overrides,
     announced: Announcement,
+    /// Layout of the next payload, stored in a recording.
+    restored: Option<Geometry>,
     /// Interpretations of raw payloads by announcement and length, oldest first: a camera that sends several streams announces
     /// the layout of each in turn.
     known: Vec<((Announcement, usize), Interpretation)>,
@@ -94,11 +96,10 @@ impl Interpreter {
         self.set_announced(geometry, Origin::Stream);
     }
 
-    /// Sets the layout stored in a recording, unless the stream has announced the same.
+    /// Sets the layout stored in a recording for the next payload. It also holds if the stream announces another one before that
+    /// payload: the user may have corrected it for the recording.
     pub fn restore(&mut self, geometry: Geometry) {
-        if self.announced.is_none_or(|(announced, _)| announced != geometry) {
-            self.set_announced(geometry, Origin::Recording);
-        }
+        self.restored = Some(geometry);
     }
 
     fn set_announced(&mut self, geometry: Geometry, origin: Origin) {
@@ -124,6 +125,11 @@ impl Interpreter {
 
     /// Returns the encoding of a payload, and its layout if that is known.
     pub fn interpret(&mut self, payload: &[u8]) -> (PayloadKind, Option<Geometry>) {
+        if let Some(geometry) = self.restored.take()
+            && self.announced.is_none_or(|(announced, _)| announced != geometry)
+        {
+            self.set_announced(geometry, Origin::Recording);
+        }
         // Before the cache, because a damaged payload can have had the same length.
         if let Some(encoded) = self.encoded(payload) {
             let new_size = self.note_video_size(encoded.kind, payload);
@@ -418,9 +424,8 @@ pub(super) fn twin(format: PixelFormat) -> Option<PixelFormat> {
         RgbF16i => Some(BgrF16i),
         Yuv422i => Some(Yuv422p),
         Yuv422p => Some(Yuv422i),
-        Yuv400p | Gray8 | Raw8 | Raw14 | Raw12 | Raw10 | Pack10 | Pack12 | Rgba8888 | Rgb161616 | GrayF16 | Jpeg => {
-            None
-        }
+        Yuv400p | Gray8 | Raw8 | Raw14 | Raw12 | Raw10 | Pack10 | Pack12 | Rgba8888 | Rgb161616 | GrayF16 | Jpeg
+        | Bayer(..) => None,
     }
 }
 

@@ -380,6 +380,8 @@ fn channel_step(format: PixelFormat, plane: usize) -> usize {
         Pack10 => 5,
         Bgr888p | Rgb888p | Nv12 | Nv21 | Yuv420p | Yuv422p | Yuv444p | Yuv400p | Gray8 | Raw8 | Raw16 | Raw14
         | Raw12 | Raw10 | Rgb161616 | RgbF16p | BgrF16p | GrayF16 | Jpeg => 1,
+        // Neighbors in a mosaic have other colors. Counted as if they had the same, which compares all sizes alike.
+        Bayer(samples, _) => channel_step(samples.gray(), plane),
     }
 }
 
@@ -389,5 +391,6 @@ fn is_16_bit(format: PixelFormat) -> bool {
         Raw16 | Raw14 | Raw12 | Raw10 | GrayF16 | Rgb161616 | RgbF16p | BgrF16p | RgbF16i | BgrF16i => true,
         Bgr888p | Rgb888p | Bgr888i | Rgb888i | Nv12 | Nv21 | Yuv420p | Yuv422i | Yuv422p | Yuv444p | Yuv444i
         | Yuv400p | Gray8 | Raw8 | Pack10 | Pack12 | Rgba8888 | Jpeg => false,
+        Bayer(samples, _) => is_16_bit(samples.gray()),
     }
 }

@@ -371,6 +371,13 @@ fn frames_carry_the_reason_for_their_layout() {
     interpreter.restore(stored);
     let text = "675840 bytes are 352x640 RGB888p, as announced by the stream";
     assert_eq!(because(&mut interpreter), (Some(stored), text.to_owned()), "the announcement is kept");
+    let corrected = Geometry { format: PixelFormat::Bgr888p, ..stored };
+    interpreter.restore(corrected);
+    interpreter.announce(stored);
+    let text = "675840 bytes are 352x640 BGR888p, as stored in the recording";
+    assert_eq!(because(&mut interpreter), (Some(corrected), text.to_owned()), "the recorded correction is kept");
+    interpreter.announce(stored);
+    assert_eq!(because(&mut interpreter).0, Some(stored), "it holds for one payload");
 }
 
 #[test]
