@@ -38,25 +38,26 @@ pub(super) const COLORS: [[u8; 3]; 256] = {
     colors
 };
 
-/// Number of samples of a picture that were not measured, and the largest one.
+/// Number of samples of a picture, of those that were not measured, and the largest one.
 #[derive(Default)]
 pub(super) struct Extent {
     samples: u32,
     zeros: u32,
     max: u16,
+    /// Samples up to the end of the scale that is one step shorter than [`Self::widest`].
+    below: u32,
 }
 
 /// Samples counted at a time: so few that 16 bits can count them.
 const COUNTED: usize = 2 * 4096;
 
-/// Adds the samples of a row.
+/// Adds the number of samples that were not measured, and finds the largest.
 #[inline(always)]
-pub(super) fn measure(row: &[u8], extent: &mut Extent) {
+pub(super) fn measure(row: &[u8], zeros: &mut u32, max: &mut u16) {
     for samples in row.chunks(COUNTED) {
         let samples = samples.as_chunks().0;
-        extent.samples += samples.len() as u32;
-        extent.zeros += number(samples, |sample| sample == 0);
-        extent.max = samples.iter().fold(extent.max, |max, sample| max.max(u16::from_le_bytes(*sample)));
+        *zeros += number(samples, |sample| sample == 0);
+        *max = samples.iter().fold(*max, |max, sample| max.max(u16::from_le_bytes(*sample)));
     }
 }
 
@@ -75,17 +76,43 @@ fn number(samples: &[[u8; 2]], matches: impl Fn(u16) -> bool) -> u32 {
 }
 
 impl Extent {
+    /// Adds the samples of a row.
+    pub(super) fn add(&mut self, level: SimdLevel, row: &[u8]) {
+        let widest = self.widest();
+        dispatch::depth_measure(level, row, &mut self.zeros, &mut self.max);
+        if self.widest() > widest {
+            // All earlier samples are below half of the larger scale.
+            self.below = self.samples;
+        }
+        dispatch::depth_count_up_to(level, half_of_scale(self.widest()), row, &mut self.below);
+        self.samples += row.len() as u32 / 2;
+    }
+
+    /// Returns the shift with which the largest sample has an index of its own.
+    fn widest(&self) -> u32 {
+        u32::from(self.max / 256).checked_ilog2().map_or(0, |bits| bits + 1)
+    }
+
     /// Returns the right shift that turns samples into an index of [`COLORS`]. `count_up_to` returns the number of samples up to
-    /// its argument. Calls it once for the usual picture, whose largest sample is no outlier.
+    /// its argument. Does not call it for the usual picture, whose largest sample is no outlier.
     pub(super) fn shift(&self, count_up_to: impl Fn(u16) -> u32) -> u32 {
         let measured = self.samples - self.zeros;
         let enough = measured - measured / 100 + self.zeros;
-        let mut shift = u32::from(self.max / 256).checked_ilog2().map_or(0, |bits| bits + 1);
-        while shift > 0 && count_up_to((1 << (7 + shift)) - 1) >= enough {
+        let mut shift = self.widest();
+        let mut below = self.below;
+        while shift > 0 && below >= enough {
             shift -= 1;
+            if shift > 0 {
+                below = count_up_to(half_of_scale(shift));
+            }
         }
         shift
     }
+}
+
+/// Returns the last sample of the lower half of the scale with this shift.
+const fn half_of_scale(shift: u32) -> u16 {
+    ((1 << (7 + shift)) - 1) as u16
 }
 
 /// The colors of all samples, shifted.

@@ -5,9 +5,10 @@
 #![allow(unsafe_code)]
 
 use super::yuv::Chroma;
-#[cfg(target_arch = "x86_64")]
-use super::yuv_avx2;
 use super::{PackedOrder, depth, half_float, interleaved, mosaic, planar, rows, yuv, yuv420};
+#[cfg(target_arch = "x86_64")]
+use super::{depth_avx512, packed, yuv_avx2, yuv_avx512};
+use crate::frame::PixelFormat;
 
 /// A set of SIMD instructions that this processor has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,9 @@ enum Set {
     Ssse3,
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// AVX2, F16C, and AVX-512 with BW, VBMI and VNNI.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
 }
 
 impl SimdLevel {
@@ -38,12 +42,19 @@ impl SimdLevel {
             // Every processor with AVX2 has F16C, but some virtual machines hide it.
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("f16c") {
                 levels.push(Self(Set::Avx2));
+                if is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512vbmi")
+                    && is_x86_feature_detected!("avx512vnni")
+                {
+                    levels.push(Self(Set::Avx512));
+                }
             }
         }
         levels
     }
 
-    /// Returns the best level of this processor. AVX-512 is not used: it is slower in these loops.
+    /// Returns the best level of this processor. With AVX-512, only chroma, depth, packed and half-precision formats have code of
+    /// their own: planar colors are as fast with AVX2.
     #[must_use]
     pub fn best() -> Self {
         Self::available().pop().unwrap_or(Self::BASELINE)
@@ -59,6 +70,8 @@ impl SimdLevel {
             Set::Ssse3 => "SSSE3",
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => "AVX2",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => "AVX-512",
         }
     }
 }
@@ -74,10 +87,18 @@ macro_rules! compiled {
             fn with_avx2($($arg: $type),*) {
                 $plain($($arg),*);
             }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,avx512bw")]
+            fn with_avx512($($arg: $type),*) {
+                $plain($($arg),*);
+            }
             match level.0 {
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: this level is only made if the processor reports AVX2 and F16C.
                 Set::Avx2 => unsafe { with_avx2($($arg),*) },
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: this level is only made if the processor reports AVX-512 with BW, and AVX2.
+                Set::Avx512 => unsafe { with_avx512($($arg),*) },
                 #[cfg(target_arch = "x86_64")]
                 Set::Ssse3 => $plain($($arg),*),
                 Set::Baseline => $plain($($arg),*),
@@ -89,14 +110,10 @@ macro_rules! compiled {
 compiled! {
     /// [`rows::high_bits`].
     fn high_bits(shift: u32, row: &[u8], out: &mut [u8]) = rows::high_bits;
-    /// [`rows::pack10`].
-    fn pack10(row: &[u8], out: &mut [u8]) = rows::pack10;
-    /// [`rows::pack12`].
-    fn pack12(row: &[u8], out: &mut [u8]) = rows::pack12;
     /// [`mosaic::interpolated`].
     fn interpolated(rows: [&[u8]; 3], is_own: &[u8], out: [&mut [u8]; 3]) = mosaic::interpolated;
     /// [`depth::measure`].
-    fn depth_measure(row: &[u8], extent: &mut depth::Extent) = depth::measure;
+    fn depth_measure(row: &[u8], zeros: &mut u32, max: &mut u16) = depth::measure;
     /// [`depth::count_up_to`].
     fn depth_count_up_to(last: u16, row: &[u8], count: &mut u32) = depth::count_up_to;
     /// [`depth::indices`].
@@ -113,16 +130,96 @@ compiled! {
     fn unpacked(words: &[u32], out: [&mut [u8]; 3]) = yuv420::unpacked;
 }
 
-/// Converts half-precision numbers by instructions for them. Returns `false` if the level has none.
-pub(super) fn halves(level: SimdLevel, scale: f32, row: &[u8], out: &mut [u8]) -> bool {
-    #[cfg(target_arch = "x86_64")]
-    if level.0 == Set::Avx2 {
+/// [`rows::pack10`].
+pub(super) fn pack10(level: SimdLevel, row: &[u8], out: &mut [u8]) {
+    match level.0 {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: this level is only made if the processor reports AVX-512 with BW and VBMI.
+        Set::Avx512 => unsafe { packed::pack10_avx512(row, out) },
+        #[cfg(target_arch = "x86_64")]
         // SAFETY: this level is only made if the processor reports AVX2 and F16C.
-        unsafe { half_float::converted(scale, row, out) };
+        Set::Avx2 => unsafe { packed::pack10_avx2(row, out) },
+        _ => rows::pack10(row, out),
+    }
+}
+
+/// [`rows::pack12`].
+pub(super) fn pack12(level: SimdLevel, row: &[u8], out: &mut [u8]) {
+    match level.0 {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: this level is only made if the processor reports AVX-512 with BW and VBMI.
+        Set::Avx512 => unsafe { packed::pack12_avx512(row, out) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: this level is only made if the processor reports AVX2 and F16C.
+        Set::Avx2 => unsafe { packed::pack12_avx2(row, out) },
+        _ => rows::pack12(row, out),
+    }
+}
+
+/// Converts packed gray pixels to words in one step. Returns `false` if there is no such code for the level or the format.
+pub(super) fn packed_words(level: SimdLevel, format: PixelFormat, row: &[u8], out: &mut [u32]) -> bool {
+    match (level.0, format) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: this level is only made if the processor reports AVX-512 with BW and VBMI.
+        (Set::Avx512, PixelFormat::Pack10) => unsafe { packed::pack10_words_avx512(row, out) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        (Set::Avx512, PixelFormat::Pack12) => unsafe { packed::pack12_words_avx512(row, out) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: this level is only made if the processor reports AVX2 and F16C.
+        (Set::Avx2, PixelFormat::Pack10) => unsafe { packed::pack10_words_avx2(row, out) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        (Set::Avx2, PixelFormat::Pack12) => unsafe { packed::pack12_words_avx2(row, out) },
+        _ => {
+            let _ = (row, out);
+            return false;
+        }
+    }
+    #[cfg(target_arch = "x86_64")]
+    true
+}
+
+/// Converts depth to words in one step. Returns `false` if the level has no such code.
+pub(super) fn depth_words(level: SimdLevel, shift: u32, row: &[u8], out: &mut [u32]) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if level.0 == Set::Avx512 {
+        // SAFETY: this level is only made if the processor reports AVX-512 with BW and VBMI.
+        unsafe { depth_avx512::words(shift, row, out) };
         return true;
     }
-    let _ = (level, scale, row, out);
+    let _ = (level, shift, row, out);
     false
+}
+
+/// Converts depth to red, green and blue. Returns `false` if the level has no code for it.
+pub(super) fn depth_planes(level: SimdLevel, shift: u32, row: &[u8], out: [&mut [u8]; 3]) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if level.0 == Set::Avx512 {
+        // SAFETY: this level is only made if the processor reports AVX-512 with BW and VBMI.
+        unsafe { depth_avx512::planes(shift, row, out) };
+        return true;
+    }
+    let _ = (level, shift, row, out);
+    false
+}
+
+/// Converts half-precision numbers by instructions for them. Returns `false` if the level has none.
+pub(super) fn halves(level: SimdLevel, scale: f32, row: &[u8], out: &mut [u8]) -> bool {
+    match level.0 {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: this level is only made if the processor reports AVX2 and F16C.
+        Set::Avx2 => unsafe { half_float::converted(scale, row, out) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: this level is only made if the processor reports AVX-512 with BW, AVX2 and F16C.
+        Set::Avx512 => unsafe { half_float::converted_avx512(scale, row, out) },
+        _ => {
+            let _ = (scale, row, out);
+            return false;
+        }
+    }
+    #[cfg(target_arch = "x86_64")]
+    true
 }
 
 /// [`Chroma::colors`] for one or two rows that share their chroma.
@@ -131,6 +228,9 @@ pub(super) fn subsampled(level: SimdLevel, luma: &[&[u8]], chroma: Chroma<'_>, o
         #[cfg(target_arch = "x86_64")]
         // SAFETY: this level is only made if the processor reports AVX2 and F16C.
         Set::Avx2 => unsafe { yuv_avx2::planes(luma, chroma, out) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: this level is only made if the processor reports AVX-512 with BW and VNNI.
+        Set::Avx512 => unsafe { yuv_avx512::planes(luma, chroma, out) },
         _ => {
             for (luma, [r, g, b]) in luma.iter().zip(out) {
                 chroma.colors(luma, [r, g, b]);
@@ -141,22 +241,28 @@ pub(super) fn subsampled(level: SimdLevel, luma: &[&[u8]], chroma: Chroma<'_>, o
 
 /// Converts one or two rows that share their chroma to words in one step. Returns `false` if the level has no such code.
 pub(super) fn subsampled_words(level: SimdLevel, luma: &[&[u8]], chroma: Chroma<'_>, out: &mut [u32]) -> bool {
-    #[cfg(target_arch = "x86_64")]
-    if level.0 == Set::Avx2 {
+    match level.0 {
+        #[cfg(target_arch = "x86_64")]
         // SAFETY: this level is only made if the processor reports AVX2 and F16C.
-        unsafe { yuv_avx2::words(luma, chroma, out) };
-        return true;
+        Set::Avx2 => unsafe { yuv_avx2::words(luma, chroma, out) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: this level is only made if the processor reports AVX-512 with BW and VNNI.
+        Set::Avx512 => unsafe { yuv_avx512::words(luma, chroma, out) },
+        _ => {
+            let _ = (luma, chroma, out);
+            return false;
+        }
     }
-    let _ = (level, luma, chroma, out);
-    false
+    #[cfg(target_arch = "x86_64")]
+    true
 }
 
 /// [`yuv::yuyv`].
 pub(super) fn yuyv(level: SimdLevel, row: &[u8], out: [&mut [u8]; 3]) {
     match level.0 {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: this level is only made if the processor reports AVX2 and F16C.
-        Set::Avx2 => unsafe { yuv_avx2::yuyv(row, out) },
+        // SAFETY: these levels are only made if the processor reports AVX2 and F16C.
+        Set::Avx2 | Set::Avx512 => unsafe { yuv_avx2::yuyv(row, out) },
         _ => yuv::yuyv(row, out),
     }
 }
@@ -170,8 +276,8 @@ pub(super) fn words(level: SimdLevel, [b, g, r]: [&[u8]; 3], out: &mut [u32]) {
         // SAFETY: SSE2 is part of x86-64.
         Set::Baseline | Set::Ssse3 => unsafe { planar::words_sse2([b, g, r], out) },
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: this level is only made if the processor reports AVX2 and F16C.
-        Set::Avx2 => unsafe { planar::words_avx2([b, g, r], out) },
+        // SAFETY: these levels are only made if the processor reports AVX2 and F16C.
+        Set::Avx2 | Set::Avx512 => unsafe { planar::words_avx2([b, g, r], out) },
     }
 }
 
@@ -183,8 +289,8 @@ pub(super) fn words_of(level: SimdLevel, order: PackedOrder, triples: &[u8], out
         // SAFETY: this level is only made if the processor reports SSSE3.
         Set::Ssse3 => unsafe { interleaved::words_ssse3(order, triples, out) },
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: this level is only made if the processor reports AVX2 and F16C.
-        Set::Avx2 => unsafe { interleaved::words_avx2(order, triples, out) },
+        // SAFETY: these levels are only made if the processor reports AVX2 and F16C.
+        Set::Avx2 | Set::Avx512 => unsafe { interleaved::words_avx2(order, triples, out) },
     }
 }
 
@@ -196,7 +302,7 @@ pub(super) fn triples(level: SimdLevel, planes: [&[u8]; 3], out: &mut [[u8; 3]])
         // SAFETY: this level is only made if the processor reports SSSE3.
         Set::Ssse3 => unsafe { planar::triples_ssse3(planes, out) },
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: this level is only made if the processor reports AVX2 and F16C.
-        Set::Avx2 => unsafe { planar::triples_avx2(planes, out) },
+        // SAFETY: these levels are only made if the processor reports AVX2 and F16C.
+        Set::Avx2 | Set::Avx512 => unsafe { planar::triples_avx2(planes, out) },
     }
 }

@@ -18,17 +18,23 @@
 //! Use one [`Converter`] per stream. It checks the geometry only when that changes, reuses its memory, and runs code
 //! compiled for the instructions of this processor ([`SimdLevel`]).
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod depth;
+#[cfg(target_arch = "x86_64")]
+mod depth_avx512;
 mod depth_map;
 mod dispatch;
 mod half_float;
 mod interleaved;
 mod jpeg;
+mod mosaic;
 mod output;
+#[cfg(target_arch = "x86_64")]
+mod packed;
 mod pixels;
 mod planar;
 mod png;
-mod mosaic;
 pub mod reference;
 mod rows;
 mod scaled;
@@ -39,6 +45,8 @@ mod yuv;
 mod yuv420;
 #[cfg(target_arch = "x86_64")]
 mod yuv_avx2;
+#[cfg(target_arch = "x86_64")]
+mod yuv_avx512;
 
 use std::sync::Arc;
 

@@ -3,6 +3,7 @@
 use super::dispatch::{self, SimdLevel};
 use super::yuv::Chroma;
 use super::{PackedOrder, rows};
+use crate::frame::PixelFormat;
 
 /// An output pixel format.
 pub(super) trait Output {
@@ -17,6 +18,16 @@ pub(super) trait Output {
 
     /// Converts pixels of three bytes. `triples` is three times as long as `out`.
     fn interleaved(level: SimdLevel, order: PackedOrder, triples: &[u8], out: &mut [Self::Pixel]);
+
+    /// Converts depth in one step, with the shift of its picture. Returns `false` if the level has no such code.
+    fn depth(_: SimdLevel, _shift: u32, _row: &[u8], _out: &mut [Self::Pixel]) -> bool {
+        false
+    }
+
+    /// Converts a row of packed gray pixels in one step. Returns `false` if the level has no such code for the format.
+    fn packed(_: SimdLevel, _: PixelFormat, _row: &[u8], _out: &mut [Self::Pixel]) -> bool {
+        false
+    }
 
     /// Converts one or two rows of luma that share their chroma, one row after the other, in one step. Returns `false` if
     /// that has to be done in two steps, with planes between them.
@@ -48,6 +59,14 @@ impl Output for Words {
 
     fn interleaved(level: SimdLevel, order: PackedOrder, triples: &[u8], out: &mut [u32]) {
         dispatch::words_of(level, order, triples, out);
+    }
+
+    fn depth(level: SimdLevel, shift: u32, row: &[u8], out: &mut [u32]) -> bool {
+        dispatch::depth_words(level, shift, row, out)
+    }
+
+    fn packed(level: SimdLevel, format: PixelFormat, row: &[u8], out: &mut [u32]) -> bool {
+        dispatch::packed_words(level, format, row, out)
     }
 
     fn subsampled(level: SimdLevel, luma: &[&[u8]], chroma: Chroma<'_>, out: &mut [u32]) -> bool {

@@ -38,12 +38,32 @@ impl<'a> Pixels<'a> {
             Raw14 => self.gray::<O>(scratch, out, |row, out| dispatch::high_bits(level, 6, row, out)),
             Raw12 => self.gray::<O>(scratch, out, |row, out| dispatch::high_bits(level, 4, row, out)),
             Raw10 => self.gray::<O>(scratch, out, |row, out| dispatch::high_bits(level, 2, row, out)),
-            Pack10 => self.gray::<O>(scratch, out, |row, out| dispatch::pack10(level, row, out)),
-            Pack12 => self.gray::<O>(scratch, out, |row, out| dispatch::pack12(level, row, out)),
+            Pack10 | Pack12 => {
+                let gray = &mut scratch[..self.width];
+                self.direct::<O>(out, |row, out| {
+                    if O::packed(level, format, row, out) {
+                        return;
+                    }
+                    if format == Pack10 {
+                        dispatch::pack10(level, row, gray);
+                    } else {
+                        dispatch::pack12(level, row, gray);
+                    }
+                    O::planar(level, [gray; 3], out);
+                });
+            }
             Bayer(samples, order) => self.mosaic::<O>(samples, order, scratch, out),
             Raw16 => {
                 let (shift, colors) = (self.depth_shift(self.rows(0)), depth::Colors::<O>::new());
-                self.direct::<O>(out, |row, out| colors.write(level, shift, row, out));
+                let [r, g, b] = three(scratch, self.width);
+                self.direct::<O>(out, |row, out| {
+                    if O::depth(level, shift, row, out) {
+                    } else if dispatch::depth_planes(level, shift, row, [&mut *r, &mut *g, &mut *b]) {
+                        O::planar(level, [r, g, b], out);
+                    } else {
+                        colors.write(level, shift, row, out);
+                    }
+                });
             }
             Rgb161616 => self.colored::<O>(scratch, out, |y, out| {
                 for (plane, out) in out.into_iter().enumerate() {
@@ -143,7 +163,7 @@ impl<'a> Pixels<'a> {
     pub(super) fn depth_shift<'r>(&self, rows: impl Iterator<Item = &'r [u8]> + Clone) -> u32 {
         let mut extent = depth::Extent::default();
         let counted = rows.clone();
-        rows.for_each(|row| dispatch::depth_measure(self.level, row, &mut extent));
+        rows.for_each(|row| extent.add(self.level, row));
         extent.shift(|last| {
             let mut count = 0;
             counted.clone().for_each(|row| dispatch::depth_count_up_to(self.level, last, row, &mut count));

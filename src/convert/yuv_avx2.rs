@@ -27,13 +27,6 @@ impl Wide {
     fn plus(self, other: Self) -> Self {
         Self { low: _mm256_add_epi32(self.low, other.low), high: _mm256_add_epi32(self.high, other.high) }
     }
-
-    /// Ends the fixed point and saturates to 16 bits.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn rounded(self) -> __m256i {
-        _mm256_packs_epi32(_mm256_srai_epi32::<SHIFT>(self.low), _mm256_srai_epi32::<SHIFT>(self.high))
-    }
 }
 
 /// 16 samples of at most 8 bits and a sign, each beside itself shifted left: ready for any number of coefficients.
@@ -120,14 +113,16 @@ impl Tints {
     }
 }
 
-/// Rounds the sums of 16 even and 16 odd pixels to bytes, and puts them in turn.
+/// Ends the fixed point of the sums of 16 even and 16 odd pixels, and puts those in turn as bytes. Blends the upper halves of the
+/// sums, so that they need no sorting.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn joined(even: Wide, odd: Wide) -> __m256i {
-    const IN_TURN: [[u8; 16]; 2] = [[0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15]; 2];
-    // Eight even pixels, then eight odd ones, in each lane.
-    let sorted = _mm256_packus_epi16(even.rounded(), odd.rounded());
-    _mm256_shuffle_epi8(sorted, bytemuck::cast(IN_TURN))
+    const ODD: i32 = 0b1010_1010;
+    const AFTER_UPPER_HALF: i32 = SHIFT - 16;
+    let low = _mm256_blend_epi16::<ODD>(_mm256_srli_epi32::<16>(even.low), odd.low);
+    let high = _mm256_blend_epi16::<ODD>(_mm256_srli_epi32::<16>(even.high), odd.high);
+    _mm256_packus_epi16(_mm256_srai_epi16::<AFTER_UPPER_HALF>(low), _mm256_srai_epi16::<AFTER_UPPER_HALF>(high))
 }
 
 /// Returns the even bytes in 16 bits, and the odd ones.
@@ -152,36 +147,54 @@ fn blocks<'a>(out: &'a mut [&mut [u8]; 3]) -> ([&'a mut [[u8; BLOCK]]; 3], [&'a 
     ([r, g, b], [r_rest, g_rest, b_rest])
 }
 
-/// Calls `write` with the chroma of every whole block. `order` arranges 16 pairs of samples, two bytes each.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn each_block(chroma: Chroma<'_>, order: impl Fn(__m256i) -> __m256i, mut write: impl FnMut(Tints)) {
-    match chroma {
-        Chroma::Pairs { v_first, row } => {
-            for pairs in row.as_chunks::<BLOCK>().0 {
-                let (first, second) = parted(order(bytemuck::cast(*pairs)));
-                let (u, v) = if v_first { (second, first) } else { (first, second) };
-                write(Tints::new(u, v));
-            }
+/// The whole blocks of a row of chroma.
+#[derive(Clone, Copy)]
+enum Blocks<'a> {
+    Pairs { v_first: bool, row: &'a [[u8; BLOCK]] },
+    Planes([&'a [[u8; BLOCK / 2]]; 2]),
+}
+
+impl<'a> Blocks<'a> {
+    fn of(chroma: Chroma<'a>) -> Self {
+        match chroma {
+            Chroma::Pairs { v_first, row } => Self::Pairs { v_first, row: row.as_chunks().0 },
+            Chroma::Planes(planes) => Self::Planes(planes.map(|row| row.as_chunks().0)),
         }
-        Chroma::Planes([u, v]) => {
-            for (u, v) in u.as_chunks::<{ BLOCK / 2 }>().0.iter().zip(v.as_chunks::<{ BLOCK / 2 }>().0) {
-                // Not `map`: the compiler does not inline closures with AVX2 into a function of the library.
-                let (u, v) = (_mm256_cvtepu8_epi16(bytemuck::cast(*u)), _mm256_cvtepu8_epi16(bytemuck::cast(*v)));
-                write(Tints::new(order(u), order(v)));
+    }
+
+    /// Returns the colors of a block, in the order of [`spread`] if `SPREAD`; `None` after the last block. Not a callback for
+    /// each block: the compiler calls those instead of inlining them.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn tints<const SPREAD: bool>(self, at: usize) -> Option<Tints> {
+        let (u, v) = match self {
+            Self::Pairs { v_first, row } => {
+                let pairs = bytemuck::cast(*row.get(at)?);
+                let (first, second) = parted(if SPREAD { spread(pairs) } else { pairs });
+                if v_first { (second, first) } else { (first, second) }
             }
-        }
+            Self::Planes([u, v]) => {
+                let (u, v) = (bytemuck::cast(*u.get(at)?), bytemuck::cast(*v.get(at)?));
+                let (u, v) = (_mm256_cvtepu8_epi16(u), _mm256_cvtepu8_epi16(v));
+                if SPREAD { (spread(u), spread(v)) } else { (u, v) }
+            }
+        };
+        Some(Tints::new(u, v))
     }
 }
 
 /// As [`Chroma::colors`], for one or two rows.
 #[target_feature(enable = "avx2")]
 pub(super) fn planes(luma: &[&[u8]], chroma: Chroma<'_>, out: &mut [[&mut [u8]; 3]]) {
-    let mut rows = Rows::new(luma, out);
-    each_block(chroma, |pairs| pairs, |tints| rows.write(tints));
+    let chroma_blocks = Blocks::of(chroma);
     for (luma, out) in luma.iter().zip(out) {
-        let done = luma.len() / BLOCK * BLOCK;
-        chroma.after(done).colors(&luma[done..], blocks(out).1);
+        let ([r, g, b], rest) = blocks(out);
+        let (whole, luma_rest) = luma.as_chunks::<BLOCK>();
+        for (at, (((luma, r), g), b)) in whole.iter().zip(r).zip(g).zip(b).enumerate() {
+            let Some(tints) = chroma_blocks.tints::<false>(at) else { break };
+            tints.write(bytemuck::cast(*luma), r, g, b);
+        }
+        chroma.after(whole.len() * BLOCK).colors(luma_rest, rest);
     }
 }
 
@@ -192,75 +205,22 @@ pub(super) fn words(luma: &[&[u8]], chroma: Chroma<'_>, out: &mut [u32]) {
     let mut out = out.chunks_exact_mut(width.max(1));
     let (upper, lower) = (out.next().unwrap_or_default(), out.next().unwrap_or_default());
     let [(upper, upper_rest), (lower, lower_rest)] = [upper, lower].map(|row| row.as_chunks_mut::<BLOCK>());
-    let luma_of = |row: usize| luma.get(row).map_or(&[][..], |row| row.as_chunks::<BLOCK>().0).iter();
-    let (mut upper, mut lower) = (luma_of(0).zip(upper), luma_of(1).zip(lower));
-    each_block(
-        chroma,
-        |pairs| spread(pairs),
-        |tints| {
-            if let Some((luma, out)) = upper.next() {
-                tints.write_words(spread(bytemuck::cast(*luma)), out);
-            }
-            if let Some((luma, out)) = lower.next() {
-                tints.write_words(spread(bytemuck::cast(*luma)), out);
-            }
-        },
-    );
+    let luma_of = |row: usize| luma.get(row).map_or(&[][..], |row| row.as_chunks::<BLOCK>().0);
+    let (upper_luma, lower_luma) = (luma_of(0), luma_of(1));
+    let chroma_blocks = Blocks::of(chroma);
+    for (at, (luma, out)) in upper_luma.iter().zip(upper).enumerate() {
+        let Some(tints) = chroma_blocks.tints::<true>(at) else { break };
+        tints.write_words(spread(bytemuck::cast(*luma)), out);
+        if let (Some(luma), Some(out)) = (lower_luma.get(at), lower.get_mut(at)) {
+            tints.write_words(spread(bytemuck::cast(*luma)), out);
+        }
+    }
     let done = width / BLOCK * BLOCK;
     for (luma, out) in luma.iter().zip([upper_rest, lower_rest]) {
         let mut planes = [[0; BLOCK]; 3];
         chroma.after(done).colors(&luma[done..], planes.each_mut().map(|plane| &mut plane[..width - done]));
         let [r, g, b] = planes.each_ref().map(|plane| &plane[..width - done]);
         words_plain([b, g, r], out);
-    }
-}
-
-type Blocks<'a> = std::slice::IterMut<'a, [u8; BLOCK]>;
-
-/// The blocks that are left of one row.
-struct Row<'a> {
-    luma: std::slice::Iter<'a, [u8; BLOCK]>,
-    r: Blocks<'a>,
-    g: Blocks<'a>,
-    b: Blocks<'a>,
-}
-
-impl<'a> Row<'a> {
-    fn new(luma: &'a [u8], out: &'a mut [&mut [u8]; 3]) -> Self {
-        let [r, g, b] = blocks(out).0.map(<[_]>::iter_mut);
-        Self { luma: luma.as_chunks().0.iter(), r, g, b }
-    }
-
-    /// Converts the next block, if one is left.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn write(&mut self, tints: Tints) {
-        if let (Some(luma), Some(r), Some(g), Some(b)) = (self.luma.next(), self.r.next(), self.g.next(), self.b.next())
-        {
-            tints.write(bytemuck::cast(*luma), r, g, b);
-        }
-    }
-}
-
-/// The blocks that are left of rows with the same chroma.
-struct Rows<'a> {
-    first: Row<'a>,
-    second: Option<Row<'a>>,
-}
-
-impl<'a> Rows<'a> {
-    fn new(luma: &[&'a [u8]], out: &'a mut [[&mut [u8]; 3]]) -> Self {
-        let mut rows = luma.iter().zip(out).map(|(luma, out)| Row::new(luma, out));
-        Self { first: rows.next().expect("chroma belongs to a row"), second: rows.next() }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn write(&mut self, tints: Tints) {
-        self.first.write(tints);
-        if let Some(second) = &mut self.second {
-            second.write(tints);
-        }
     }
 }
 

@@ -31,7 +31,14 @@ pub(crate) const FORMATS: [PixelFormat; 6] = [
 /// Divisors of the sides of a JPEG while it is decoded, as for small tiles.
 const JPEG_REDUCTIONS: [usize; 3] = [2, 4, 8];
 
-/// Measures each stage for about `each`, with frames of one size, and of one format or of all in [`FORMATS`] and H.264. Calls `begins` before each stage.
+/// Twelve pictures of the simulated camera, encoded by x265 with `bframes=0:keyint=12:crf=24:aud=1`: there is no encoder of H.265 here.
+const H265_STREAM: &[u8] = include_bytes!("moving.h265");
+const H265_SIZE: (u32, u32) = (640, 352);
+/// The delimiter at the start of each picture.
+const H265_DELIMITER: &[u8] = &[0, 0, 0, 1, 0x46, 1];
+
+/// Measures each stage for about `each`, with frames of one size, and of one format or of all in [`FORMATS`] and video. Calls
+/// `begins` before each stage.
 pub(crate) fn measure(
     size: (u32, u32),
     format: Option<PixelFormat>,
@@ -42,7 +49,11 @@ pub(crate) fn measure(
     let mut rows = vec![parse(size, format.unwrap_or(FORMATS[0]), each)?];
     if format.is_none() {
         begins("decode H264");
-        rows.extend(decode(size, each)?);
+        rows.extend(h264_frames(size)?.map(|frames| decode(size, &frames, each)).transpose()?);
+        if size == H265_SIZE {
+            begins("decode H265");
+            rows.push(decode(size, &h265_frames(), each)?);
+        }
     }
     for format in format.map_or(FORMATS.to_vec(), |format| vec![format]) {
         begins(&format!("convert {format}"));
@@ -113,19 +124,33 @@ fn parse(size: (u32, u32), format: PixelFormat, each: Duration) -> anyhow::Resul
     Ok(row("parse", format.to_string(), size, message.len(), &timing))
 }
 
-/// Decodes H.264 to YUV420p. `None` if the simulated camera has no encoder for this size.
-fn decode(size: (u32, u32), each: Duration) -> anyhow::Result<Option<Row>> {
+/// Returns simulated frames of H.264; `None` if the simulated camera has no encoder for this size.
+fn h264_frames(size: (u32, u32)) -> anyhow::Result<Option<Vec<Arc<Frame>>>> {
     let reel = Reel::new(&SimConfig { size, format: Coding::H264, boxes: BOXES, ..SimConfig::default() })?;
     if !reel.is_decodable() {
         return Ok(None);
     }
-    let frames = (0..reel.frames() as u64).map(|index| {
-        let mut frame = Frame::with_payload(&*reel.still(index).payload);
-        (frame.id, frame.kind) = (index, PayloadKind::H264);
+    let payload = |index: usize| reel.still(index as u64).payload.to_vec();
+    Ok(Some(video_frames(PayloadKind::H264, (0..reel.frames()).map(payload))))
+}
+
+fn h265_frames() -> Vec<Arc<Frame>> {
+    let starts: Vec<usize> = memchr::memmem::find_iter(H265_STREAM, H265_DELIMITER).collect();
+    let ends = starts.iter().skip(1).copied().chain([H265_STREAM.len()]);
+    video_frames(PayloadKind::H265, starts.iter().zip(ends).map(|(start, end)| H265_STREAM[*start..end].to_vec()))
+}
+
+fn video_frames(kind: PayloadKind, payloads: impl Iterator<Item = Vec<u8>>) -> Vec<Arc<Frame>> {
+    let frames = payloads.zip(0..).map(|(payload, id)| {
+        let mut frame = Frame::with_payload(payload);
+        (frame.id, frame.kind) = (id, kind);
         Arc::new(frame)
     });
-    // Begins with a key frame, so that it can be repeated.
-    let frames: Vec<_> = frames.collect();
+    frames.collect()
+}
+
+/// Decodes video to YUV420p. The frames begin with a key frame, so that they can be repeated.
+fn decode(size: (u32, u32), frames: &[Arc<Frame>], each: Duration) -> anyhow::Result<Row> {
     let mut decoder = VideoDecoder::new(Pool::default());
     let (mut bytes, mut next, mut failed) = (0, frames.iter().cycle(), None);
     let mut run = || {
@@ -140,7 +165,8 @@ fn decode(size: (u32, u32), each: Duration) -> anyhow::Result<Option<Row>> {
         return Err(error.into());
     }
     anyhow::ensure!(bytes == len, "the decoder gave pictures of {bytes} bytes: expected {len}");
-    Ok(Some(row("decode", "H264 to YUV420p".to_owned(), size, len, &timing)))
+    let name = frames.first().map_or("video", |frame| frame.kind.name());
+    Ok(row("decode", format!("{name} to YUV420p"), size, len, &timing))
 }
 
 /// Returns a simulated frame of this format.
