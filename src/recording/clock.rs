@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use crate::frame::DeviceTime;
+use crate::frame::{DeviceTime, Frame};
 
 /// Length of a window, of which only the least delayed frame is kept. Windows are counted by arrival, so that a burst of
 /// frames after a stall falls into one window.
@@ -32,7 +32,8 @@ const EARLY_RESTART_NS: f64 = 3e9;
 /// same. A shorter delay is attributed to the network.
 const LATE_RESTART_NS: f64 = 10e9;
 const LATE_RESTART_WINDOWS: u32 = 3;
-/// A device time that goes back by more than this, in microseconds, means the same.
+/// A device time that goes back by more than this within a connection, in microseconds, means the same. From one connection
+/// to the next, any step back does.
 const BACKWARD_RESTART_US: i64 = 1_000_000;
 /// Frames that the camera may have queued before the connection (wire.md section 2.5). Their delay is not a restart.
 const HELD_FRAMES_MAX: u64 = 9;
@@ -73,6 +74,10 @@ pub struct ClockModel {
     run: Option<ClockRun>,
     frames: u64,
     restarts: u64,
+    /// End of the last frame in bytes of its connection.
+    connection_at: u64,
+    /// The next frame is the first of a connection.
+    reconnected: bool,
 }
 
 /// The time since the camera's clock was started or set.
@@ -100,11 +105,29 @@ struct ClockRun {
 }
 
 impl ClockModel {
+    /// Adds a frame as [`Self::observe`] does, and notices whether it is the first of a connection.
+    pub fn observe_frame(&mut self, frame: &Frame, arrival_unix_ns: i64) -> i64 {
+        self.follow_connection(frame.at, frame.payload().len() as u64);
+        self.observe(frame.device_time, arrival_unix_ns)
+    }
+
+    /// Notices whether the next frame is the first of a connection. `at` is the position of its header in bytes of its
+    /// connection. Without this, all frames count as those of one connection.
+    pub fn follow_connection(&mut self, at: u64, payload_len: u64) {
+        self.reconnected |= at < self.connection_at;
+        self.connection_at = at.saturating_add(payload_len);
+    }
+
     /// Adds a frame, and returns its capture time in nanoseconds since 1970, UTC. It is never after the arrival and, unless
     /// the camera's clock restarted, never before an earlier frame.
     pub fn observe(&mut self, device: DeviceTime, arrival_unix_ns: i64) -> i64 {
         self.frames += 1;
-        let verdict = self.run.as_mut().map_or(FrameClock::Restarted, |run| run.observe(device.0, arrival_unix_ns));
+        let reconnected = std::mem::take(&mut self.reconnected);
+        let verdict = match &mut self.run {
+            // Short connections can hide a restart: the clock goes back by less than `BACKWARD_RESTART_US`.
+            Some(run) if !reconnected || device.0 > run.last_us => run.observe(device.0, arrival_unix_ns),
+            _ => FrameClock::Restarted,
+        };
         if verdict != FrameClock::Same {
             self.restarts += u64::from(self.run.is_some() && verdict == FrameClock::Restarted);
             self.run = Some(ClockRun::new(device.0, arrival_unix_ns));
@@ -642,6 +665,42 @@ mod tests {
         // Reconnected 30 s after a reboot, with a device time that did not go back: only the delay shows the reboot.
         assert_eq!(stream(30, 400, 20), (2, 370), "late");
         assert_eq!(stream(5000, 450, 20), (3, -4550), "ahead");
+    }
+
+    /// A camera whose clock begins at 0 in each of its short connections, at 10 frames per second.
+    #[test]
+    fn a_clock_that_goes_back_at_a_reconnect_restarts() {
+        for frames in [1_i64, 2, 3, 7, 10, 15] {
+            let mut model = ClockModel::default();
+            let mut last = i64::MIN;
+            for connection in 0..5 {
+                for n in 0..frames {
+                    let arrival = EPOCH + connection * (frames * 100_000_000 + 700_000_000) + n * 100_000_000;
+                    model.follow_connection(32 + 1032 * n as u64, 1000);
+                    let reported = model.observe(DeviceTime(100_000 * n), arrival);
+                    assert!(reported == arrival, "{frames}, {connection}, {n}: {} ns", arrival - reported);
+                    assert!(reported > last);
+                    last = reported;
+                }
+            }
+            let fit = model.fit().expect("a fit after the first frame");
+            assert_eq!((fit.restarts, fit.device_from_us), (4, 0), "{frames}: {fit:?}");
+            assert!(fit.error_bound_ns.unwrap_or_default() < 1_000_000, "{frames}: {fit:?}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_continues_after_a_reconnect_does_not_restart() {
+        let mut camera = Camera::new(1, 40.0, 0.0, 10.0);
+        let mut model = ClockModel::default();
+        for index in 0..600 {
+            let (device, arrival) = camera.frame(index, 0.0);
+            model.follow_connection(1032 * (u64::from(index) % 7), 1000);
+            model.observe(device, arrival);
+        }
+        let fit = model.fit().expect("a fit");
+        assert_eq!(fit.restarts, 0);
+        assert!((fit.drift_ppm - 40.0).abs() < 0.1, "{fit:?}");
     }
 
     #[test]

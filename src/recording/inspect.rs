@@ -404,6 +404,7 @@ impl CameraTally {
         }
         self.detections += detections;
         self.timeline.add(log_ns, &TimelineStep { frames: 1, detections, longest_ns, ..TimelineStep::default() });
+        self.clock.follow_connection(wire.at, wire.payload_len);
         if !wire.stale && wire.dialect.parse::<Protocol>().is_err() {
             self.clock.observe(DeviceTime(wire.device_time_us), log_ns);
         }

@@ -677,6 +677,43 @@ fn a_clock_that_is_set_leaves_the_times_of_a_file_even() {
     assert_eq!(jumps(&after), []);
 }
 
+/// A camera that reboots after each of its connections of 0.7 s.
+#[test]
+fn capture_times_follow_a_clock_that_goes_back_at_each_reconnect() {
+    const FRAMES: u64 = 28;
+    let root = tempfile::tempdir().expect("a folder");
+    let recording = Recording::start(root.path(), |_| {});
+    for connection in 0..5 {
+        for n in 0..FRAMES {
+            let mono_ns = (connection * 2 * FRAMES + n) * FRAME_MS * 1_000_000;
+            let mut frame = frame(n, 100);
+            // A session numbers the frames of all its connections.
+            frame.id = connection * FRAMES + n;
+            frame.received = Received { mono_ns, unix_ns: BEGIN + mono_ns as i64 };
+            recording.offer_frame(frame);
+        }
+    }
+    let outcome = recording.recorder.finish();
+    let path = &outcome.files[0].path;
+    let mut reader = Reader::open(path).expect("a recording");
+    let stored = reader.clock("front").expect("a clock");
+    let mut frames = 0;
+    while let Some(entry) = reader.next_entry().expect("intact") {
+        let RecordingEntry::Frame(frame) = entry else { continue };
+        frames += 1;
+        assert_eq!(frame.log_ns - frame.publish_ns, 0, "frame {}", frame.wire.id);
+    }
+    assert_eq!((frames, stored.restarts, stored.is_used()), (5 * FRAMES, 4, true));
+    // As of a file whose end was lost.
+    let mut clock = crate::recording::ClockModel::default();
+    let mut reader = Reader::open(path).expect("a recording");
+    while let Some(entry) = reader.next_entry().expect("intact") {
+        let RecordingEntry::Frame(frame) = entry else { continue };
+        clock.follow_connection(frame.wire.at, frame.wire.payload_len);
+        assert_eq!(clock.observe(DeviceTime(frame.wire.device_time_us), frame.log_ns), frame.log_ns);
+    }
+}
+
 #[test]
 fn a_trigger_with_an_unknown_label_is_reported() {
     let root = tempfile::tempdir().expect("a folder");

@@ -46,7 +46,7 @@ impl Worker {
                 let known = &mut self.cameras[camera];
                 known.context.observe(frame);
                 known.parameter_sets.observe(frame);
-                known.clock.observe(frame.device_time, self.timeline.unix_ns(frame.received));
+                known.clock.observe_frame(frame, self.timeline.unix_ns(frame.received));
                 known.lost_unmarked += 1;
                 self.ready.pop_front();
                 let why = format!(

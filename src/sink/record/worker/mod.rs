@@ -385,7 +385,7 @@ impl Worker {
                 let known = &mut self.cameras[camera];
                 known.context.observe(&frame);
                 known.parameter_sets.observe(&frame);
-                known.clock.observe(frame.device_time, self.timeline.unix_ns(frame.received));
+                known.clock.observe_frame(&frame, self.timeline.unix_ns(frame.received));
                 known.dropped = dropped;
                 self.shared.progress().taken[camera].passed += 1;
             }
@@ -441,7 +441,7 @@ impl Worker {
                     segment.incident(*camera, &jump, log_ns)?;
                 }
                 let known = &mut self.cameras[*camera];
-                let publish_ns = known.clock.observe(frame.device_time, log_ns);
+                let publish_ns = known.clock.observe_frame(frame, log_ns);
                 let missing = dropped.saturating_sub(known.dropped) + std::mem::take(&mut known.lost_unmarked);
                 known.dropped = *dropped;
                 known.context.observe(frame);
