@@ -56,8 +56,8 @@ pub(crate) struct RecordArgs {
     #[arg(long, value_name = "TIME|BYTES", help_heading = "Files")]
     split: Option<SplitLimit>,
 
-    /// Delete the oldest finished files of a camera beyond this age, total size or free share of the disk, such as 7d, 50GB
-    /// or 10%free
+    /// Delete the oldest finished files: those of a camera beyond this age or total size, such as 7d or 50GB, or those of all
+    /// recorded cameras below this free share of the disk, such as 10%free
     #[arg(long, value_name = "LIMIT", help_heading = "Files")]
     keep: Option<KeepLimit>,
 

@@ -26,6 +26,7 @@ mod write_rate;
 
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::{Instant, SystemTime};
 
 pub use error::RecordError;
 pub use limits::{KeepLimit, LimitError, SplitLimit};
@@ -38,6 +39,7 @@ pub use trigger::{Trigger, TriggerError};
 pub use write_rate::format_remaining;
 
 use monitor::RecorderMonitor;
+use retention::Retention;
 use shared::Shared;
 use worker::{Item, Worker};
 
@@ -156,7 +158,12 @@ impl Recorder {
     /// # Errors
     /// The file exists or another recorder writes it; the folder cannot be created or written to.
     pub fn start(options: RecordOptions, cameras: Vec<(CameraInfo, Outlets)>) -> Result<Self, RecordError> {
-        Self::start_on(options, cameras, Box::new(Disk::create))
+        Self::start_on(options, cameras, Box::new(Disk::create), &Self::retention())
+    }
+
+    /// Deletes the old files of recorders that are started with it.
+    fn retention() -> Arc<Retention> {
+        Arc::new(Retention::new(SystemTime::now(), Instant::now()))
     }
 
     /// Like [`Self::start`], with a function that creates the files.
@@ -164,6 +171,7 @@ impl Recorder {
         options: RecordOptions,
         cameras: Vec<(CameraInfo, Outlets)>,
         create_disk: target::CreateDisk,
+        retention: &Arc<Retention>,
     ) -> Result<Self, RecordError> {
         let shared = Arc::new(Shared::default());
         let budget = options.budget.share();
@@ -171,7 +179,8 @@ impl Recorder {
         let (lane, taker) = weighed_lane("record", Policy::Bytes(budget.clone()), Item::memory_bytes);
         let (infos, outlets): (Vec<CameraInfo>, Vec<Outlets>) = cameras.into_iter().unzip();
         let frames_max = options.frames_max;
-        let mut worker = Worker::new(options, infos.clone(), taker, Arc::clone(&shared), create_disk)?;
+        let mut worker =
+            Worker::new(options, infos.clone(), taker, Arc::clone(&shared), create_disk, Arc::clone(retention))?;
         let connect = |(camera, (info, outlets))| Input::connect(camera, info, outlets, &lane, frames_max);
         let inputs: Vec<Input> = infos.iter().zip(&outlets).enumerate().map(connect).collect();
         worker.set_counters(inputs.iter().map(|input| input.frames.clone()));

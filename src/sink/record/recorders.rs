@@ -10,6 +10,7 @@ use super::{RecordError, RecordOptions, Recorder, RecorderHealth, RecorderOutcom
 use crate::file::NewFolders;
 use crate::live::{Camera, Sink};
 use crate::recording::CameraInfo;
+use crate::recording::disk::Disk;
 use crate::source::Outlets;
 
 /// Health of all recorders together, with the current write rate.
@@ -90,7 +91,11 @@ impl Recorders {
                 new_folders.add(&self.options.target.folder(&[&info.name]));
             }
         }
-        let start = |group: &[(CameraInfo, Outlets)]| Recorder::start(self.options.clone(), group.to_vec());
+        // They share the disk.
+        let retention = Recorder::retention();
+        let start = |group: &[(CameraInfo, Outlets)]| {
+            Recorder::start_on(self.options.clone(), group.to_vec(), Box::new(Disk::create), &retention)
+        };
         let running = groups.map(start).collect::<Result<_, _>>()?;
         self.stop(|_| {});
         (self.running, self.recorded) = (running, cameras);
@@ -137,7 +142,7 @@ impl Recorders {
 
     /// Like [`Self::stop`], but the monitor still observes the recorders.
     fn end(&mut self, finished: impl FnOnce(&[RecorderOutcome]) + Send + 'static) {
-        let running = std::mem::take(&mut self.running);
+        let mut running = std::mem::take(&mut self.running);
         if running.is_empty() {
             return;
         }
@@ -145,6 +150,8 @@ impl Recorders {
         running.iter().for_each(Recorder::stop);
         let recording = self.started;
         let finishing = std::thread::Builder::new().name("record end".to_owned()).spawn(move || {
+            // Until the last one has ended, it may delete old files of the others.
+            running.iter_mut().for_each(Recorder::end);
             let finish = |recorder: Recorder| RecorderOutcome { recording, ..recorder.finish() };
             let outcomes: Vec<_> = running.into_iter().map(finish).collect();
             finished(&outcomes);

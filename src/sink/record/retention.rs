@@ -1,14 +1,18 @@
-//! Deletes old recordings: finished ones with generated names, in the folder of their camera, and nothing else.
+//! Deletes old recordings: finished ones with generated names, in the folders of the recorded cameras, and nothing else.
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::limits::KeepLimit;
+use super::shared::Shared;
 use super::target::is_recording_name;
+use crate::sync::locked;
 
 #[derive(Debug)]
 struct FinishedFile {
+    path: PathBuf,
     name: String,
     bytes: u64,
     ended: SystemTime,
@@ -17,32 +21,97 @@ struct FinishedFile {
 /// A file that ends this long after the present was written while the clock was wrong.
 const FUTURE_MIN: Duration = Duration::from_secs(3600);
 
-/// Order and age of files that do not depend on a wall clock that is set while the recorder runs.
+/// Deletes the old files of recorders that run at the same time. They share the disk, so the oldest file may be another
+/// recorder's.
 #[derive(Debug)]
-pub(super) struct History {
+pub(super) struct Retention {
+    group: Mutex<Group>,
+}
+
+#[derive(Debug)]
+struct Group {
+    history: History,
+    /// Each recorder's folder, and its list of files.
+    recorders: Vec<(PathBuf, Arc<Shared>)>,
+}
+
+impl Retention {
+    pub(super) fn new(now: SystemTime, at: Instant) -> Self {
+        Self { group: Mutex::new(Group { history: History::new(now, at), recorders: Vec::new() }) }
+    }
+
+    /// Adds a recorder with its folder.
+    pub(super) fn add(&self, folder: &Path, shared: &Arc<Shared>) {
+        locked(&self.group).recorders.push((folder.to_owned(), Arc::clone(shared)));
+    }
+
+    /// Notes a finished file. It is deleted only once the recorder of its folder has finished another one.
+    pub(super) fn finished(&self, path: &Path, at: Instant) {
+        locked(&self.group).history.finished(path, at);
+    }
+
+    /// Deletes files of the recorder with this folder, or with [`KeepLimit::Free`] the oldest of all recorders, and removes
+    /// them from the lists of their recorders. `writing` is the size of the open file. Do not call it with a lock on
+    /// [`Shared::progress`].
+    ///
+    /// # Errors
+    /// A folder cannot be read, or a file cannot be deleted.
+    pub(super) fn delete_old_files(
+        &self,
+        keep: KeepLimit,
+        folder: &Path,
+        writing: u64,
+        now: (SystemTime, Instant),
+        space: impl FnMut() -> Option<DiskSpace>,
+    ) -> io::Result<()> {
+        let Group { history, recorders } = &mut *locked(&self.group);
+        let mut folders = vec![folder];
+        if let KeepLimit::Free(_) = keep {
+            folders.extend(recorders.iter().map(|(folder, _)| &**folder));
+            folders.sort_unstable();
+            folders.dedup();
+        }
+        let mut deleted = Vec::new();
+        let result = delete_old_files(keep, &folders, writing, now, history, space, &mut deleted);
+        for path in deleted {
+            let of = recorders.iter().find(|(folder, _)| path.parent() == Some(folder));
+            if let Some((_, shared)) = of {
+                shared.progress().deleted(&[path]);
+            }
+        }
+        result
+    }
+}
+
+/// Order and age of files that do not depend on a wall clock that is set while the recorders run.
+#[derive(Debug)]
+struct History {
     started: (SystemTime, Instant),
-    /// Names of the files that this recorder has finished, in order, and when.
-    own: Vec<(String, Instant)>,
+    /// Files that these recorders have finished, in order, and when.
+    own: Vec<(PathBuf, Instant)>,
 }
 
 impl History {
-    pub(super) fn new(now: SystemTime, at: Instant) -> Self {
+    fn new(now: SystemTime, at: Instant) -> Self {
         Self { started: (now, at), own: Vec::new() }
     }
 
-    /// Notes a finished file of this recorder.
-    pub(super) fn finished(&mut self, path: &Path, at: Instant) {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        self.own.push((name, at));
+    fn finished(&mut self, path: &Path, at: Instant) {
+        self.own.push((path.to_owned(), at));
     }
 
-    fn position(&self, name: &str) -> Option<usize> {
-        self.own.iter().position(|(own, _)| own == name)
+    fn position(&self, path: &Path) -> Option<usize> {
+        self.own.iter().position(|(own, _)| own == path)
+    }
+
+    /// Returns the last file in this folder that its recorder has finished.
+    fn newest(&self, folder: &Path) -> Option<&PathBuf> {
+        self.own.iter().rev().map(|(path, _)| path).find(|path| path.parent() == Some(folder))
     }
 
     /// Returns the time since a file ended. `None`: it ends in the future.
     fn age(&self, file: &FinishedFile, (now, at): (SystemTime, Instant)) -> Option<Duration> {
-        if let Some(own) = self.position(&file.name) {
+        if let Some(own) = self.position(&file.path) {
             return Some(at.saturating_duration_since(self.own[own].1));
         }
         let by_clock = now.duration_since(file.ended).ok()?;
@@ -53,10 +122,12 @@ impl History {
     }
 
     /// Sorts by age, the oldest first: files of earlier recorders by their names, which contain the time, then those of
-    /// this recorder. Files from the future come first, because the clock was wrong when they were written.
+    /// these recorders. Files from the future come first, because the clock was wrong when they were written.
     fn sort(&self, files: &mut [FinishedFile], now: SystemTime) {
         let is_plausible = |file: &FinishedFile| file.ended.duration_since(now).is_ok_and(|by| by > FUTURE_MIN);
-        files.sort_by_cached_key(|file| (self.position(&file.name), !is_plausible(file), file.name.clone()));
+        files.sort_by_cached_key(|file| {
+            (self.position(&file.path), !is_plausible(file), file.name.clone(), file.path.clone())
+        });
     }
 }
 
@@ -85,25 +156,25 @@ impl DiskSpace {
     }
 }
 
-/// Deletes the oldest finished files in the folder until the rest is within the limit, but never the last one of this
-/// recorder. `writing` is the size of the open file. Returns the deleted files.
-///
-/// # Errors
-/// The folder cannot be read, or a file cannot be deleted.
-pub(super) fn delete_old_files(
+/// Deletes the oldest finished files in these folders until the rest is within the limit, but never the last one that a
+/// recorder has finished. Adds the deleted files to `deleted`.
+fn delete_old_files(
     keep: KeepLimit,
-    folder: &Path,
+    folders: &[&Path],
     writing: u64,
     now: (SystemTime, Instant),
     history: &mut History,
     mut space: impl FnMut() -> Option<DiskSpace>,
-) -> io::Result<Vec<PathBuf>> {
-    let mut files = finished(folder)?;
+    deleted: &mut Vec<PathBuf>,
+) -> io::Result<()> {
+    let mut files = Vec::new();
+    for folder in folders {
+        add_finished(folder, &mut files)?;
+    }
     history.sort(&mut files, now.0);
     let mut total = writing + files.iter().map(|file| file.bytes).sum::<u64>();
-    let mut deleted = Vec::new();
-    let newest = history.own.last().map(|(name, _)| name.clone());
-    for file in files.into_iter().filter(|file| newest.as_ref() != Some(&file.name)) {
+    let newest: Vec<PathBuf> = folders.iter().filter_map(|folder| history.newest(folder)).cloned().collect();
+    for file in files.into_iter().filter(|file| !newest.contains(&file.path)) {
         let is_beyond_limit = match keep {
             KeepLimit::Time(time) => history.age(&file, now).is_some_and(|age| age > time),
             KeepLimit::Bytes(bytes) => total > bytes,
@@ -112,27 +183,25 @@ pub(super) fn delete_old_files(
         if !is_beyond_limit {
             break;
         }
-        let path = folder.join(&file.name);
-        match std::fs::remove_file(&path) {
+        match std::fs::remove_file(&file.path) {
             // Another process deleted it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             result => {
                 result?;
-                deleted.push(path);
+                deleted.push(file.path.clone());
             }
         }
-        history.own.retain(|(name, _)| *name != file.name);
+        history.own.retain(|(path, _)| *path != file.path);
         total -= file.bytes;
     }
-    Ok(deleted)
+    Ok(())
 }
 
-fn finished(folder: &Path) -> io::Result<Vec<FinishedFile>> {
+fn add_finished(folder: &Path, files: &mut Vec<FinishedFile>) -> io::Result<()> {
     let entries = match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries?,
     };
-    let mut files = Vec::new();
     for entry in entries {
         let entry = entry?;
         let Some(name) = entry.file_name().to_str().filter(|name| is_recording_name(name)).map(str::to_owned) else {
@@ -141,10 +210,11 @@ fn finished(folder: &Path) -> io::Result<Vec<FinishedFile>> {
         // Does not follow links: the target is not our recording.
         let Ok(metadata) = entry.metadata() else { continue };
         if metadata.is_file() {
-            files.push(FinishedFile { name, bytes: metadata.len(), ended: metadata.modified()? });
+            let path = folder.join(&name);
+            files.push(FinishedFile { path, name, bytes: metadata.len(), ended: metadata.modified()? });
         }
     }
-    Ok(files)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -177,13 +247,25 @@ mod tests {
         (folder, now)
     }
 
+    fn delete(
+        keep: KeepLimit,
+        folder: &Path,
+        writing: u64,
+        now: (SystemTime, Instant),
+        history: &mut History,
+        space: impl FnMut() -> Option<DiskSpace>,
+    ) -> Vec<PathBuf> {
+        let mut deleted = Vec::new();
+        delete_old_files(keep, &[folder], writing, now, history, space, &mut deleted).expect("the folder can be read");
+        deleted
+    }
+
     /// Returns the hours of the deleted recordings.
     fn deleted(keep: KeepLimit, writing: u64, space: impl FnMut() -> Option<DiskSpace>) -> Vec<String> {
         let (folder, now) = folder();
         let before = std::fs::read_dir(folder.path()).unwrap().count();
         let (at, mut history) = (Instant::now(), History::new(now, Instant::now()));
-        let deleted = delete_old_files(keep, folder.path(), writing, (now, at), &mut history, space);
-        let deleted = deleted.expect("the folder can be read");
+        let deleted = delete(keep, folder.path(), writing, (now, at), &mut history, space);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), before - deleted.len());
         deleted
             .iter()
@@ -218,8 +300,7 @@ mod tests {
         let mut history = History::new(now, at);
         // By its name it is the oldest.
         history.finished(&folder.path().join("2026-11-21_10-00-00.000.mcap"), at);
-        let deleted = delete_old_files(keep, folder.path(), 0, (clock(now), at), &mut history, || None);
-        let deleted = deleted.expect("the folder can be read");
+        let deleted = delete(keep, folder.path(), 0, (clock(now), at), &mut history, || None);
         assert!(folder.path().join("2026-11-21_10-00-00.000.mcap").exists(), "it was just written");
         deleted
     }
@@ -244,8 +325,7 @@ mod tests {
         std::fs::write(&wrong, [0; 1000]).unwrap();
         File::options().write(true).open(&wrong).unwrap().set_modified(now + 1000 * HOUR).unwrap();
         let (now, mut history) = ((now, Instant::now()), History::new(now, Instant::now()));
-        let deleted = delete_old_files(KeepLimit::Bytes(4000), folder.path(), 0, now, &mut history, || None);
-        assert_eq!(deleted.expect("the folder can be read"), [wrong]);
+        assert_eq!(delete(KeepLimit::Bytes(4000), folder.path(), 0, now, &mut history, || None), [wrong]);
     }
 
     #[test]
@@ -253,7 +333,58 @@ mod tests {
         let (folder, now) = folder();
         let missing = folder.path().join("missing");
         let (now, mut history) = ((now, Instant::now()), History::new(now, Instant::now()));
-        let deleted = delete_old_files(KeepLimit::Bytes(1), &missing, 0, now, &mut history, || None);
-        assert!(deleted.expect("nothing to do").is_empty());
+        assert!(delete(KeepLimit::Bytes(1), &missing, 0, now, &mut history, || None).is_empty());
+    }
+
+    /// Three cameras with a file of each of four hours, and a folder that no recorder writes to. `order` lists the files that
+    /// the recorders finish, as camera and hour. Returns the deleted files in the same form, and how many each recorder
+    /// counted. Each deleted file frees 5 % of the disk.
+    fn deleted_of_three(keep: KeepLimit, order: &[(usize, u32)], own: usize) -> (Vec<(usize, u32)>, Vec<u64>) {
+        let root = tempfile::tempdir().expect("a folder");
+        let folders: Vec<_> = ["a", "b", "c", "saved"].iter().map(|name| root.path().join(name)).collect();
+        let path = |camera: usize, hour: u32| folders[camera].join(format!("2026-11-21_{hour:02}-00-00.000Z.mcap"));
+        let now = (SystemTime::now(), Instant::now());
+        let retention = Retention::new(now.0, now.1);
+        for (camera, folder) in folders.iter().enumerate() {
+            std::fs::create_dir(folder).expect("a new folder");
+            (0..4).for_each(|hour| std::fs::write(path(camera, hour), [0; 1000]).expect("a file"));
+        }
+        let shared: Vec<Arc<Shared>> = folders[..3].iter().map(|_| Arc::default()).collect();
+        folders.iter().zip(&shared).for_each(|(folder, shared)| retention.add(folder, shared));
+        order.iter().for_each(|(camera, hour)| retention.finished(&path(*camera, *hour), now.1));
+        let mut left = 0;
+        let space = || {
+            left += 5;
+            Some(DiskSpace { left, all: 100 })
+        };
+        retention.delete_old_files(keep, &folders[own], 0, now, space).expect("the folders can be read");
+        let all = (0..4).flat_map(|camera| (0..4).map(move |hour| (camera, hour)));
+        let gone = all.filter(|(camera, hour)| !path(*camera, *hour).exists()).collect();
+        (gone, shared.iter().map(|shared| shared.progress().deleted).collect())
+    }
+
+    #[test]
+    fn free_space_is_made_with_the_oldest_files_of_all_cameras() {
+        for own in 0..3 {
+            // Files of earlier recordings, by the times in their names.
+            let (gone, counted) = deleted_of_three(KeepLimit::Free(0.24), &[], own);
+            assert_eq!(gone, [(0, 0), (0, 1), (1, 0), (2, 0)]);
+            assert_eq!(counted, [2, 1, 1], "each recorder counts its own");
+            // All but the files of the recorders, of which the last of each camera stays.
+            let order = [(0, 1), (1, 0), (1, 2), (2, 3), (0, 2), (0, 3)];
+            let (gone, _) = deleted_of_three(KeepLimit::Free(0.39), &order, own);
+            let mut expected = vec![(0, 0), (1, 1), (1, 3), (2, 0), (2, 1), (2, 2), (0, 1)];
+            expected.sort_unstable();
+            assert_eq!(gone, expected);
+            let (gone, counted) = deleted_of_three(KeepLimit::Free(0.99), &order, own);
+            assert_eq!((gone.len(), counted.iter().sum::<u64>()), (9, 9), "the last of each recorder stays");
+            assert!([(0, 3), (1, 2), (2, 3)].iter().all(|newest| !gone.contains(newest)), "{gone:?}");
+        }
+    }
+
+    #[test]
+    fn age_and_size_are_limits_of_one_camera() {
+        let (gone, counted) = deleted_of_three(KeepLimit::Bytes(2000), &[], 1);
+        assert_eq!((gone, counted), (vec![(1, 0), (1, 1)], vec![0, 2, 0]));
     }
 }

@@ -65,7 +65,7 @@ impl Recording {
         change(&mut options);
         let outlets = Outlets::default();
         let cameras = vec![(camera("front"), outlets.clone())];
-        let recorder = Recorder::start_on(options, cameras, Box::new(faults::files(&faults)));
+        let recorder = Recorder::start_on(options, cameras, Box::new(faults::files(&faults)), &Recorder::retention());
         Self { recorder: recorder.expect("a recorder"), outlets, faults, folder: folder.join("front") }
     }
 
@@ -461,7 +461,9 @@ fn a_stopped_recorder_counts_frames_that_no_file_takes() {
     let options = RecordOptions::new(RecordingTarget::Folder(root.path().to_owned()));
     let outlets = Outlets::default();
     let refused: super::target::CreateDisk = Box::new(|_, _| Err(ErrorKind::PermissionDenied.into()));
-    let recorder = Recorder::start_on(options, vec![(camera("front"), outlets.clone())], refused).expect("a recorder");
+    let recorder =
+        Recorder::start_on(options, vec![(camera("front"), outlets.clone())], refused, &Recorder::retention())
+            .expect("a recorder");
     for n in 0..5 {
         outlets.confirmed.offer(&Arc::new(frame(n, 100)));
     }

@@ -9,7 +9,7 @@ use crate::error::with_causes;
 use crate::frame::{Frame, Received};
 use crate::recording::disk::DiskCondition;
 use crate::recording::{ClockModel, Part};
-use crate::sink::record::retention::{self, DiskSpace};
+use crate::sink::record::retention::DiskSpace;
 use crate::sink::record::segment::{FinishedSegment, LostFrames, Segment};
 use crate::sink::record::trigger::Firings;
 use crate::sink::record::{KeepLimit, RecordError, RecordOptions, RecorderState, SplitLimit, target};
@@ -188,12 +188,12 @@ impl Worker {
             Ok(FinishedSegment { file: saved, frames: contents }) => {
                 let frames = count(saved.frames, "frame", "frames");
                 tracing::info!("finished {} with {frames}, {}: {why}", saved.path.display(), Bytes(saved.bytes));
+                if self.options.keep.is_some() {
+                    self.retention.finished(&saved.path, Instant::now());
+                }
                 let mut progress = self.shared.progress();
                 progress.current = None;
                 progress.current_bytes = 0;
-                if self.options.keep.is_some() {
-                    self.history.finished(&saved.path, Instant::now());
-                }
                 self.parts.add(&saved.path, contents);
                 progress.files.push(saved);
                 drop(progress);
@@ -337,13 +337,10 @@ impl Worker {
         let folder = &self.folder;
         let now = (SystemTime::now(), Instant::now());
         let space = || DiskSpace::of_folder(folder);
-        match retention::delete_old_files(keep, folder, writing, now, &mut self.history, space) {
-            Ok(deleted) => self.shared.progress().deleted(&deleted),
-            Err(error) => {
-                let why = format!("cannot delete old recordings in {}: {error}", folder.display());
-                tracing::warn!("{why}");
-                self.shared.progress().add_problem(&why);
-            }
+        if let Err(error) = self.retention.delete_old_files(keep, folder, writing, now, space) {
+            let why = format!("cannot delete old recordings in {}: {error}", folder.display());
+            tracing::warn!("{why}");
+            self.shared.progress().add_problem(&why);
         }
     }
 }

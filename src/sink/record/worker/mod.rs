@@ -15,7 +15,7 @@ use label_check::LabelCheck;
 
 use super::context::ConnectionContext;
 use super::parameter_sets::ParameterSets;
-use super::retention::History;
+use super::retention::Retention;
 use super::segment::Segment;
 use super::shared::{Shared, TakenCounts};
 use super::target::{self, CreateDisk};
@@ -121,7 +121,7 @@ pub(super) struct Worker {
     has_timeline: bool,
     /// Time in the name of the last file, and the arrival that it stands for.
     named: Option<Received>,
-    history: History,
+    retention: Arc<Retention>,
     parts: Parts,
     /// Arrival of the first frame after the file reached its limit.
     overdue_mono_ns: Option<u64>,
@@ -144,6 +144,7 @@ impl Worker {
         taker: Taker<Item>,
         shared: Arc<Shared>,
         create_disk: CreateDisk,
+        retention: Arc<Retention>,
     ) -> Result<Self, RecordError> {
         let names: Vec<&str> = infos.iter().map(|info| info.name.as_str()).collect();
         let folder = options.target.folder(&names);
@@ -165,7 +166,7 @@ impl Worker {
             timeline: Timeline::default(),
             has_timeline: false,
             named: None,
-            history: History::new(SystemTime::now(), Instant::now()),
+            retention,
             parts: Parts::default(),
             overdue_mono_ns: None,
             is_first_file: true,
@@ -179,6 +180,7 @@ impl Worker {
         worker.shared.progress().taken = vec![TakenCounts::default(); worker.infos.len()];
         worker.shared.progress().unwritten = vec![0; worker.infos.len()];
         worker.shared.progress().cannot_match = vec![None; worker.infos.len()];
+        worker.retention.add(&worker.folder, &worker.shared);
         worker.prepare()?;
         Ok(worker)
     }
