@@ -345,6 +345,41 @@ fn pictures_of_other_programs_are_found_by_topic_and_schema() {
     check("png", "front", &png, options(), n);
 }
 
+/// Statistics and indexes are optional in MCAP.
+#[test]
+fn a_file_of_another_program_without_optional_records_is_intact() {
+    let folder = tempfile::tempdir().unwrap();
+    let messages: Vec<_> = (0..5).map(|n| foxglove("/front/image", n, &raw(n))).collect();
+    let note = Metadata { name: "note".to_owned(), metadata: BTreeMap::new() };
+    for (what, options, without) in [
+        ("all", options(), &[][..]),
+        ("statistics", options().emit_statistics(false), &["statistics"]),
+        ("chunk", options().emit_message_indexes(false), &["message indexes"]),
+        ("message", options().emit_chunk_indexes(false), &["chunk indexes"]),
+        ("metadata", options().emit_metadata_indexes(false), &["metadata indexes"]),
+        (
+            "none",
+            options()
+                .emit_statistics(false)
+                .emit_message_indexes(false)
+                .emit_chunk_indexes(false)
+                .emit_metadata_indexes(false),
+            &["chunk indexes", "message indexes", "metadata indexes", "statistics"],
+        ),
+        ("summary", options().emit_summary_records(false), &["summary"]),
+    ] {
+        let path = folder.path().join(format!("{what}.mcap"));
+        write(&path, options, 3, std::slice::from_ref(&note), &messages);
+        let verified = verify(&path).unwrap();
+        assert!(verified.is_good() && verified.frames == 5, "{what}: {verified:?}");
+        assert_eq!(verified.without.iter().copied().collect::<Vec<_>>(), without, "{what}");
+        let (code, out, errors) = run(&["verify", path.to_str().unwrap()]);
+        assert_eq!(code, 0, "{what}: {errors}");
+        let remark = format!("; without {}, which MCAP does not require", without.join(", "));
+        assert_eq!(out.contains(&remark), !without.is_empty(), "{what}: {out}");
+    }
+}
+
 #[test]
 fn boxes_of_other_programs_belong_to_the_picture_of_their_time() {
     let picture = |n| foxglove("/robot/front/image", n, &raw(n));

@@ -131,8 +131,13 @@ fn text(verified: &VerifyReport) -> String {
     let chunks = count(*chunks, "chunk", "chunks");
     let parts: Vec<_> = verified.no_checksum.iter().map(|(part, bytes)| format!("{part} {bytes}")).collect();
     let (without, size, parts) = (verified.no_checksum.values().sum::<u64>(), verified.bytes, parts.join(", "));
+    let absent: Vec<_> = verified.without.iter().copied().collect();
+    let absent = match absent.is_empty() {
+        true => String::new(),
+        false => format!("; without {}, which MCAP does not require", absent.join(", ")),
+    };
     text.push_str(&format!(
-        "{}: {verdict}; {frames}, {chunks}; no checksum for {without} of {size} bytes ({parts})\n",
+        "{}: {verdict}; {frames}, {chunks}; no checksum for {without} of {size} bytes ({parts}){absent}\n",
         path.display()
     ));
     text

@@ -24,6 +24,8 @@ pub(super) struct Index {
     metadata_indexes: Vec<(u64, MetadataIndex)>,
     statistics: Option<(u64, Statistics)>,
     footer: Option<(u64, Footer)>,
+    /// End of each chunk without message indexes, and its channels.
+    not_indexed: Vec<(u64, Vec<u16>)>,
     /// Bytes outside of the contents of chunks and of metadata: before and after the end of the data.
     data: BTreeMap<&'static str, u64>,
     summary: BTreeMap<&'static str, u64>,
@@ -159,16 +161,31 @@ impl Index {
             .collect();
         missing.sort_unstable();
         missing.dedup();
-        if !missing.is_empty() {
-            let missing: Vec<_> = missing.iter().map(u16::to_string).collect();
-            let expected = format!("one for each channel of the chunk, also for {}", missing.join(", "));
-            check.about_file(chunk.end, "message index", expected, "none".to_owned());
+        if missing.is_empty() {
+            return;
+        }
+        if chunk.indexes.is_empty() {
+            self.not_indexed.push((chunk.end, missing));
+        } else {
+            not_indexed(chunk.end, &missing, check);
+        }
+    }
+
+    /// Reports chunks without message indexes. Other programs may leave out all of them.
+    fn end_of_data(&mut self, is_foreign: bool, check: &mut Verification) {
+        let not_indexed_chunks = std::mem::take(&mut self.not_indexed);
+        if is_foreign && !not_indexed_chunks.is_empty() && self.chunks.iter().all(|chunk| chunk.indexes.is_empty()) {
+            check.done.without.insert("message indexes");
+        } else {
+            not_indexed_chunks.iter().for_each(|(at, missing)| not_indexed(*at, missing, check));
         }
     }
 
     /// Checks the end of the file and the summary.
     pub(super) fn end(mut self, file: &mut File, from: &Salvage<File>, check: &mut Verification) -> io::Result<()> {
+        let is_foreign = !from.in_order();
         self.close(from.message_positions(), check);
+        self.end_of_data(is_foreign, check);
         let footer_crc = self.footer.as_ref().map_or(0, |(_, footer)| footer.summary_crc);
         // The record that ends the data has its checksum.
         let data_crc = self.data_end.map_or(0, |(_, crc)| crc);
@@ -212,8 +229,9 @@ impl Index {
                 check.about_file(end_at, "data", expected, found);
             }
         }
-        if footer.summary_start == 0 && !from.in_order() {
-            return Ok(()); // Other tools need not write a summary.
+        if footer.summary_start == 0 && is_foreign {
+            check.done.without.insert("summary");
+            return Ok(());
         }
         let summary_at = end_at + RECORD_HEAD_BYTES + 4;
         if footer.summary_start != summary_at {
@@ -223,19 +241,27 @@ impl Index {
         // It covers the footer up to the checksum itself.
         let covered = (footer_at + RECORD_HEAD_BYTES + 16).saturating_sub(summary_at);
         let found = file_crc32(file, summary_at, covered)?;
-        if found != footer.summary_crc && (footer.summary_crc != 0 || from.in_order()) {
+        if found != footer.summary_crc && (footer.summary_crc != 0 || !is_foreign) {
             let (expected, found) = (format!("file_crc32 {:08x}", footer.summary_crc), format!("{found:08x}"));
             check.about_file(summary_at, "summary", expected, found);
         }
-        self.summary(footer_at, from.messages(), check);
+        self.summary(footer_at, is_foreign, from.messages(), check);
         Ok(())
     }
 
-    fn summary(&self, footer_at: u64, messages: &BTreeMap<u16, u64>, check: &mut Verification) {
-        let mut counts = vec![
-            ("number of chunk indexes", self.chunks.len() as u64, self.chunk_indexes.len() as u64),
-            ("number of metadata indexes", self.metadata.len() as u64, self.metadata_indexes.len() as u64),
-        ];
+    /// Compares the summary with the data. Other programs may leave out all indexes of a kind, and the statistics.
+    fn summary(&self, footer_at: u64, is_foreign: bool, messages: &BTreeMap<u16, u64>, check: &mut Verification) {
+        let mut counts = Vec::new();
+        for (part, what, data, indexes) in [
+            ("chunk indexes", "number of chunk indexes", self.chunks.len(), self.chunk_indexes.len()),
+            ("metadata indexes", "number of metadata indexes", self.metadata.len(), self.metadata_indexes.len()),
+        ] {
+            if is_foreign && indexes == 0 && data > 0 {
+                check.done.without.insert(part);
+            } else {
+                counts.push((what, data as u64, indexes as u64));
+            }
+        }
         if let Some((_, statistics)) = &self.statistics {
             counts.push(("count of chunks", self.chunks.len() as u64, statistics.chunk_count.into()));
             counts.push(("count of metadata", self.metadata.len() as u64, statistics.metadata_count.into()));
@@ -243,6 +269,8 @@ impl Index {
                 let counted = statistics.channel_message_counts.get(channel).copied().unwrap_or(0);
                 counts.push(("count of messages of a channel", *messages, counted));
             }
+        } else if is_foreign {
+            check.done.without.insert("statistics");
         } else {
             check.about_file(footer_at, "summary", "statistics".to_owned(), "none".to_owned());
         }
@@ -273,6 +301,13 @@ impl Index {
             }
         }
     }
+}
+
+/// Reports that the chunk that ends at `at` has no message index of these channels.
+fn not_indexed(at: u64, missing: &[u16], check: &mut Verification) {
+    let missing: Vec<_> = missing.iter().map(u16::to_string).collect();
+    let expected = format!("one for each channel of the chunk, also for {}", missing.join(", "));
+    check.about_file(at, "message index", expected, "none".to_owned());
 }
 
 /// Returns the fields of a chunk index that do not agree with its chunk: what was expected and what was found.

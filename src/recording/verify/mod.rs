@@ -5,7 +5,7 @@
 //! the recorded annotations. JPEG pictures are decoded to pixels, which finds those that end early although they have an end
 //! marker; video is not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -92,6 +92,8 @@ pub struct VerifyReport {
     pub part: Option<PartFile>,
     /// Bytes that no checksum covers, by the part of the file. Indexes and sizes among them agree with the content.
     pub no_checksum: BTreeMap<&'static str, u64>,
+    /// Parts that are optional in MCAP and that the program that wrote the file left out: statistics, indexes or the summary.
+    pub without: BTreeSet<&'static str>,
 }
 
 impl VerifyReport {
@@ -137,6 +139,7 @@ pub fn verify_watched(path: &Path, watch: &Watch) -> Result<VerifyReport, Record
             unsupported: Vec::new(),
             no_checksum: BTreeMap::new(),
             being_recorded,
+            without: BTreeSet::new(),
             part: from.part(path),
         },
         decoders: Decoders::default(),
