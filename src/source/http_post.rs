@@ -345,6 +345,7 @@ impl Source for HttpPost {
                 break Ok(());
             }
         };
+        reception.decoder.unused_detections(&detections, received_now());
         reception.count_outage(&ended);
         let result = reception.finish(ended.is_ok()).and(ended);
         let (frames, bytes) = (reception.frames, reception.decoder.byte_counts().received);
@@ -362,7 +363,7 @@ async fn take(decoder: &mut Decoder, posted: Posted, detections: &mut Vec<u8>, m
             if frame.detection_text.is_empty() {
                 frame.detection_text.extend_from_slice(&before);
             } else {
-                decoder.outside(&before, before.len(), SkipReason::ForeignRecord, now);
+                decoder.unused_detections(&before, now);
             }
             png::deliver(decoder, frame, Protocol::Http, max, now).await;
         }
@@ -374,8 +375,8 @@ async fn take(decoder: &mut Decoder, posted: Posted, detections: &mut Vec<u8>, m
         }
         Kind::Detections => {
             let before = std::mem::replace(detections, frame.payload().trim_ascii().to_vec());
-            let unused = before.len() + frame.payload().len() - detections.len();
-            decoder.outside(&before, unused, SkipReason::ForeignRecord, now);
+            decoder.unused_detections(&before, now);
+            decoder.outside(&[], frame.payload().len() - detections.len(), SkipReason::ForeignRecord, now);
         }
     }
 }

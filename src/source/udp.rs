@@ -361,7 +361,7 @@ impl Port {
         }
         self.reassembly.restart();
         let unused = std::mem::take(&mut self.detections);
-        decoder.outside(&unused, unused.len(), SkipReason::ForeignRecord, now);
+        decoder.unused_detections(&unused, now);
     }
 
     /// Updates the ledger.
@@ -388,10 +388,11 @@ fn decode(decoder: &mut Decoder, bytes: &[u8], detections: &mut Vec<u8>, limits:
         Content::Jpeg if bytes.len() <= limits.payload => {
             let mut frame = decoder.frames().lease(bytes.len());
             frame.clear();
-            frame.detection_text.append(detections);
+            let text = std::mem::take(detections);
+            frame.detection_text.extend_from_slice(&text);
             let Some(payload) = frame.try_payload_mut(bytes.len()) else {
                 let damage = Damage::NoMemory { expected: bytes.len() };
-                decoder.lost_picture(damage, bytes, bytes.len(), now);
+                decoder.lost_picture(damage, bytes, text.len() + bytes.len(), now);
                 return;
             };
             payload.copy_from_slice(bytes);
@@ -399,8 +400,8 @@ fn decode(decoder: &mut Decoder, bytes: &[u8], detections: &mut Vec<u8>, limits:
         }
         Content::List | Content::Object if bytes.len() <= limits.detections => {
             let before = std::mem::replace(detections, bytes.trim_ascii().to_vec());
-            let unused = before.len() + bytes.len() - detections.len();
-            decoder.outside(&before, unused, SkipReason::ForeignRecord, now);
+            decoder.unused_detections(&before, now);
+            decoder.outside(&[], bytes.len() - detections.len(), SkipReason::ForeignRecord, now);
         }
         _ => decoder.outside(bytes, bytes.len(), SkipReason::NotAHeader, now),
     }

@@ -316,6 +316,23 @@ pub fn parse_json(
     }
 }
 
+/// As [`parse`] or [`parse_json`], whichever the text looks like. Nothing but white space are no boxes.
+///
+/// # Errors
+/// As theirs.
+pub(super) fn parse_any<'a>(
+    text: &[u8],
+    limit: usize,
+    into: &mut Vec<Detection>,
+    names: impl FnOnce() -> &'a mut Arc<LabelMap>,
+) -> Result<(), DetectionError> {
+    match text.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        None => Ok(()),
+        Some(b'[' | b'{') => parse_json(text, limit, into, names()),
+        Some(_) => parse(text, limit, into),
+    }
+}
+
 /// Returns the offset of a column, both counted from 1; columns count bytes. JSON of several lines has one per box.
 fn offset(text: &[u8], line: usize, column: usize) -> usize {
     let before: usize = text.split_inclusive(|byte| *byte == b'\n').take(line.saturating_sub(1)).map(<[u8]>::len).sum();

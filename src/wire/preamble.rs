@@ -70,12 +70,22 @@ impl Preamble {
     }
 
     /// Stores the contents of a record.
-    pub(super) fn apply(&mut self, record: &Record, interpreter: &mut Interpreter, limits: &Limits) {
+    ///
+    /// # Errors
+    /// It is the number of the next frame, and boxes of the last number, which has no frame, cannot be read.
+    pub(super) fn apply(
+        &mut self,
+        record: &Record,
+        interpreter: &mut Interpreter,
+        limits: &Limits,
+    ) -> Result<(), DetectionError> {
+        let mut unused = Ok(());
         match record {
             Record::Frame { seq, .. } => {
                 let previous = self.seq.replace(*seq);
                 // The camera sent the boxes of the previous number without a frame.
                 if previous.is_some() {
+                    unused = self.boxes_in_records(limits);
                     self.clear_boxes();
                 }
             }
@@ -95,6 +105,16 @@ impl Preamble {
         // The receiver reports a layout that no payload can have.
         if let Ok(Some(geometry)) = record.geometry() {
             interpreter.announce(geometry);
+        }
+        unused
+    }
+
+    /// Returns the error in the records of boxes since the last frame.
+    fn boxes_in_records(&self, limits: &Limits) -> Result<(), DetectionError> {
+        match self.unreadable_box {
+            Some(line) => Err(DetectionError::Record(line)),
+            None if self.too_many_boxes => Err(DetectionError::TooMany { limit: limits.boxes }),
+            None => Ok(()),
         }
     }
 
@@ -136,7 +156,7 @@ mod tests {
     fn frames_belong_to_the_stream_that_was_named_last() {
         let (mut preamble, mut interpreter, limits) = (Preamble::default(), Interpreter::default(), Limits::default());
         let mut next = |preamble: &mut Preamble, records: &[Record]| {
-            records.iter().for_each(|record| preamble.apply(record, &mut interpreter, &limits));
+            records.iter().for_each(|record| preamble.apply(record, &mut interpreter, &limits).expect("readable"));
             let mut frame = Frame::default();
             preamble.join(&mut frame, Dialect::Img, &limits).expect("no detections");
             frame.stream.as_deref().map(str::to_owned)
@@ -162,7 +182,7 @@ mod tests {
         let (mut preamble, mut interpreter) = (Preamble::default(), Interpreter::default());
         for boxes in [3, 2] {
             let record = Record::Box(Detection { label: 1, confidence: 0.5, ..Detection::default() });
-            (0..boxes).for_each(|_| preamble.apply(&record, &mut interpreter, &limits));
+            (0..boxes).for_each(|_| preamble.apply(&record, &mut interpreter, &limits).expect("readable"));
             let mut frame = Frame::default();
             let read = preamble.join(&mut frame, Dialect::Img, &limits);
             assert_eq!((read.is_ok(), frame.detections.len()), (boxes == 2, 2));
@@ -176,7 +196,7 @@ mod tests {
         let (mut preamble, mut interpreter) = (Preamble::default(), Interpreter::default());
         let mut labels = |records: &[Record]| {
             let limits = Limits::default();
-            records.iter().for_each(|record| preamble.apply(record, &mut interpreter, &limits));
+            records.iter().for_each(|record| preamble.apply(record, &mut interpreter, &limits).expect("readable"));
             let mut frame = Frame::default();
             preamble.join(&mut frame, Dialect::Img, &limits).expect("there is no text");
             frame.detections.iter().map(|found| found.label).collect::<Vec<_>>()
@@ -185,5 +205,11 @@ mod tests {
         // Before or after the number of their frame.
         assert_eq!(labels(&[seen(4), number(3)]), [4]);
         assert_eq!(labels(&[number(4), seen(5)]), [5]);
+        let line = *b"@B 1 x 0.1 0.1 0.2 0.2          ";
+        let unreadable = crate::wire::record::parse_any(&line).expect("a record");
+        let mut apply = |record: &Record| preamble.apply(record, &mut interpreter, &Limits::default());
+        assert_eq!([number(5), unreadable].map(|record| apply(&record)), [Ok(()), Ok(())]);
+        assert!(matches!(apply(&number(6)), Err(DetectionError::Record(_))), "the box of frame 5");
+        assert_eq!(apply(&number(7)), Ok(()));
     }
 }

@@ -116,6 +116,25 @@ fn wrong_requests_are_refused_and_the_next_picture_arrives() {
     assert_eq!(bench.end().frames.confirmed, 1);
 }
 
+/// Detections without a picture are no fault, but those that cannot be read are one.
+#[test]
+fn unreadable_detections_without_a_picture_are_counted() {
+    let (bench, address) = waiting(SessionOptions::default());
+    let list = |text: &str| post(address, "Content-Type: application/json\r\n", text.as_bytes());
+    list("[{\"bad");
+    list("[]");
+    list("[] ");
+    list("[{\"bad");
+    post(address, "Content-Type: image/jpeg\r\nX-Detections: []\r\n", &jpeg(100));
+    bench.kept();
+    let stats = bench.end();
+    let reasons = "one was replaced by another list, one by the boxes of the request";
+    assert_eq!((stats.bad_detections, stats.frames.confirmed), (2, 1), "{reasons}");
+    let lists = 2 * "[{\"bad".len() + "[]".len() + "[] ".len() + "[]".len();
+    assert_eq!(stats.bytes().received, (lists + jpeg(100).len()) as u64);
+    assert!(!stats.lossless());
+}
+
 /// Cameras that post on events only pause for hours.
 #[test]
 #[cfg(target_os = "linux")]

@@ -248,7 +248,7 @@ impl Connection<'_> {
     /// Skips detections without a picture.
     fn forget_detections(&mut self, now: Received) {
         if let Some(Waiting { text, .. }) = self.waiting.take() {
-            self.reception.decoder.outside(&text, text.len(), SkipReason::ForeignRecord, now);
+            self.reception.decoder.unused_detections(&text, now);
         }
     }
 

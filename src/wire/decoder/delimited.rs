@@ -1,5 +1,7 @@
 //! Pictures that a protocol such as HTTP delimits: no byte is searched for a header.
 
+use std::sync::Arc;
+
 use super::{Damage, Decoder, Event, Received};
 #[cfg(feature = "net")]
 use crate::frame::Staleness;
@@ -63,14 +65,10 @@ impl Decoder {
         frame.dialect = protocol.name();
         frame.no_clock = true;
         let Frame { detection_text: text, detections: found, .. } = &mut *frame;
-        let read = match text.iter().find(|byte| !byte.is_ascii_whitespace()) {
-            None => Ok(()),
-            Some(b'[' | b'{') => {
-                let labels = &mut std::sync::Arc::make_mut(&mut self.preamble.introduction).labels;
-                detections::parse_json(text, self.limits.boxes, found, labels.get_or_insert_default())
-            }
-            Some(_) => detections::parse(text, self.limits.boxes, found),
-        };
+        let introduction = &mut self.preamble.introduction;
+        let read = detections::parse_any(text, self.limits.boxes, found, move || {
+            Arc::make_mut(introduction).labels.get_or_insert_default()
+        });
         frame.labels.clone_from(&self.preamble.introduction.labels);
         if let Err(error) = read {
             self.output.push(Event::BadDetections(error));
@@ -139,6 +137,16 @@ impl Decoder {
             _ => SkipReason::DamagedFrame,
         };
         self.outside(sample, received, reason, now);
+    }
+
+    /// Skips the text of detections that belong to no picture. Text that cannot be read is a fault, as with a picture.
+    pub fn unused_detections(&mut self, text: &[u8], now: Received) {
+        let mut names = Arc::default();
+        let read = detections::parse_any(text, self.limits.boxes, &mut Vec::new(), || &mut names);
+        if let Err(error) = read {
+            self.output.push(Event::BadDetections(error));
+        }
+        self.outside(text, text.len(), SkipReason::ForeignRecord, now);
     }
 
     /// Skips `len` bytes outside of all pictures. `sample`: the first of them.

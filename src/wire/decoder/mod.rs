@@ -376,7 +376,9 @@ impl Decoder {
                 if let Some(step) = self.judge_by_record(&record) {
                     return step;
                 }
-                self.preamble.apply(&record, &mut self.interpreter, &self.limits);
+                if let Err(error) = self.preamble.apply(&record, &mut self.interpreter, &self.limits) {
+                    self.output.push(Event::BadDetections(error));
+                }
                 // A damaged frame's checksum is dropped with it.
                 let kept = self.damaged_in_a_row == 0 || !matches!(record, Record::Checksum { .. });
                 self.output.record(record, kept.then_some(&self.input.bytes()[..LINE]));

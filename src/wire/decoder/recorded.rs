@@ -100,7 +100,9 @@ impl Decoder {
             self.output.received(LINE);
             self.input.bypass(LINE);
             if let Some(record) = record::parse_any(line) {
-                self.preamble.apply(&record, &mut self.interpreter, &self.limits);
+                if let Err(error) = self.preamble.apply(&record, &mut self.interpreter, &self.limits) {
+                    self.output.push(Event::BadDetections(error));
+                }
                 self.output.record(record, Some(line));
             } else if let Some(records) = record::foreign(line) {
                 records.for_each(|record| self.output.record(record, Some(line)));
