@@ -22,7 +22,7 @@ parser.add_argument("--seconds", type=int, default=10)
 parser.add_argument("--rounds", type=int, default=3)
 parser.add_argument("--size", default="640x352")
 parser.add_argument("--screen", default="1400x900")
-arguments = parser.parse_args()
+arguments = parser.parse_intermixed_args()
 
 
 def free_ports(count):
@@ -81,7 +81,7 @@ server = subprocess.Popen(
     ["Xvfb", "-displayfd", "1", "-screen", "0", f"{arguments.screen}x24", "-nolisten", "tcp", "-noreset"],
     stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 display = ":" + server.stdout.readline().decode().strip()
-print(f"{arguments.size}, {arguments.rounds} rounds of {arguments.seconds} s, load before: {os.getloadavg()[0]:.1f}")
+print(f"{arguments.size}, {arguments.rounds} rounds of {arguments.seconds} s, load average at the start: {os.getloadavg()[0]:.1f}")
 print("cameras  fps  binary  CPU %  shown/s  CPU us/shown  latency p50 ms  p99 ms")
 try:
     for load in arguments.loads:
