@@ -1,5 +1,6 @@
 //! The sessions of a command that receives: started together, watched, and summarized at the end.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -277,6 +278,7 @@ impl Receiving {
         let gave_up = locked(&self.alone).since.is_some();
         let mut damaged = false;
         let mut failures: Vec<Option<Failure>> = Vec::new();
+        let mut helped = HashSet::new();
         for (number, end) in ends.into_iter().enumerate() {
             let received = stats[number].frames.received + stats[number].measurements;
             let session = &self.sessions()[number];
@@ -287,7 +289,10 @@ impl Receiving {
                     if let Some(help) = error.help() {
                         let file = error.recording().or_else(|| Some(&*session.spec().recording()?.path));
                         let help = file.map_or_else(|| help.to_string(), |file| present::naming(&help, file));
-                        present::always_say(&format!("help: {help}"));
+                        // The cameras of one file have one help.
+                        if helped.insert(help.clone()) {
+                            present::always_say(&format!("help: {help}"));
+                        }
                     }
                     damaged = true;
                     None

@@ -122,3 +122,21 @@ impl<'a> SessionProgress<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_camera_without_an_id_and_a_step_without_a_name_leave_no_empty_parts() {
+        let stop = Stop::default();
+        let line = |id: &str, what: &str| {
+            let label = CameraLabel::found(id.to_owned(), Some("one".to_owned()));
+            let mut progress = SessionProgress::new(&label, &stop);
+            progress.what = what.to_owned();
+            progress.line(TransferProgress::Sent { bytes: 5, total: 5 })
+        };
+        assert!(line("", "").starts_with("one: 100 %, "), "{}", line("", ""));
+        assert!(line("14442C10", "writing").starts_with("14442C10 (one): writing: 100 %, "));
+    }
+}

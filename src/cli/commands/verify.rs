@@ -129,6 +129,12 @@ fn text(verified: &VerifyReport) -> String {
     };
     let frames = count(*frames, "intact frame", "intact frames");
     let chunks = count(*chunks, "chunk", "chunks");
+    let path = path.display();
+    if verified.being_recorded {
+        // The index, which says what has checksums, is written last.
+        text.push_str(&format!("{path}: {verdict}; {frames}, {chunks}\n"));
+        return text;
+    }
     let parts: Vec<_> = verified.no_checksum.iter().map(|(part, bytes)| format!("{part} {bytes}")).collect();
     let (without, size, parts) = (verified.no_checksum.values().sum::<u64>(), verified.bytes, parts.join(", "));
     let absent: Vec<_> = verified.without.iter().copied().collect();
@@ -137,8 +143,7 @@ fn text(verified: &VerifyReport) -> String {
         false => format!("; without {}, which MCAP does not require", absent.join(", ")),
     };
     text.push_str(&format!(
-        "{}: {verdict}; {frames}, {chunks}; no checksum for {without} of {size} bytes ({parts}){absent}\n",
-        path.display()
+        "{path}: {verdict}; {frames}, {chunks}; no checksum for {without} of {size} bytes ({parts}){absent}\n"
     ));
     text
 }
