@@ -100,6 +100,8 @@ pub mod overlay;
 pub mod package;
 #[cfg(feature = "net")]
 pub mod recording;
+#[cfg(feature = "serve")]
+pub mod serve;
 #[cfg(feature = "net")]
 pub mod sim;
 #[cfg(feature = "net")]

@@ -9,6 +9,7 @@ use std::path::Path;
 const ORDER: &[&[&str]] = &[
     &["main"],
     &["cli"],
+    &["serve"],
     &["sink"],
     &["view"],
     &["doctor"],
@@ -98,6 +99,7 @@ const WALLS: &[Wall] = &[
     Wall { word: "x11rb", places: ALL, except: &["src/sink/window/platform/"] },
     Wall { word: "rusttype", places: ALL, except: &["src/overlay/font.rs"] },
     Wall { word: "rusty_h265", places: ALL, except: &["src/decode/h265.rs"] },
+    Wall { word: "axum", places: ALL, except: &["src/serve/"] },
     Wall { word: "minifb", places: ALL, except: &["src/sink/window/"] },
 ];
 

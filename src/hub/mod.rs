@@ -91,7 +91,13 @@ impl<T> Hub<T> {
     /// Subscribes a lane of other items, which `map` makes on the producer's thread. Items for which it returns `None` are
     /// not offered to the lane.
     pub fn add_mapped<U: Send + 'static>(&self, lane: Lane<U>, map: impl FnMut(&T) -> Option<U> + Send + 'static) {
-        self.subscribers().push(Subscriber::Lane(Box::new(Mapped { lane, map })));
+        let mut subscribers = self.subscribers();
+        // While no item is offered, lanes whose takers were dropped are removed here.
+        subscribers.retain(|subscriber| match subscriber {
+            Subscriber::Lane(lane) => lane.has_taker(),
+            Subscriber::Tap(_) => true,
+        });
+        subscribers.push(Subscriber::Lane(Box::new(Mapped { lane, map })));
     }
 
     /// Removes the lane with this counter. Its taker receives what is queued, and then the end. No item is offered to it

@@ -58,6 +58,8 @@ pub use error::RecordingError;
 pub use join::{RecordedFrame, RecordingEntry, UnsupportedTopic};
 pub use parts::{MissingFiles, Part, PartFile, missing_files};
 pub use playback::{Playback, Speed};
+#[cfg(feature = "serve")]
+pub(crate) use player::bytes_before_payload;
 pub(crate) use player::feed;
 pub use player::{Played, PlayedFrame, PlayedMeasurement, Player};
 pub use reader::{ChunkRange, Reader};

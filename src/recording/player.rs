@@ -208,7 +208,7 @@ pub(crate) fn feed(
 /// Returns the records, header and detections in the order in which the camera sent them. A picture that HTTP delimits gets
 /// the header that a camera with detections of this form would have sent over TCP, without a capture time: its time is that of
 /// its arrival, from which a receiver would estimate missing frames.
-pub(super) fn bytes_before_payload(wire: &WireMessage) -> Vec<u8> {
+pub(crate) fn bytes_before_payload(wire: &WireMessage) -> Vec<u8> {
     if wire.dialect.parse::<Protocol>().is_ok() {
         let payload_len = usize::try_from(wire.payload_len).unwrap_or(usize::MAX);
         let device_time = DeviceTime(0);

@@ -32,7 +32,8 @@ pub struct DetectedFrame {
 }
 
 impl DetectedFrame {
-    fn new(frame: &Arc<Frame>, keeps_payload: bool, label_bytes: usize) -> Self {
+    /// Takes a frame, without its payload unless that is kept.
+    pub(crate) fn new(frame: &Arc<Frame>, keeps_payload: bool, label_bytes: usize) -> Self {
         let bytes = frame.payload().len();
         let frame = if keeps_payload { Arc::clone(frame) } else { Arc::new(frame.without_payload()) };
         Self { frame, bytes, label_bytes }
@@ -168,6 +169,24 @@ impl<'a> DetectionRecord<'a> {
     }
 }
 
+/// Numbers the frames of one camera over all connections.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct FrameNumbers {
+    base: u64,
+    last: Option<u64>,
+}
+
+impl FrameNumbers {
+    /// Numbers a frame that has this id on its connection.
+    pub(crate) fn number(&mut self, id: u64) -> u64 {
+        if let Some(last) = self.last.filter(|last| id <= *last) {
+            self.base += last + 1;
+        }
+        self.last = Some(id);
+        self.base + id
+    }
+}
+
 /// Queues the confirmed frames of one camera and numbers them over all connections.
 #[derive(Debug)]
 pub struct Detections {
@@ -176,15 +195,21 @@ pub struct Detections {
     counters: Option<[LaneCounter; 2]>,
     budget: Budget,
     keeps_payloads: bool,
-    base: u64,
-    last: Option<u64>,
+    numbers: FrameNumbers,
     measurements: u64,
 }
 
 impl Default for Detections {
     fn default() -> Self {
         let budget = Budget::new(QUEUE_BYTES);
-        Self { taker: None, counters: None, budget, keeps_payloads: false, base: 0, last: None, measurements: 0 }
+        Self {
+            taker: None,
+            counters: None,
+            budget,
+            keeps_payloads: false,
+            numbers: FrameNumbers::default(),
+            measurements: 0,
+        }
     }
 }
 
@@ -220,22 +245,13 @@ impl Detections {
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<(u64, Detected), RecvTimeoutError> {
         let detected = self.taker.as_ref().ok_or(RecvTimeoutError::Disconnected)?.recv_timeout(timeout)?;
         let number = match &detected {
-            Detected::Frame(detected) => self.number(detected.frame.id),
+            Detected::Frame(detected) => self.numbers.number(detected.frame.id),
             Detected::Measurement(..) => {
                 self.measurements += 1;
                 self.measurements - 1
             }
         };
         Ok((number, detected))
-    }
-
-    /// Numbers a frame that has this id on its connection.
-    fn number(&mut self, id: u64) -> u64 {
-        if let Some(last) = self.last.filter(|last| id <= *last) {
-            self.base += last + 1;
-        }
-        self.last = Some(id);
-        self.base + id
     }
 }
 
@@ -339,8 +355,8 @@ mod tests {
 
     #[test]
     fn numbers_grow_over_connections_and_show_gaps() {
-        let mut detections = Detections::default();
-        let numbers: Vec<_> = [0, 1, 3, 0, 2, 0, 0].into_iter().map(|id| detections.number(id)).collect();
+        let mut frames = FrameNumbers::default();
+        let numbers: Vec<_> = [0, 1, 3, 0, 2, 0, 0].into_iter().map(|id| frames.number(id)).collect();
         assert_eq!(numbers, [0, 1, 3, 4, 6, 7, 8]);
     }
 }

@@ -21,6 +21,7 @@ mod record;
 mod recover;
 mod replay;
 mod reset;
+mod serve;
 mod simulate;
 mod snapshot;
 mod verify;
@@ -60,6 +61,8 @@ pub(crate) enum Command {
     Demo(demo::DemoArgs),
     /// Save pictures to PNG files and their metadata to JSON files
     Snapshot(snapshot::SnapshotArgs),
+    /// Serve cameras to browsers and programs over HTTP
+    Serve(serve::ServeArgs),
     /// Print the detections of each frame as one line of JSON
     Detections(detections::DetectionsArgs),
     /// Record cameras to MCAP files
@@ -103,6 +106,7 @@ impl Command {
             Self::View(args) => view::run(ctx, args),
             Self::Demo(args) => demo::run(ctx, args),
             Self::Snapshot(args) => snapshot::run(ctx, args),
+            Self::Serve(args) => serve::run(ctx, args),
             Self::Detections(args) => detections::run(ctx, args),
             Self::Record(args) => record::run(ctx, args),
             Self::Inspect(args) => inspect::run(ctx, args),

@@ -10,7 +10,7 @@ const LINES_MAX: usize = 16_384;
 
 /// Valid records of one camera's connection (wire.md section 7): version, device, size, rate, stream, and every label.
 #[derive(Debug, Default)]
-pub(super) struct ConnectionContext {
+pub(crate) struct ConnectionContext {
     /// Looked up by subject: a camera may send 10,000 names with each frame.
     valid: HashMap<Subject, Valid>,
     /// Number of lines in `valid`.
@@ -39,7 +39,7 @@ struct Valid {
 
 impl ConnectionContext {
     /// Adds the records of the camera's next frame.
-    pub(super) fn observe(&mut self, frame: &Frame) {
+    pub(crate) fn observe(&mut self, frame: &Frame) {
         if frame.at < self.at || frame.id < self.id {
             // A new connection sends all records again.
             self.valid.clear();
@@ -74,7 +74,7 @@ impl ConnectionContext {
 
     /// Returns the records in the order in which they were sent, and the label table (`@C`) after its labels, as a camera
     /// sends it.
-    pub(super) fn records(&self) -> Vec<u8> {
+    pub(crate) fn records(&self) -> Vec<u8> {
         let mut valid: Vec<_> = self.valid.iter().collect();
         valid.sort_unstable_by_key(|(subject, valid)| (**subject == Subject::Kind(b'C'), valid.order));
         valid.into_iter().flat_map(|(_, valid)| valid.lines.as_flattened()).copied().collect()

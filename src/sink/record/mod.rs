@@ -28,6 +28,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Instant, SystemTime};
 
+#[cfg(feature = "serve")]
+pub(crate) use context::ConnectionContext;
 pub use error::RecordError;
 pub use limits::{KeepLimit, LimitError, SplitLimit};
 pub use monitor::RecordersMonitor;

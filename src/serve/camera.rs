@@ -1,0 +1,219 @@
+//! One served camera: makes the pictures that its viewers watch, on a thread of its own.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use std::{fmt, io};
+
+use super::shot::{Shot, ShotMaker, ShotSize};
+use super::viewer::{Viewer, ViewerKind, Viewers};
+use crate::decode::DecodeError;
+use crate::frame::Frame;
+use crate::hub::{Hub, Lane, Policy, RecvTimeoutError, Taker, lane};
+use crate::live::{Camera, DecodeFailed, Decoding, PictureLanes};
+use crate::overlay::Style;
+use crate::sink::detections::DetectedFrame;
+use crate::sink::record::ConnectionContext;
+use crate::source::Outlets;
+use crate::sync::locked;
+
+/// How often the thread looks whether somebody watches while no frame arrives.
+const WATCH_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Frames of `/events` that wait for a slow client, without their pictures.
+const EVENTS_WAITING: usize = 64;
+
+/// Reason why a camera has no picture.
+#[derive(Clone, Debug, Default)]
+pub(super) struct NoPicture {
+    pub(super) error: String,
+    pub(super) help: Option<&'static str>,
+}
+
+/// A camera and its viewers. Dropping it ends its thread.
+pub(super) struct ServedCamera {
+    /// Name in addresses.
+    pub(super) name: String,
+    /// Name for people.
+    pub(super) title: String,
+    pub(super) viewers: Arc<Viewers>,
+    pub(super) style: Style,
+    outlets: Outlets,
+    shared: Arc<Shared>,
+    seen: Arc<Mutex<Seen>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Facts about the camera's stream that clients of its protocol need.
+#[derive(Default)]
+struct Seen {
+    records: ConnectionContext,
+    is_video: Option<bool>,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// Pictures in each of [`ShotSize::ALL`].
+    sizes: [Hub<Arc<Shot>>; ShotSize::ALL.len()],
+    no_picture: Mutex<Option<NoPicture>>,
+    encoded: AtomicU64,
+    ends: AtomicBool,
+}
+
+impl Shared {
+    fn is_watched(&self) -> bool {
+        !self.sizes.iter().all(Hub::is_empty)
+    }
+}
+
+impl ServedCamera {
+    /// Subscribes to a camera's outlets.
+    pub(super) fn start(camera: &Camera, style: Style) -> io::Result<Arc<Self>> {
+        let shared = Arc::<Shared>::default();
+        let (provisional, frames) = lane("serve", Policy::DropOldest(1));
+        camera.outlets.ledger.watch(provisional.counter());
+        let lanes = PictureLanes { provisional: Some(provisional), confirmed: None };
+        let decoding = Decoding::start(camera, lanes, not_decoded(Arc::clone(&shared)))?;
+        let worker = Worker { shared: Arc::clone(&shared), frames, decoding, maker: ShotMaker::new(style.clone()) };
+        let thread = thread::Builder::new().name(format!("serve {}", camera.name)).spawn(move || worker.run())?;
+        let seen = Arc::<Mutex<Seen>>::default();
+        let seen_by_tap = Arc::clone(&seen);
+        camera.outlets.confirmed.tap(move |frame: &Arc<Frame>| {
+            let mut seen = locked(&seen_by_tap);
+            seen.records.observe(frame);
+            seen.is_video = Some(frame.kind.is_video());
+        });
+        Ok(Arc::new(Self {
+            name: camera.short_name.clone(),
+            title: camera.name.clone(),
+            viewers: Arc::default(),
+            style,
+            outlets: camera.outlets.clone(),
+            shared,
+            seen,
+            thread: Some(thread),
+        }))
+    }
+
+    /// Adds a viewer of the newest pictures in this size.
+    pub(super) fn watch(&self, kind: ViewerKind, size: ShotSize) -> Viewer<Arc<Shot>> {
+        let (lane, taker) = lane("viewer", Policy::DropOldest(1));
+        let viewer = self.viewers.add(kind, lane.counter(), taker);
+        self.shared.sizes[size as usize].add(lane);
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
+        viewer
+    }
+
+    /// Adds a viewer of the detections of each confirmed frame.
+    pub(super) fn watch_detections(&self) -> Viewer<DetectedFrame> {
+        let (lane, taker) = lane("events", Policy::DropOldest(EVENTS_WAITING));
+        let viewer = self.viewers.add(ViewerKind::Events, lane.counter(), taker);
+        self.outlets.confirmed.add_mapped(lane, |frame| Some(DetectedFrame::new(frame, false, 0)));
+        viewer
+    }
+
+    /// Subscribes a lane to the confirmed frames.
+    pub(super) fn confirmed(&self, lane: Lane<Arc<Frame>>) {
+        self.outlets.confirmed.add(lane);
+    }
+
+    /// Returns whether the camera sends video; `None` before its first frame.
+    pub(super) fn sends_video(&self) -> Option<bool> {
+        locked(&self.seen).is_video
+    }
+
+    /// Returns the records of the camera's connection that are still valid.
+    pub(super) fn valid_records(&self) -> Vec<u8> {
+        locked(&self.seen).records.records()
+    }
+
+    /// Returns why the last frame has no picture.
+    pub(super) fn no_picture(&self) -> Option<NoPicture> {
+        locked(&self.shared.no_picture).clone()
+    }
+
+    /// Returns the number of pictures that were encoded.
+    pub(super) fn encoded(&self) -> u64 {
+        self.shared.encoded.load(Ordering::SeqCst)
+    }
+}
+
+impl fmt::Debug for ServedCamera {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServedCamera").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Drop for ServedCamera {
+    fn drop(&mut self) {
+        self.shared.ends.store(true, Ordering::SeqCst);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // A panic was printed when it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Keeps the reason why frames of video are not decoded. Waiting for a key frame is none if there was another.
+fn not_decoded(shared: Arc<Shared>) -> DecodeFailed {
+    Box::new(move |_, error| {
+        let is_wait = matches!(error, DecodeError::AwaitsKeyFrame | DecodeError::NoPicture);
+        let mut known = locked(&shared.no_picture);
+        if !is_wait || known.is_none() {
+            *known = Some(NoPicture { error: error.to_string(), help: error.help() });
+        }
+    })
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    frames: Taker<Arc<Frame>>,
+    decoding: Decoding,
+    maker: ShotMaker,
+}
+
+impl Worker {
+    fn run(mut self) {
+        while !self.shared.ends.load(Ordering::SeqCst) {
+            let watched = self.shared.is_watched();
+            self.frames.mute(!watched);
+            self.decoding.mute(!watched);
+            if !watched {
+                // A new viewer wakes the thread.
+                thread::park_timeout(WATCH_INTERVAL);
+                drop(self.frames.try_take());
+                continue;
+            }
+            match self.frames.recv_timeout(WATCH_INTERVAL) {
+                Ok(frame) => self.publish(&frame),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+    }
+
+    /// Offers the pictures of a frame to the viewers of each size.
+    fn publish(&mut self, frame: &Arc<Frame>) {
+        self.maker.begin(frame);
+        for size in ShotSize::ALL {
+            let viewers = &self.shared.sizes[size as usize];
+            if viewers.is_empty() {
+                continue;
+            }
+            match self.maker.shot(frame, size) {
+                Ok(shot) => {
+                    *locked(&self.shared.no_picture) = None;
+                    viewers.offer(&shot);
+                }
+                Err(error) => {
+                    *locked(&self.shared.no_picture) = Some(NoPicture { error: error.to_string(), help: None });
+                }
+            }
+        }
+        self.shared.encoded.store(self.maker.encoded, Ordering::SeqCst);
+    }
+}

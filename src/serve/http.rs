@@ -1,0 +1,135 @@
+//! Accepts connections, within limits.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::sync::locked;
+
+/// Connections at a time. Further clients are closed at once.
+const MAX_CONNECTIONS: usize = 512;
+
+/// Connections from one address at a time, except this host.
+const MAX_CONNECTIONS_OF_ADDRESS: usize = 64;
+
+/// Longest head of a request in bytes. Also bounds the bytes that wait in a connection besides one frame.
+const MAX_HEAD_BYTES: usize = 16 << 10;
+
+/// Longest time for the head of a request, and longest silence between two requests.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Bytes that the system keeps for a client that does not read: with more, the newest frame would wait after old ones.
+const SEND_BUFFER_BYTES: usize = 256 << 10;
+
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// Connections by address.
+#[derive(Clone, Debug, Default)]
+struct Connections(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+/// A place for one connection, in the extensions of its requests. A WebSocket keeps it. Dropping it frees the place.
+#[derive(Debug)]
+pub(super) struct Place {
+    connections: Connections,
+    address: IpAddr,
+}
+
+impl Connections {
+    fn place(&self, address: IpAddr) -> Option<Place> {
+        let address = address.to_canonical();
+        let mut open = locked(&self.0);
+        let all: usize = open.values().sum();
+        let of_address = open.get(&address).copied().unwrap_or(0);
+        let is_full = of_address >= MAX_CONNECTIONS_OF_ADDRESS && !address.is_loopback();
+        if all >= MAX_CONNECTIONS || is_full {
+            return None;
+        }
+        *open.entry(address).or_default() += 1;
+        Some(Place { connections: self.clone(), address })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = locked(&self.connections.0);
+        if let Some(count) = open.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// Accepts connections until its task is dropped.
+pub(super) async fn accept(listener: TcpListener, router: Router) {
+    let connections = Connections::default();
+    loop {
+        match listener.accept().await {
+            Ok((stream, from)) => match connections.place(from.ip()) {
+                Some(place) => {
+                    tokio::spawn(serve(stream, router.clone(), place));
+                }
+                None => tracing::debug!(%from, "refused a connection: too many"),
+            },
+            Err(error) => {
+                tracing::debug!(%error, "accept failed");
+                tokio::time::sleep(ACCEPT_RETRY).await;
+            }
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, router: Router, place: Place) {
+    // Both only reduce latency.
+    let _ = stream.set_nodelay(true);
+    let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES);
+    let (place, router) = (Arc::new(place), TowerToHyperService::new(router));
+    let service = service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Arc::clone(&place));
+        router.call(request)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    if let Err(error) = connection.await {
+        tracing::debug!(from = %place.address, %error, "HTTP connection");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_cannot_take_all_places() {
+        let connections = Connections::default();
+        let address: IpAddr = "192.168.1.9".parse().expect("an address");
+        let mapped: IpAddr = "::ffff:192.168.1.9".parse().expect("the same one");
+        let mut places: Vec<_> =
+            std::iter::from_fn(|| connections.place(if address.is_ipv4() { mapped } else { address })).collect();
+        assert_eq!(places.len(), MAX_CONNECTIONS_OF_ADDRESS);
+        assert!(connections.place(address).is_none());
+        let local: Vec<_> = std::iter::from_fn(|| connections.place("127.0.0.1".parse().expect("one"))).collect();
+        assert_eq!(local.len(), MAX_CONNECTIONS - MAX_CONNECTIONS_OF_ADDRESS);
+        drop(local);
+        places.pop();
+        assert!(connections.place(address).is_some());
+        drop(places);
+        assert!(locked(&connections.0).is_empty(), "{connections:?}");
+    }
+}

@@ -1,0 +1,167 @@
+//! `/metrics`: counts for Prometheus in the OpenMetrics text format, read from the ledgers at each request.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::routes::Server;
+use super::viewer::ViewerCounts;
+use crate::source::SessionState;
+use crate::stats::Stats;
+
+/// Content type without which Prometheus reads another format.
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Names and values of labels. Viewers have no labels of their own: series would grow with each of them.
+type Labels = Vec<(&'static str, String)>;
+
+/// A metric with a value for each set of labels.
+struct Family {
+    name: &'static str,
+    help: &'static str,
+    unit: Option<Unit>,
+    values: Values,
+}
+
+enum Values {
+    Counters(Vec<(Labels, u64)>),
+    Gauges(Vec<(Labels, f64)>),
+}
+
+impl Family {
+    fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let Self { name, help, unit, values } = self;
+        match values {
+            Values::Counters(values) => {
+                let mut metric = encoder.encode_descriptor(name, help, unit.as_ref(), MetricType::Counter)?;
+                values.iter().try_for_each(|(labels, value)| {
+                    metric.encode_family(labels)?.encode_counter::<NoLabelSet, u64, f64>(value, None)
+                })
+            }
+            Values::Gauges(values) => {
+                let mut metric = encoder.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?;
+                values.iter().try_for_each(|(labels, value)| metric.encode_family(labels)?.encode_gauge(value))
+            }
+        }
+    }
+}
+
+/// A copy of the counts of one camera.
+struct Sample {
+    camera: String,
+    is_streaming: bool,
+    stats: Stats,
+    encoded: u64,
+    viewers: Vec<ViewerCounts>,
+}
+
+impl Sample {
+    fn labels(&self, more: &[(&'static str, &str)]) -> Labels {
+        let more = more.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        std::iter::once(("camera", self.camera.clone())).chain(more).collect()
+    }
+}
+
+#[derive(Debug)]
+struct Cameras(Arc<Server>);
+
+impl Cameras {
+    fn samples(&self) -> Vec<Sample> {
+        let sample = |(camera, session): (&Arc<super::camera::ServedCamera>, &crate::source::Session)| Sample {
+            camera: camera.title.clone(),
+            is_streaming: matches!(session.state(), SessionState::Streaming),
+            stats: session.stats(),
+            encoded: camera.encoded(),
+            viewers: camera.viewers.by_kind(),
+        };
+        self.0.each().map(sample).collect()
+    }
+}
+
+impl Collector for Cameras {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        families(&self.samples()).iter().try_for_each(|family| family.encode(&mut encoder))
+    }
+}
+
+fn families(samples: &[Sample]) -> Vec<Family> {
+    let counter = |name, help, unit, count: fn(&Sample) -> u64| {
+        let values = samples.iter().map(|sample| (sample.labels(&[]), count(sample))).collect();
+        Family { name, help, unit, values: Values::Counters(values) }
+    };
+    let gauge = |name, help, value: fn(&Sample) -> f64| {
+        let values = samples.iter().map(|sample| (sample.labels(&[]), value(sample))).collect();
+        Family { name, help, unit: None, values: Values::Gauges(values) }
+    };
+    let outcomes = |sample: &Sample| {
+        let frames = sample.stats.frames;
+        let outcomes = [("confirmed", frames.confirmed), ("withdrawn", frames.withdrawn), ("lost", frames.lost)];
+        outcomes.map(|(outcome, count)| (sample.labels(&[("outcome", outcome)]), count))
+    };
+    let of_viewers =
+        |sample: &Sample, count: &dyn Fn(&ViewerCounts) -> Vec<(&'static str, u64)>| -> Vec<(Labels, u64)> {
+            let each = sample.viewers.iter().flat_map(|counts| {
+                let labels = |outcome: &'static str| match outcome {
+                    "" => sample.labels(&[("kind", counts.kind.name())]),
+                    outcome => sample.labels(&[("kind", counts.kind.name()), ("outcome", outcome)]),
+                };
+                count(counts).into_iter().map(move |(outcome, count)| (labels(outcome), count)).collect::<Vec<_>>()
+            });
+            each.collect()
+        };
+    let viewer_frames = |counts: &ViewerCounts| vec![("sent", counts.sent), ("superseded", counts.superseded)];
+    let viewer_bytes = |counts: &ViewerCounts| vec![("", counts.bytes)];
+    let present = |counts: &ViewerCounts| vec![("", counts.viewers)];
+    let present = samples.iter().flat_map(|sample| of_viewers(sample, &present));
+    vec![
+        gauge("oaktap_camera_streaming", "1 while frames arrive", |sample| f64::from(u8::from(sample.is_streaming))),
+        Family {
+            name: "oaktap_frames",
+            help: "Frames by outcome",
+            unit: None,
+            values: Values::Counters(samples.iter().flat_map(outcomes).collect()),
+        },
+        gauge("oaktap_frames_missing", "Frames of which nothing arrived, by number or by estimate", |sample| {
+            sample.stats.frames.missing as f64
+        }),
+        gauge("oaktap_frame_rate", "Frames per second over the last 120 frames", |sample| {
+            if sample.is_streaming { sample.stats.rates().fps_arrival } else { 0.0 }
+        }),
+        counter("oaktap_received", "Bytes received", Some(Unit::Bytes), |sample| sample.stats.bytes().received),
+        counter("oaktap_connections", "Connections opened", None, |sample| sample.stats.connections),
+        counter("oaktap_pictures_encoded", "Pictures encoded for viewers", None, |sample| sample.encoded),
+        Family {
+            name: "oaktap_viewers",
+            help: "Viewers that are connected",
+            unit: None,
+            values: Values::Gauges(present.map(|(labels, count)| (labels, count as f64)).collect()),
+        },
+        Family {
+            name: "oaktap_viewer_frames",
+            help: "Frames for viewers by outcome",
+            unit: None,
+            values: Values::Counters(samples.iter().flat_map(|sample| of_viewers(sample, &viewer_frames)).collect()),
+        },
+        Family {
+            name: "oaktap_viewer_sent",
+            help: "Bytes sent to viewers",
+            unit: Some(Unit::Bytes),
+            values: Values::Counters(samples.iter().flat_map(|sample| of_viewers(sample, &viewer_bytes)).collect()),
+        },
+    ]
+}
+
+/// Returns all counts as text.
+pub(super) fn text(server: Arc<Server>) -> String {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Cameras(server)));
+    let mut text = String::new();
+    // Writing into a `String` cannot fail.
+    let _ = encode(&mut text, &registry);
+    text
+}

@@ -1,0 +1,146 @@
+//! Serves cameras to browsers and programs over HTTP, and to clients of the camera's own protocol.
+//!
+//! ```text
+//! provisional frames, video decoded --DropOldest(1)--> thread "serve NAME": one JPEG per frame and size --> Hub<Arc<Shot>>
+//!                                                               each viewer: DropOldest(1) --> page, MJPEG, snapshot
+//! confirmed frames --each client: DropOldest--> /events, camera port
+//! ```
+//!
+//! Frames are converted only while a viewer watches. JPEG cameras are not converted: their viewers get the bytes of the camera.
+//! Every viewer has a lane of its own, so that a slow one delays no other and neither the camera; its ledger holds at every
+//! moment: offered = sent + superseded + pending.
+
+mod address;
+mod camera;
+mod camera_port;
+mod events;
+mod guard;
+mod http;
+mod metrics;
+mod mjpeg;
+mod page;
+mod routes;
+mod shot;
+mod socket;
+mod status;
+mod viewer;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+
+pub use self::address::{ServeAddress, is_host_name};
+use self::camera::ServedCamera;
+use self::camera_port::Clients;
+pub use self::guard::{Token, TokenError};
+use self::routes::Server;
+pub use self::viewer::{ViewerCounts, ViewerKind};
+use crate::live::{Camera, Sink};
+use crate::overlay::Style;
+use crate::source::Session;
+
+/// Threads that serve. Pictures are made on threads of the cameras.
+const SERVE_THREADS: usize = 2;
+
+/// Longest time that the end waits for connections.
+const SHUTDOWN_MAX: Duration = Duration::from_millis(500);
+
+/// Options of [`Serve`].
+#[derive(Clone, Debug, Default)]
+pub struct ServeOptions {
+    /// Detections that are sent, and the names of their labels.
+    pub style: Style,
+    /// Required from every client, if there is one.
+    pub token: Option<Token>,
+    /// Names of this host in requests, besides `localhost` and addresses.
+    pub host_names: Vec<String>,
+}
+
+/// Counts of the viewers of one camera.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct CameraViewers {
+    /// Name of the camera.
+    pub camera: String,
+    /// Counts of each kind of viewer that there was.
+    pub viewers: Vec<ViewerCounts>,
+}
+
+/// Serves cameras. [`Sink::connect`] adds them, [`Self::start`] begins to accept clients.
+#[derive(Debug)]
+pub struct Serve {
+    options: ServeOptions,
+    cameras: Vec<Arc<ServedCamera>>,
+    runtime: Option<Runtime>,
+    clients: Vec<Arc<Clients>>,
+}
+
+impl Serve {
+    /// Creates a server without cameras.
+    #[must_use]
+    pub fn new(options: ServeOptions) -> Self {
+        Self { options, cameras: Vec::new(), runtime: None, clients: Vec::new() }
+    }
+
+    /// Begins to accept clients: of HTTP at `http`, and of each camera's own protocol at its socket of `camera_ports`, if
+    /// there are any. `sessions` and `camera_ports` are in the order of the cameras.
+    ///
+    /// # Errors
+    /// The system refuses threads or the socket.
+    pub fn start(&mut self, sessions: &[Session], http: TcpListener, camera_ports: Vec<TcpListener>) -> io::Result<()> {
+        let runtime =
+            Builder::new_multi_thread().worker_threads(SERVE_THREADS).thread_name("serve").enable_all().build()?;
+        let server = Server::new(&self.options, &self.cameras, sessions);
+        let inside = runtime.enter();
+        for (listener, camera) in camera_ports.into_iter().zip(&self.cameras) {
+            let clients = Arc::<Clients>::default();
+            self.clients.push(Arc::clone(&clients));
+            runtime.spawn(clients.accept(asynchronous(listener)?, Arc::clone(camera)));
+        }
+        let listener = asynchronous(http)?;
+        runtime.spawn(status::publish(Arc::clone(&server)));
+        runtime.spawn(http::accept(listener, routes::router(server)));
+        drop(inside);
+        self.runtime = Some(runtime);
+        Ok(())
+    }
+}
+
+/// Turns a socket into one of the runtime.
+fn asynchronous(listener: TcpListener) -> io::Result<tokio::net::TcpListener> {
+    listener.set_nonblocking(true)?;
+    tokio::net::TcpListener::from_std(listener)
+}
+
+/// Opens the socket of a server.
+///
+/// # Errors
+/// The address is in use, or not one of this host.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(address)
+}
+
+impl Sink for Serve {
+    type Outcome = Vec<CameraViewers>;
+
+    fn connect(&mut self, camera: &Camera) -> io::Result<()> {
+        self.cameras.push(ServedCamera::start(camera, self.options.style.clone())?);
+        Ok(())
+    }
+
+    /// Ends all connections and returns the counts of their viewers.
+    fn finish(mut self) -> Vec<CameraViewers> {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(SHUTDOWN_MAX);
+        }
+        // Ends the clients of the cameras' own protocol.
+        self.clients.clear();
+        let counts = |camera: &Arc<ServedCamera>| CameraViewers {
+            camera: camera.title.clone(),
+            viewers: camera.viewers.by_kind(),
+        };
+        self.cameras.iter().map(counts).collect()
+    }
+}

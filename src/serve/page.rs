@@ -1,0 +1,60 @@
+//! The files of the page. They are part of the program.
+
+use axum::extract::Path;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::guard::refuse;
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const ICON: &str = "image/svg+xml";
+
+const INDEX: &str = include_str!("page/index.html");
+
+/// Name, type and text of each file.
+const FILES: [(&str, &str, &str); 7] = [
+    ("boxes.js", SCRIPT, include_str!("page/boxes.js")),
+    ("icon.svg", ICON, include_str!("page/icon.svg")),
+    ("main.js", SCRIPT, include_str!("page/main.js")),
+    ("session.js", SCRIPT, include_str!("page/session.js")),
+    ("socket.js", SCRIPT, include_str!("page/socket.js")),
+    ("style.css", CSS, include_str!("page/style.css")),
+    ("tile.js", SCRIPT, include_str!("page/tile.js")),
+];
+
+/// `/`
+pub(super) async fn index() -> Response {
+    ([(header::CONTENT_TYPE, HTML)], INDEX).into_response()
+}
+
+/// `/page/NAME`
+pub(super) async fn file(Path(name): Path<String>) -> Response {
+    match FILES.iter().find(|(known, ..)| *known == name) {
+        Some((_, kind, text)) => ([(header::CONTENT_TYPE, *kind)], *text).into_response(),
+        None => refuse(StatusCode::NOT_FOUND, "no such file"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_that_the_page_names_is_served_and_no_other_server_is_named() {
+        let mut named = 0;
+        for (name, _, text) in FILES.iter().copied().chain([("", HTML, INDEX)]) {
+            for part in text.split(['"', '\'', '`']).filter(|part| part.starts_with("/page/") || part.starts_with("./"))
+            {
+                let file = part.trim_start_matches("/page/").trim_start_matches("./");
+                assert!(FILES.iter().any(|(known, ..)| *known == file), "{name} names {part}");
+                named += 1;
+            }
+            let foreign =
+                text.match_indices("://").filter(|(at, _)| !text[..*at].ends_with("http") || name != "icon.svg");
+            assert_eq!(foreign.count(), 0, "{name}");
+        }
+        assert!(named >= FILES.len(), "{named}");
+    }
+}

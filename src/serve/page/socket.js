@@ -1,0 +1,67 @@
+// The connection to the server: pictures of all cameras over one WebSocket. src/serve/socket.rs describes its messages.
+
+const RETRY_MS = [250, 500, 1000, 2000];
+
+export class Connection {
+  #socket = null;
+  #attempts = 0;
+  #watch = [];
+  #handlers;
+  #closed = false;
+
+  /** handlers: cameras(list), picture(head, blob, drawn), state(connected) */
+  constructor(handlers) {
+    this.#handlers = handlers;
+    this.#open();
+  }
+
+  /** Shows these cameras from now on: a list of { camera, width }. */
+  watch(list) {
+    if (JSON.stringify(list) === JSON.stringify(this.#watch)) return;
+    this.#watch = list;
+    this.#send({ watch: list });
+  }
+
+  close() {
+    this.#closed = true;
+    this.#socket?.close();
+  }
+
+  #send(message) {
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+  }
+
+  #open() {
+    const address = new URL("/socket", location.href);
+    address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
+    const socket = new WebSocket(address);
+    socket.binaryType = "arraybuffer";
+    this.#socket = socket;
+    socket.onopen = () => {
+      this.#attempts = 0;
+      this.#handlers.state(true);
+      this.#send({ watch: this.#watch });
+    };
+    socket.onmessage = ({ data }) => {
+      if (typeof data === "string") {
+        this.#handlers.cameras(JSON.parse(data).cameras);
+        return;
+      }
+      const length = new DataView(data).getUint32(0, true);
+      const head = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
+      const picture = new Blob([new Uint8Array(data, 4 + length)], { type: "image/jpeg" });
+      // A connection that was opened since then knows nothing of this picture.
+      const drawn = () => {
+        if (this.#socket === socket) this.#send({ drawn: head.camera });
+      };
+      this.#handlers.picture(head, picture, drawn);
+    };
+    socket.onclose = () => {
+      if (this.#closed) return;
+      this.#handlers.state(false);
+      const delay = RETRY_MS[Math.min(this.#attempts, RETRY_MS.length - 1)];
+      this.#attempts += 1;
+      setTimeout(() => this.#open(), delay);
+    };
+  }
+}

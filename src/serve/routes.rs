@@ -1,0 +1,139 @@
+//! The addresses of the server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{DefaultBodyLimit, Extension, Path, State};
+use axum::http::{StatusCode, header};
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use tokio::sync::{Mutex, watch};
+
+use super::camera::ServedCamera;
+use super::guard::{Guard, guard, refuse, session, sign_in, sign_out};
+use super::http::Place;
+use super::shot::ShotSize;
+use super::viewer::ViewerKind;
+use super::{ServeOptions, events, metrics, mjpeg, page, socket, status};
+use crate::source::Session;
+
+/// Longest body of a request in bytes. No request needs one.
+const MAX_BODY_BYTES: usize = 4 << 10;
+
+/// Time that a snapshot waits for a picture.
+const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(3);
+
+const JSON: &str = "application/json";
+
+/// State that all requests share.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) guard: Guard,
+    cameras: Vec<(Arc<ServedCamera>, Session)>,
+    /// State of the cameras for pages.
+    pub(super) status: watch::Sender<Arc<str>>,
+}
+
+impl Server {
+    pub(super) fn new(options: &ServeOptions, cameras: &[Arc<ServedCamera>], sessions: &[Session]) -> Arc<Self> {
+        let ServeOptions { token, host_names, .. } = options.clone();
+        Arc::new(Self {
+            guard: Guard { token, host_names, wrong: Mutex::default() },
+            cameras: cameras.iter().cloned().zip(sessions.iter().cloned()).collect(),
+            status: watch::Sender::new("{\"cameras\":[]}".into()),
+        })
+    }
+
+    /// Returns each camera with its session.
+    pub(super) fn each(&self) -> impl Iterator<Item = (&Arc<ServedCamera>, &Session)> {
+        self.cameras.iter().map(|(camera, session)| (camera, session))
+    }
+
+    /// Returns the camera of this name.
+    pub(super) fn camera(&self, name: &str) -> Option<&Arc<ServedCamera>> {
+        self.each().map(|(camera, _)| camera).find(|camera| camera.name == name)
+    }
+
+    /// Returns the camera of a file name such as `front.jpg`.
+    fn camera_of_file(&self, file: &str, extension: &str) -> Result<&Arc<ServedCamera>, Response> {
+        self.named(file.strip_suffix(extension).unwrap_or(file))
+    }
+
+    fn named(&self, name: &str) -> Result<&Arc<ServedCamera>, Response> {
+        self.camera(name).ok_or_else(|| {
+            let names: Vec<_> = self.each().map(|(camera, _)| camera.name.as_str()).collect();
+            let text = format!("no camera `{}`; expected {}", name.escape_default(), names.join(", "));
+            refuse(StatusCode::NOT_FOUND, text)
+        })
+    }
+}
+
+/// Returns the addresses with their handlers.
+pub(super) fn router(server: Arc<Server>) -> Router {
+    Router::new()
+        .route("/", get(page::index))
+        .route("/page/{file}", get(page::file))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/api/session", get(session).post(sign_in).delete(sign_out))
+        .route("/api/cameras", get(cameras))
+        .route("/metrics", get(counts))
+        .route("/snapshot/{file}", get(snapshot))
+        .route("/stream/{file}", get(stream))
+        .route("/events/{name}", get(detections))
+        .route("/socket", any(open_socket))
+        .fallback(async || refuse(StatusCode::NOT_FOUND, "no such address"))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn_with_state(Arc::clone(&server), guard))
+        .with_state(server)
+}
+
+async fn cameras(State(server): State<Arc<Server>>) -> Response {
+    ([(header::CONTENT_TYPE, JSON)], status::api(&server)).into_response()
+}
+
+async fn counts(State(server): State<Arc<Server>>) -> Response {
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(server)).into_response()
+}
+
+/// Answers with the next picture.
+async fn snapshot(State(server): State<Arc<Server>>, Path(file): Path<String>) -> Response {
+    let camera = match server.camera_of_file(&file, ".jpg") {
+        Ok(camera) => camera,
+        Err(response) => return response,
+    };
+    let viewer = camera.watch(ViewerKind::Snapshot, ShotSize::Full);
+    match tokio::time::timeout(SNAPSHOT_TIMEOUT, viewer.next()).await {
+        Ok(shot) => {
+            viewer.sent(shot.jpeg.len());
+            ([(header::CONTENT_TYPE, "image/jpeg")], shot.jpeg.clone()).into_response()
+        }
+        Err(_) => {
+            let reason = camera.no_picture().map(|no_picture| format!(": {}", no_picture.error)).unwrap_or_default();
+            let text = format!("no picture of {} within {} s{reason}", camera.name, SNAPSHOT_TIMEOUT.as_secs());
+            refuse(StatusCode::SERVICE_UNAVAILABLE, text)
+        }
+    }
+}
+
+async fn stream(State(server): State<Arc<Server>>, Path(file): Path<String>) -> Response {
+    server.camera_of_file(&file, ".mjpg").map_or_else(|response| response, |camera| mjpeg::stream(camera))
+}
+
+async fn detections(State(server): State<Arc<Server>>, Path(name): Path<String>) -> Response {
+    server.named(&name).map_or_else(|response| response, |camera| events::events(Arc::clone(camera)))
+}
+
+async fn open_socket(
+    State(server): State<Arc<Server>>,
+    Extension(place): Extension<Arc<Place>>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let upgrade = upgrade.max_message_size(socket::MAX_MESSAGE_BYTES).max_frame_size(socket::MAX_MESSAGE_BYTES);
+    upgrade.write_buffer_size(0).on_upgrade(move |socket| async move {
+        socket::serve(socket, &server).await;
+        drop(place);
+    })
+}

@@ -1,0 +1,149 @@
+//! State and counts of the cameras, for the page and for programs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::camera::ServedCamera;
+use super::routes::Server;
+use super::viewer::ViewerCounts;
+use crate::net::clock::received_now;
+use crate::source::{Session, SessionState};
+use crate::stats::Summary;
+
+/// How often the state of the cameras is looked at for pages.
+const STATE_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The counts are sent with every fifth look.
+const COUNTS_EVERY: u32 = 5;
+
+/// State of one camera for the page.
+#[derive(Serialize)]
+struct PageCamera<'a> {
+    /// Name in addresses.
+    name: &'a str,
+    /// Name for people.
+    camera: &'a str,
+    state: &'static str,
+    /// The state as a sentence.
+    text: String,
+    help: Option<String>,
+    /// Why there is no picture, although frames arrive.
+    no_picture: Option<String>,
+    fps: f64,
+    mbit_s: f64,
+    /// Frames that were lost, damaged or missing.
+    lost: u64,
+    /// Time since the last frame arrived; `None` before the first.
+    silent_ms: Option<u64>,
+    viewers: usize,
+}
+
+/// State, counts and viewers of one camera for programs.
+#[derive(Serialize)]
+struct ApiCamera<'a> {
+    name: &'a str,
+    state: &'static str,
+    text: String,
+    help: Option<String>,
+    no_picture: Option<String>,
+    /// Pictures that were encoded for viewers.
+    encoded: u64,
+    counts: Summary,
+    /// Viewers that are connected.
+    viewers: Vec<ViewerCounts>,
+    /// Sums of each kind since the start.
+    totals: Vec<ViewerCounts>,
+}
+
+fn text_of(state: &SessionState) -> (String, Option<String>) {
+    match state {
+        SessionState::Lost { reason, .. } => (reason.kind.to_string(), reason.help().map(|help| help.to_string())),
+        SessionState::Ended { error: Some(error) } => {
+            (error.kind.to_string(), error.help().map(|help| help.to_string()))
+        }
+        state => (state.to_string(), None),
+    }
+}
+
+fn for_page<'a>(camera: &'a ServedCamera, session: &Session, now_ns: u64) -> PageCamera<'a> {
+    let state = session.state();
+    let (text, help) = text_of(&state);
+    let no_picture = camera.no_picture();
+    let (rates, lost, last) = session.ledger().update(|stats| {
+        let lost = stats.frames.withdrawn + stats.frames.lost + stats.frames.missing;
+        (stats.rates(), lost, stats.span.map(|(_, last)| last.mono_ns))
+    });
+    let streams = matches!(state, SessionState::Streaming | SessionState::Stalled);
+    let now = |rate: f64| if matches!(state, SessionState::Streaming) { rate } else { 0.0 };
+    PageCamera {
+        name: &camera.name,
+        camera: &camera.title,
+        state: state.word(),
+        text,
+        help: help.or(no_picture.as_ref().and_then(|no_picture| no_picture.help.map(str::to_owned))),
+        no_picture: no_picture.filter(|_| streams).map(|no_picture| no_picture.error),
+        fps: now(rates.fps_arrival),
+        mbit_s: now(rates.mbit_s),
+        lost,
+        silent_ms: last.map(|last_ns| now_ns.saturating_sub(last_ns) / 1_000_000),
+        viewers: camera.viewers.present(),
+    }
+}
+
+fn for_programs<'a>(camera: &'a ServedCamera, session: &Session) -> ApiCamera<'a> {
+    let state = session.state();
+    let (text, help) = text_of(&state);
+    let no_picture = camera.no_picture();
+    ApiCamera {
+        name: &camera.name,
+        state: state.word(),
+        text,
+        help: help.or(no_picture.as_ref().and_then(|no_picture| no_picture.help.map(str::to_owned))),
+        no_picture: no_picture.map(|no_picture| no_picture.error),
+        encoded: camera.encoded(),
+        counts: session.stats().summary(&camera.title),
+        viewers: camera.viewers.each(),
+        totals: camera.viewers.by_kind(),
+    }
+}
+
+/// Returns all cameras as a JSON list, for programs.
+pub(super) fn api(server: &Server) -> String {
+    let cameras: Vec<_> = server.each().map(|(camera, session)| for_programs(camera, session)).collect();
+    // Strings and numbers: serializing them cannot fail.
+    serde_json::to_string(&cameras).unwrap_or_default()
+}
+
+/// Returns all cameras as the JSON message `{"cameras":[...]}`, for the page.
+fn message(server: &Server) -> Arc<str> {
+    #[derive(Serialize)]
+    struct Message<'a> {
+        cameras: Vec<PageCamera<'a>>,
+    }
+    let now_ns = received_now().mono_ns;
+    let cameras = server.each().map(|(camera, session)| for_page(camera, session, now_ns)).collect();
+    serde_json::to_string(&Message { cameras }).unwrap_or_default().into()
+}
+
+/// Publishes the state of the cameras while a page is open: at once when one changes, and the counts twice a second.
+pub(super) async fn publish(server: Arc<Server>) {
+    let mut ticks = interval(STATE_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut before, mut age) = (Vec::new(), 0);
+    loop {
+        ticks.tick().await;
+        if server.status.receiver_count() == 0 {
+            (before, age) = (Vec::new(), 0);
+            continue;
+        }
+        let states: Vec<_> = server.each().map(|(_, session)| session.state().word()).collect();
+        age += 1;
+        if age >= COUNTS_EVERY || states != before {
+            (before, age) = (states, 0);
+            server.status.send_replace(message(&server));
+        }
+    }
+}

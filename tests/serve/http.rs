@@ -1,0 +1,133 @@
+//! The addresses of the server.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+
+use oaktap::sim::{SimConfig, Stream};
+use serde_json::Value;
+
+use crate::program::run;
+use crate::server::{Chunks, Response, Server};
+
+#[test]
+fn every_address_answers() {
+    let server = Server::start(&["front=sim:?size=320x176&fps=30&boxes=2"]);
+    let page = server.get("/");
+    assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    let policy = page.header("content-security-policy").expect("a policy");
+    assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+    let script = server.get("/page/main.js");
+    assert_eq!((script.status, script.header("content-type")), (200, Some("text/javascript; charset=utf-8")));
+    assert_eq!(server.get("/healthz").text(), "ok\n");
+
+    let picture = server.get("/snapshot/front.jpg");
+    assert_eq!((picture.status, picture.header("content-type")), (200, Some("image/jpeg")), "{}", picture.text());
+    let picture = image::load_from_memory(&picture.body).expect("a JPEG");
+    assert_eq!((picture.width(), picture.height()), (320, 176));
+
+    let mut events = server.open("GET", "/events/front", &[]);
+    assert_eq!(Response::head(&mut events).header("content-type"), Some("text/event-stream"));
+    let lines = BufReader::new(Chunks::new(events)).lines().map(|line| line.expect("text"));
+    let events = lines.filter_map(|line| line.strip_prefix("data: ").map(str::to_owned)).take(3);
+    let events: Vec<Value> = events.map(|text| serde_json::from_str(&text).expect("JSON")).collect();
+    let number = |at: usize| events[at]["seq"].as_u64().expect("a number");
+    assert!(number(0) + 1 == number(1) && number(1) + 1 == number(2), "{events:?}");
+    assert_eq!(events[0]["detections"].as_array().map(Vec::len), Some(2), "{events:?}");
+    assert!(events[0]["bytes"] == 320 * 176 * 3 && events[0]["camera"] == "front", "{events:?}");
+
+    let cameras = server.cameras();
+    assert!(cameras[0]["name"] == "front" && cameras[0]["state"] == "streaming", "{cameras}");
+    assert_eq!(cameras[0]["counts"]["balances"], true, "{cameras}");
+
+    for (path, status, text) in [
+        ("/snapshot/back.jpg", 404, "no camera `back`; expected front\n"),
+        ("/stream/..%2f..%2fetc%2fpasswd", 404, "no camera `../../etc/passwd`; expected front\n"),
+        ("/page/..%2fmod.rs", 404, "no such file\n"),
+        ("/etc/passwd", 404, "no such address\n"),
+    ] {
+        let response = server.get(path);
+        assert_eq!((response.status, response.text().as_str()), (status, text), "{path}");
+    }
+    let (code, _, err) = server.stop();
+    // On a busy machine the simulated camera leaves out frames.
+    assert!([0, 3].contains(&code), "{err}");
+}
+
+/// The pictures of `/stream/NAME.mjpg`.
+pub(crate) fn mjpeg(server: &Server, path: &str, pictures: usize) -> Vec<Vec<u8>> {
+    let mut connection = server.open("GET", path, &[]);
+    let head = Response::head(&mut connection);
+    assert_eq!(head.header("content-type"), Some("multipart/x-mixed-replace; boundary=oaktap"));
+    let mut body = BufReader::new(Chunks::new(connection));
+    let part = |_| {
+        let mut line = String::new();
+        body.read_line(&mut line).expect("a boundary");
+        assert_eq!(line, "--oaktap\r\n");
+        let mut length = 0;
+        loop {
+            line.clear();
+            body.read_line(&mut line).expect("a header");
+            match line.trim_end().split_once(": ") {
+                Some(("Content-Length", value)) => length = value.parse().expect("a number"),
+                Some(_) => {}
+                None => break,
+            }
+        }
+        let mut picture = vec![0; length + 2];
+        body.read_exact(&mut picture).expect("a picture");
+        assert_eq!(picture.split_off(length), b"\r\n");
+        picture
+    };
+    (0..pictures).map(part).collect()
+}
+
+#[test]
+fn jpeg_of_a_camera_is_sent_unchanged_and_in_order() {
+    let config = "size=320x176&fps=40&format=jpeg&seed=7";
+    let server = Server::start(&[&format!("front=sim:?{config}")]);
+    let pictures = mjpeg(&server, "/stream/front.mjpg", 10);
+    let snapshot = server.get("/snapshot/front.jpg").body;
+    let mut stream = Stream::new(&config.parse::<SimConfig>().expect(config)).expect(config);
+    for picture in pictures.iter().chain([&snapshot]) {
+        let found = (0..2000).any(|_| *stream.turn().truth.payload == **picture);
+        assert!(found, "{} bytes are no payload of the camera after the one before", picture.len());
+    }
+    assert_eq!(server.cameras()[0]["encoded"], 0, "nothing is encoded");
+}
+
+#[test]
+fn pictures_of_video_and_of_a_camera_of_depth_are_shown() {
+    for (camera, size) in [("format=h264&size=320x176&fps=20", (320, 176)), ("format=raw16&size=64x48", (64, 48))] {
+        let server = Server::start(&[&format!("front=sim:?{camera}")]);
+        let picture = mjpeg(&server, "/stream/front.mjpg", 2).remove(1);
+        let picture = image::load_from_memory(&picture).expect("a JPEG");
+        assert_eq!((picture.width(), picture.height()), size, "{camera}");
+    }
+}
+
+#[test]
+fn a_camera_that_is_away_has_no_picture_and_a_reason() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
+    let server = Server::start(&[&format!("front={closed}")]);
+    let response = server.get("/snapshot/front.jpg");
+    assert_eq!((response.status, response.text().as_str()), (503, "no picture of front within 3 s\n"));
+    let camera = &server.cameras()[0];
+    assert!(camera["state"] == "lost" && camera["help"].is_string(), "{camera}");
+    assert!(camera["text"].as_str().is_some_and(|text| text.contains("refused")), "{camera}");
+}
+
+#[test]
+fn exposed_address_needs_a_token() {
+    let (code, out, err) = run(&["serve", "sim:", "--http", "0.0.0.0:0"]);
+    assert_eq!((code, out.as_str()), (2, ""), "{err}");
+    assert!(err.contains("other computers can reach 0.0.0.0:0: expected --token FILE"), "{err}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("token");
+    std::fs::write(&path, "short\n").expect("a file");
+    let (code, _, err) = run(&["serve", "sim:", "--http", "0.0.0.0:0", "--token", path.to_str().expect("UTF-8")]);
+    assert!(code == 1 && err.contains("has 5 characters; expected one line of 16 to 256"), "{code} {err}");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let (code, _, err) = run(&["serve", "sim:", "--http", &address]);
+    assert!(code == 1 && err.contains(&format!("cannot listen on {address}")), "{code} {err}");
+}

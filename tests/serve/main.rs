@@ -1,0 +1,24 @@
+//! `oaktap serve`: HTTP, the page in a browser, and the camera's own protocol.
+
+#[cfg(unix)]
+mod browser;
+#[cfg(unix)]
+mod camera_port;
+#[cfg(unix)]
+mod http;
+#[cfg(unix)]
+mod limits;
+#[cfg(unix)]
+mod server;
+#[cfg(unix)]
+mod viewers;
+
+#[path = "../support/external_tools.rs"]
+#[cfg(unix)]
+mod external_tools;
+#[path = "../support/luxonis_page.rs"]
+#[cfg(unix)]
+mod luxonis_page;
+#[path = "../support/program.rs"]
+#[cfg(unix)]
+mod program;
