@@ -79,6 +79,7 @@ pub(super) fn router(server: Arc<Server>) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/api/session", get(session).post(sign_in).delete(sign_out))
         .route("/api/cameras", get(cameras))
+        .route("/api/openapi.json", get(description))
         .route("/metrics", get(counts))
         .route("/snapshot/{file}", get(snapshot))
         .route("/stream/{file}", get(stream))
@@ -92,6 +93,12 @@ pub(super) fn router(server: Arc<Server>) -> Router {
 
 async fn cameras(State(server): State<Arc<Server>>) -> Response {
     ([(header::CONTENT_TYPE, JSON)], status::api(&server)).into_response()
+}
+
+/// Describes the addresses for programs. A test compares it with the answers.
+async fn description() -> Response {
+    let text = include_str!("openapi.json").replacen("VERSION", env!("CARGO_PKG_VERSION"), 1);
+    ([(header::CONTENT_TYPE, JSON)], text).into_response()
 }
 
 async fn counts(State(server): State<Arc<Server>>) -> Response {

@@ -96,6 +96,56 @@ fn jpeg_of_a_camera_is_sent_unchanged_and_in_order() {
 }
 
 #[test]
+fn metrics_are_the_counts_of_the_ledgers() {
+    let server = Server::start(&["front=sim:?size=64x48&fps=30"]);
+    mjpeg(&server, "/stream/front.mjpg", 3);
+    let metrics = server.get("/metrics");
+    assert_eq!(metrics.header("content-type"), Some("application/openmetrics-text; version=1.0.0; charset=utf-8"));
+    let text = metrics.text();
+    assert!(text.ends_with("# EOF\n"), "{text}");
+    let value = |series: &str| -> f64 {
+        let line =
+            text.lines().find_map(|line| line.strip_prefix(series)).unwrap_or_else(|| panic!("{series}: {text}"));
+        line.trim().parse().expect("a number")
+    };
+    assert_eq!(value("oaktap_camera_streaming{camera=\"front\"}"), 1.0);
+    assert!(value("oaktap_frames_total{camera=\"front\",outcome=\"confirmed\"}") >= 3.0);
+    assert!(value("oaktap_received_bytes_total{camera=\"front\"}") >= f64::from(3 * 64 * 48 * 3));
+    assert!(value("oaktap_viewer_frames_total{camera=\"front\",kind=\"mjpeg\",outcome=\"sent\"}") >= 2.0);
+    let counts = &server.cameras()[0]["totals"][0];
+    assert!(
+        value("oaktap_viewer_sent_bytes_total{camera=\"front\",kind=\"mjpeg\"}")
+            <= counts["bytes"].as_f64().expect("one")
+    );
+}
+
+#[test]
+fn the_description_has_every_address_and_every_field() {
+    let server = Server::start(&["front=sim:?size=64x48&fps=30"]);
+    mjpeg(&server, "/stream/front.mjpg", 1);
+    let described: Value = serde_json::from_slice(&server.get("/api/openapi.json").body).expect("JSON");
+    let paths = described["paths"].as_object().expect("an object");
+    for (path, item) in paths {
+        let mut connection = server.open("GET", &path.replace("{camera}", "front"), &[]);
+        let response = Response::head(&mut connection);
+        let content = item["get"]["responses"]["200"]["content"].as_object().expect("an object");
+        let kind = response.header("content-type").and_then(|kind| kind.split(';').next());
+        assert_eq!((response.status, kind), (200, content.keys().next().map(String::as_str)), "{path}");
+    }
+    // The page's own addresses are not for programs.
+    assert_eq!(paths.len(), 6);
+    let cameras = server.cameras();
+    let fields = |value: &Value| -> Vec<String> {
+        let mut fields: Vec<_> = value.as_object().expect("an object").keys().cloned().collect();
+        fields.sort();
+        fields
+    };
+    for (schema, found) in [("Camera", &cameras[0]), ("Viewer", &cameras[0]["totals"][0])] {
+        assert_eq!(fields(&described["components"]["schemas"][schema]["properties"]), fields(found), "{schema}");
+    }
+}
+
+#[test]
 fn pictures_of_video_and_of_a_camera_of_depth_are_shown() {
     for (camera, size) in [("format=h264&size=320x176&fps=20", (320, 176)), ("format=raw16&size=64x48", (64, 48))] {
         let server = Server::start(&[&format!("front=sim:?{camera}")]);

@@ -33,6 +33,7 @@ Addresses:
   /stream/NAME.mjpg     all pictures (MJPEG)
   /events/NAME          detections of each frame (server-sent events)
   /api/cameras          state, counts and viewers of all cameras (JSON)
+  /metrics              counts for Prometheus
   /healthz              `ok` while the server runs
 docs/serve.md describes them.";
 
