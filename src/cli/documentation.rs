@@ -11,7 +11,7 @@ use super::commands::completions::with_hints;
 
 /// Names that several commands have, with another help text in some. Each text must describe the same thing; a new name here
 /// needs a look at all of its texts.
-const SAME_THING: [&str; 21] = [
+const SAME_THING: [&str; 22] = [
     "app",          // A package.
     "camera",       // The name of a camera in a recording.
     "config",       // oaktap.toml.
@@ -19,6 +19,7 @@ const SAME_THING: [&str; 21] = [
     "format",       // The format of the payload.
     "fps",          // Frames per second.
     "frames",       // How many frames.
+    "http",         // Over HTTP: `serve` needs an address, `simulate` has that in `--listen`.
     "idle-timeout", // Time without an answer or data.
     "labels",       // Names of classes.
     "memory",       // A memory of the camera.
@@ -72,8 +73,8 @@ fn one_name_is_one_thing_in_all_commands() {
         let (_, values, short, help) = &uses[0];
         for (command, other_values, other_short, other_help) in uses {
             // The value of `--output` is the kind of file that the command writes. `export` draws boxes, and `simulate` has a
-            // number of them.
-            let differ = ["output", "boxes"].contains(&long.as_str());
+            // number of them. `--http` of `simulate` has its address in `--listen`.
+            let differ = ["output", "boxes", "http"].contains(&long.as_str());
             assert!(differ || values == other_values, "--{long} of {command}: {values:?}, {other_values:?}");
             assert_eq!(short, other_short, "--{long} of {command}");
             if help != other_help {

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::{fmt, io, thread};
 
-#[cfg(feature = "window")]
+#[cfg(any(feature = "serve", feature = "window"))]
 pub(crate) use showing::fitted;
 pub use showing::{Showing, Zoom};
 

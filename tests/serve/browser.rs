@@ -128,7 +128,7 @@ const ON_THE_CANVAS: &str = "
         return { width: canvas.width, height: canvas.height, pixels: btoa(text) };
     };
     const frame = document.querySelector('canvas.frame');
-    if (!frame.dataset.frame) return null;
+    if (!frame?.dataset.frame) return null;
     return { frame: Number(frame.dataset.frame), detections: frame.dataset.detections,
              picture: read(frame), boxes: read(document.querySelector('canvas.boxes')) };";
 

@@ -70,7 +70,7 @@ fn a_late_client_gets_the_records_of_the_connection_and_video_from_a_key_frame()
     while server.cameras()[0]["counts"]["frames"]["confirmed"].as_u64() < Some(30) {}
     let address = format!("127.0.0.1:{}", server.camera_ports[0]);
     let (code, out, err) = run(&["detections", &address, "-n", "3", "--json"]);
-    assert_eq!(code, 0, "{err}");
+    assert!([0, 3].contains(&code), "{err}");
     let line: serde_json::Value = serde_json::from_str(out.lines().last().expect("a summary")).expect("JSON");
     let camera = &line["summary"]["cameras"][0];
     assert!(camera["introduction"].is_object() && camera["damaged_bytes"] == 0, "{camera}");
@@ -80,7 +80,7 @@ fn a_late_client_gets_the_records_of_the_connection_and_video_from_a_key_frame()
     let server = Server::start(&["front=sim:?size=320x176&fps=30&format=h264", "--camera-port", "0"]);
     let address = format!("127.0.0.1:{}", server.camera_ports[0]);
     let (code, out, err) = run(&["view", &address, "--no-window", "-n", "40", "--json"]);
-    assert_eq!(code, 0, "{err}");
+    assert!([0, 3].contains(&code), "{err}");
     let line: serde_json::Value = serde_json::from_str(out.lines().last().expect("a summary")).expect("JSON");
     let video = &line["summary"]["cameras"][0]["video"];
     assert!(video["taken"].as_u64() >= Some(40) && video["rejected"] != 40, "{video}");

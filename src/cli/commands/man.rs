@@ -20,7 +20,7 @@ pub(crate) struct ManArgs {
 }
 
 /// Every command, for completions.
-const COMMANDS: [&str; 26] = [
+const COMMANDS: [&str; 27] = [
     "list",
     "doctor",
     "info",
@@ -35,6 +35,7 @@ const COMMANDS: [&str; 26] = [
     "view",
     "demo",
     "snapshot",
+    "serve",
     "detections",
     "record",
     "inspect",
