@@ -87,6 +87,8 @@ pub(super) enum Reply {
 #[derive(Debug)]
 struct Call {
     request: Request,
+    /// Length of the request itself.
+    request_len: u32,
     /// `true` if the camera has consumed the request itself.
     request_taken: bool,
     /// Bytes of data that follow the request.
@@ -259,7 +261,9 @@ impl Client {
             return;
         }
         self.progressed(now);
-        self.link.send(self.main, request.to_bytes());
+        let request_bytes = request.to_bytes();
+        let request_len = request_bytes.len() as u32;
+        self.link.send(self.main, request_bytes);
         let data_total = data.map_or(0, |data| data.bytes.len() as u64);
         if let Some(RequestData { bytes, packet, window }) = data {
             self.link.set_window(self.main, *window);
@@ -270,6 +274,7 @@ impl Client {
         }
         self.call = Some(Call {
             request,
+            request_len,
             request_taken: false,
             data_total,
             sent: 0,
@@ -476,8 +481,13 @@ impl Client {
         }
     }
 
+    /// Returns the bytes of the request's data that were sent, all of them, and the bytes of data that were received. A camera
+    /// that has received megabytes may have returned no credit for them.
     fn extent(&self) -> (u64, u64, u64) {
-        self.call.as_ref().map_or((0, 0, 0), |call| (call.sent, call.data_total, call.received.len() as u64))
+        let Some(call) = &self.call else { return (0, 0, 0) };
+        let before_data = if call.request_taken { 0 } else { u64::from(call.request_len) };
+        let sent = (call.sent + self.link.in_flight(self.main)).saturating_sub(before_data);
+        (sent, call.data_total, call.received.len() as u64)
     }
 
     fn fail(&mut self, error: ClientError) {

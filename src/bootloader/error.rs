@@ -45,13 +45,13 @@ pub enum ClientError {
     TooMuch { request: &'static str, requested: u64, announced: u64, received: u64 },
     /// The camera did not answer in time, or answered without progress.
     #[error(
-        "{during}: the camera has made no progress for {} s, after consuming {sent} bytes of data and sending {received}",
+        "{during}: the camera has made no progress for {} s, after {sent} bytes of data were sent to it and {received} received",
         .limit.as_secs()
     )]
     Silent { during: &'static str, limit: Duration, sent: u64, received: u64 },
     /// The camera made progress, but too slowly.
     #[error(
-        "{during}: the session has taken more than {} s, after the camera consumed {sent} bytes of data and sent {received}",
+        "{during}: the session has taken more than {} s, after {sent} bytes of data were sent and {received} received",
         .limit.as_secs()
     )]
     TooSlow { during: &'static str, limit: Duration, sent: u64, received: u64 },
@@ -66,7 +66,7 @@ pub enum ClientError {
     Watchdog { during: &'static str },
     /// The connection ended.
     #[error(
-        "{during}: the camera closed the connection after consuming {sent} of {total} bytes of data and sending {received}"
+        "{during}: the camera closed the connection after {sent} of {total} bytes of data were sent to it and {received} received"
     )]
     Closed { during: &'static str, sent: u64, total: u64, received: u64 },
     /// The camera refused to open a stream.

@@ -142,7 +142,7 @@ impl Player {
                     }
                     let frames = match incident.kind() {
                         Some(IncidentKind::Gap) => incident.frames,
-                        Some(IncidentKind::Withdrawn | IncidentKind::Lost) => 1,
+                        Some(IncidentKind::Withdrawn | IncidentKind::Lost) => incident.frames.max(1),
                         _ => 0,
                     };
                     if let Some(missing) = self.missing.get_mut(camera).filter(|_| self.counted.contains(&at_unix_ns)) {

@@ -146,7 +146,7 @@ impl RecordedIncident {
 pub enum IncidentKind {
     /// `gap`: frames that the recorder dropped.
     Gap,
-    /// `lost`: a frame of which only a part arrived.
+    /// `lost`: frames that did not arrive, or only in part.
     Lost,
     /// `withdrawn`: a frame that proved to be damaged after it had been delivered.
     Withdrawn,

@@ -13,7 +13,7 @@ use crate::units::count;
 pub struct StreamDamage {
     /// Frames that proved to be damaged after they had arrived.
     pub withdrawn: u64,
-    /// Frames of which only a part arrived.
+    /// Frames that did not arrive, or only in part.
     pub lost: u64,
     /// Frames whose numbers the camera left out.
     pub not_sent: u64,
@@ -62,7 +62,7 @@ impl StreamDamage {
     pub(crate) fn incident(&mut self, incident: &RecordedIncident) {
         match incident.kind() {
             Some(IncidentKind::Withdrawn) => self.withdrawn += 1,
-            Some(IncidentKind::Lost) => self.lost += 1,
+            Some(IncidentKind::Lost) => self.lost += incident.frames.max(1),
             Some(IncidentKind::NotSent) => self.not_sent += incident.frames,
             Some(IncidentKind::BadDetections) => self.bad_detections += 1,
             Some(IncidentKind::Skipped) => {

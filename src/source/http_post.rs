@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::{Body as _, Bytes, Incoming};
+use hyper::header::{self, HeaderValue};
+use hyper::http::request;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode, header};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -191,15 +193,20 @@ async fn serve(stream: TcpStream, from: SocketAddr, shared: Arc<Shared>) {
     let service = service_fn(|request: Request<Incoming>| {
         let shared = Arc::clone(&shared);
         async move {
-            let (status, text) = match post(request, from, us, &shared).await {
-                Ok(()) => (StatusCode::NO_CONTENT, String::new()),
-                Err(refused) => refused,
-            };
-            if !text.is_empty() {
-                tracing::debug!(%from, "refused a request: {text}");
+            let (head, mut body) = request.into_parts();
+            let mut response = Response::new(Full::default());
+            match post(&head, &mut body, from, us, &shared).await {
+                Ok(()) => *response.status_mut() = StatusCode::NO_CONTENT,
+                Err((status, text)) => {
+                    tracing::debug!(%from, "refused a request: {text}");
+                    *response.status_mut() = status;
+                    *response.body_mut() = Full::new(Bytes::from(text));
+                    if !body.is_end_stream() {
+                        // The rest of the body is not read, so no further request can follow it.
+                        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                    }
+                }
             }
-            let mut response = Response::new(Full::new(Bytes::from(text)));
-            *response.status_mut() = status;
             Ok::<_, std::convert::Infallible>(response)
         }
     });
@@ -215,18 +222,19 @@ async fn serve(stream: TcpStream, from: SocketAddr, shared: Arc<Shared>) {
 
 /// Receives one request. Returns the status and the text of a refusal.
 async fn post(
-    request: Request<Incoming>,
+    request: &request::Parts,
+    body: &mut Incoming,
     from: SocketAddr,
     us: Option<SocketAddr>,
     shared: &Shared,
 ) -> Result<(), (StatusCode, String)> {
     let Shared { path, frames, limits, posts, camera } = shared;
     let refuse = |status: StatusCode, text: String| Err((status, text + "\n"));
-    if request.uri().path() != path {
-        return refuse(StatusCode::NOT_FOUND, format!("expected POST {path}, found {}", request.uri().path()));
+    if request.uri.path() != path {
+        return refuse(StatusCode::NOT_FOUND, format!("expected POST {path}, found {}", request.uri.path()));
     }
-    if !matches!(*request.method(), Method::POST | Method::PUT) {
-        return refuse(StatusCode::METHOD_NOT_ALLOWED, format!("expected POST {path}, found {}", request.method()));
+    if !matches!(request.method, Method::POST | Method::PUT) {
+        return refuse(StatusCode::METHOD_NOT_ALLOWED, format!("expected POST {path}, found {}", request.method));
     }
     if locked(camera).is_some_and(|camera| camera != from.ip().to_canonical()) {
         return refuse(
@@ -235,7 +243,7 @@ async fn post(
         );
     }
     let text =
-        |name: &str| request.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        |name: &str| request.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let (content_type, detections) = (text(header::CONTENT_TYPE.as_str()), text(DETECTIONS));
     if let Some(form) = content_type.as_ref().filter(|kind| kind.trim().to_ascii_lowercase().starts_with("multipart/"))
     {
@@ -246,7 +254,7 @@ async fn post(
     }
     // The header of a message comes on top.
     let max = limits.payload.saturating_add(limits.detections);
-    let announced = request.body().size_hint().exact();
+    let announced = body.size_hint().exact();
     if announced.is_some_and(|len| len > max as u64) {
         return refuse(StatusCode::PAYLOAD_TOO_LARGE, format!("expected at most {max} bytes"));
     }
@@ -254,7 +262,7 @@ async fn post(
     let mut frame = frames.lease(announced.unwrap_or(0).min(GROWTH_STEP));
     frame.clear();
     let mut received = 0;
-    let mut body = Limited::new(request.into_body(), max);
+    let mut body = Limited::new(body, max);
     loop {
         let Ok(next) = tokio::time::timeout(BODY_TIMEOUT, body.frame()).await else {
             let within = BODY_TIMEOUT.as_secs();

@@ -58,6 +58,11 @@ pub enum IncidentEvent {
     },
     /// Part of a frame is missing; it was not delivered.
     Lost(Damage),
+    /// No datagram of the messages before the next frame arrived.
+    NoDatagram {
+        /// Number of messages.
+        messages: u32,
+    },
     /// Bytes were received that belong to no intact frame. Does not include records of unknown kinds: the next frame
     /// carries them.
     Skipped(Skipped),
@@ -85,6 +90,7 @@ impl IncidentEvent {
             | Self::Skipped(_)
             | Self::BadDetections(_)
             | Self::Measured(_) => 0,
+            Self::NoDatagram { messages } => *messages as u64,
             Self::NotSent { frames } => *frames,
             Self::Recorded(incident) => incident.frames,
         }
@@ -113,6 +119,9 @@ impl fmt::Display for IncidentEvent {
             Self::Disconnected { why } | Self::BadDetections(why) => f.write_str(why),
             Self::Withdrawn { id, damage } => write!(f, "frame {id}: {damage}"),
             Self::Lost(damage) => damage.fmt(f),
+            Self::NoDatagram { messages } => {
+                write!(f, "no datagram arrived of {}", count(u64::from(*messages), "message", "messages"))
+            }
             Self::NotSent { frames } => {
                 write!(f, "the camera left out {}", count(*frames, "frame number", "frame numbers"))
             }
@@ -129,7 +138,7 @@ impl From<&IncidentEvent> for schema::RecordedIncident {
             IncidentEvent::Connected { .. } => IncidentKind::Connected,
             IncidentEvent::Disconnected { .. } => IncidentKind::Disconnected,
             IncidentEvent::Withdrawn { .. } => IncidentKind::Withdrawn,
-            IncidentEvent::Lost(_) => IncidentKind::Lost,
+            IncidentEvent::Lost(_) | IncidentEvent::NoDatagram { .. } => IncidentKind::Lost,
             IncidentEvent::Skipped(_) => IncidentKind::Skipped,
             IncidentEvent::BadDetections(_) => IncidentKind::BadDetections,
             IncidentEvent::NotSent { .. } => IncidentKind::NotSent,

@@ -13,7 +13,7 @@ use super::error::SourceErrorKind;
 use super::monitor::{Rhythm, Silence};
 use super::reception::Reception;
 use super::spec::{ANY_ADDRESS, host_and_port};
-use super::{SessionOptions, SessionState};
+use super::{IncidentEvent, SessionOptions, SessionState};
 use crate::frame::Received;
 use crate::net::clock::received_now;
 use crate::net::datagram_batch::DatagramBatch;
@@ -335,8 +335,10 @@ impl Port {
                     decode(reception.decoder, bytes, &mut self.detections, self.limits, now);
                 }
                 Assembled::Incomplete(lost) => lose(reception.decoder, &lost, false, now),
-                Assembled::Missing(_) => {
-                    reception.attempts.delivery.outlets.ledger.update(crate::stats::Stats::messages_missing);
+                Assembled::Missing(messages) => {
+                    let delivery = &mut reception.attempts.delivery;
+                    delivery.outlets.ledger.update(|stats| stats.messages_missing(messages.into()));
+                    delivery.incident(now, IncidentEvent::NoDatagram { messages });
                 }
             }
             reception.all_events(now).await?;

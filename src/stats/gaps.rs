@@ -10,10 +10,13 @@ const WINDOW_INTERVALS: usize = 31;
 /// Fewest intervals that give an estimate.
 const MIN_INTERVALS: usize = 5;
 
+/// So many equal intervals in sequence are a frame rate. Frames that are lost do not leave such a rhythm.
+const STEADY_INTERVALS: usize = 8;
+
 /// Estimates the camera's frame period as the median interval, and missing frames from the intervals longer than that.
 ///
-/// An interval is measured against the current median until it leaves the window. So a camera that changes its frame
-/// rate or has just started is not charged with missing frames.
+/// An interval is measured against the current median until it leaves the window. So a camera that has just started is not
+/// charged with missing frames. When a camera changes its frame rate, the window begins again with the new rate.
 #[derive(Clone, Debug, Default)]
 pub(super) struct GapEstimator {
     last: Option<DeviceTime>,
@@ -41,6 +44,7 @@ impl GapEstimator {
             self.settled = self.settled.saturating_add(self.missing_in(oldest));
         }
         self.intervals.push_back((interval, lost));
+        self.change_rate();
         if self.intervals.len() >= MIN_INTERVALS {
             let mut sorted = [0; WINDOW_INTERVALS];
             let sorted = &mut sorted[..self.intervals.len()];
@@ -49,6 +53,21 @@ impl GapEstimator {
             self.period_us = Some(*sorted.select_nth_unstable(middle).1);
         }
         self.in_window = self.missing_in_window();
+    }
+
+    /// Begins a new window if the last intervals show another frame rate. Earlier intervals keep their count.
+    fn change_rate(&mut self) {
+        let Some(period) = self.period_us else { return };
+        let Some(first) = self.intervals.len().checked_sub(STEADY_INTERVALS) else { return };
+        let steady = || self.intervals.iter().skip(first).map(|(interval, _)| *interval);
+        let (Some(shortest), Some(longest)) = (steady().min(), steady().max()) else { return };
+        let is_steady = longest - shortest <= shortest / 4;
+        let is_new = shortest > period.saturating_add(period / 2) || longest < period - period / 3;
+        if is_steady && is_new {
+            for interval in self.intervals.drain(..first).collect::<Vec<_>>() {
+                self.settled = self.settled.saturating_add(self.missing_in(interval));
+            }
+        }
     }
 
     /// Starts a new series of intervals, after a reconnect or a restart of the camera. Keeps the counts and the period.
@@ -121,6 +140,35 @@ mod tests {
         let quick = (0..100).map(|i| 25 * i);
         let slow = (1..100).map(|i| 99 * 25 + 100 * i);
         assert_eq!(estimator(quick.chain(slow)).missing(), 0);
+    }
+
+    /// Times of frames with these intervals, each `count` times.
+    fn paced(paces: &[(usize, i64)]) -> Vec<i64> {
+        let intervals = paces.iter().flat_map(|(count, ms)| std::iter::repeat_n(*ms, *count));
+        std::iter::once(0).chain(intervals.scan(0, |at, ms| Some(std::mem::replace(at, *at + ms) + ms))).collect()
+    }
+
+    #[test]
+    fn another_frame_rate_is_not_a_gap_however_long_it_lasts() {
+        for paces in [
+            &[(20, 100), (50, 20)][..],
+            &[(40, 20), (14, 200)],
+            &[(20, 100), (30, 33), (20, 100), (30, 33), (20, 100)],
+            &[(8, 1000), (8, 25), (8, 1000)],
+        ] {
+            let gaps = estimator(paced(paces));
+            assert_eq!(gaps.missing(), 0, "{paces:?}");
+            assert_eq!(gaps.period_us(), paces.last().map(|(_, ms)| ms * 1000), "{paces:?}");
+        }
+        // A frame is lost before, at and after the change.
+        for (paces, missing) in [
+            (&[(20, 100), (1, 200), (5, 100), (50, 20)][..], 1),
+            (&[(20, 100), (1, 200), (50, 20)], 1),
+            (&[(20, 100), (10, 20), (1, 40), (50, 20)], 1),
+            (&[(20, 100), (7, 200), (20, 100)], 7),
+        ] {
+            assert_eq!(estimator(paced(paces)).missing(), missing, "{paces:?}");
+        }
     }
 
     #[test]

@@ -359,9 +359,11 @@ impl Stats {
         self.datagrams = Some(counts);
     }
 
-    /// Messages that the camera has numbered did not arrive before the next frame.
-    pub fn messages_missing(&mut self) {
+    /// No datagram of this many messages arrived before the next frame.
+    pub fn messages_missing(&mut self, messages: u64) {
         self.sequence.torn();
+        let lost = &mut self.connection.lost_since_frame;
+        *lost = lost.saturating_add(messages);
     }
 
     /// Sets the byte counts of the open connection.

@@ -74,6 +74,12 @@ pub enum Damage {
         /// Datagrams of the message.
         parts: u16,
     },
+    /// A part or a response over HTTP in the place of a picture holds something else.
+    #[error("its {received} bytes are no JPEG and no PNG")]
+    NotAPicture {
+        /// Bytes received.
+        received: usize,
+    },
     /// Its message is larger than [`Limits`](super::Limits) allow, and was not kept; the connection itself is intact.
     #[error("its message has {expected} bytes, more than --max-payload")]
     TooLarge {

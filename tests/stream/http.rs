@@ -138,6 +138,35 @@ fn streams_of_all_servers_become_frames() {
 }
 
 #[test]
+fn parts_and_responses_that_are_no_pictures_are_lost_frames() {
+    for (path, frames) in [("/stream", 3), ("/still#every=10ms", 2)] {
+        let count = Mutex::new(0);
+        let server = Server::start(move |asked, client| {
+            let bodies = [&jpeg(100)[..], b"<html>", b"\0\x01\x02\x03", &jpeg(100), b"[]", &jpeg(100)];
+            if asked.path == "/stream" {
+                client.write_all(b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=b\r\n\r\n")?;
+                for body in bodies {
+                    let head = format!("--b\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n", body.len());
+                    client.write_all(&[head.as_bytes(), body, b"\r\n"].concat())?;
+                }
+                return client.read(&mut [0]).map(drop);
+            }
+            let mut count = count.lock().expect("no panic");
+            *count += 1;
+            still(client, bodies[(*count - 1) % bodies.len()])
+        });
+        let bench = Bench::new(&server.url(path), SessionOptions::default());
+        for _ in 0..frames {
+            assert_eq!(bench.kept().payload(), jpeg(100), "{path}");
+        }
+        let stats = bench.end();
+        assert!(stats.frames.lost >= frames - 1 && !stats.lossless(), "{path}: {stats:?}");
+        let damage = stats.first_damage.expect("a damage").what;
+        assert_eq!(damage, "its 6 bytes are no JPEG and no PNG", "{path}");
+    }
+}
+
+#[test]
 fn still_pictures_are_requested_again_and_again() {
     let server = Server::start(|_, client| still(client, &jpeg(100)));
     let bench = Bench::new(&server.url("/img#every=10ms"), SessionOptions::default());

@@ -111,7 +111,13 @@ fn wrong_requests_are_refused_and_the_next_picture_arrives() {
         let found = send(address, &request);
         assert!(found.starts_with(&format!("HTTP/1.1 {answer}")), "{answer}: {found}");
     }
-    post(address, "", &jpeg(100));
+    // A client that sends its next request over the same connection must know that it will be closed.
+    let refused = head("POST /back", "Content-Length: 3\r\n");
+    assert!(send(address, refused.as_bytes()).to_ascii_lowercase().contains("connection: close"));
+    let mut client = TcpStream::connect(address).expect("a connection");
+    let found = exchange(client.try_clone().expect("a handle"), head("GET /front", "").as_bytes());
+    assert!(found.starts_with("HTTP/1.1 405") && !found.to_ascii_lowercase().contains("connection: close"), "{found}");
+    client.write_all(&request("", &jpeg(100))).expect("the connection is open");
     bench.kept();
     assert_eq!(bench.end().frames.confirmed, 1);
 }

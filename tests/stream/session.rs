@@ -22,6 +22,7 @@ pub(crate) struct Bench {
     session: Session,
     live: Taker<Arc<Frame>>,
     kept: Taker<Arc<Frame>>,
+    incidents: std::sync::mpsc::Receiver<Incident>,
     runtime: Runtime,
 }
 
@@ -31,8 +32,11 @@ impl Bench {
         let outlets = Outlets::default();
         let live = outlets.take_provisional("live", Policy::DropNewest(10_000));
         let kept = outlets.take_confirmed("kept", Policy::DropNewest(10_000));
+        let (tell, incidents) = std::sync::mpsc::channel();
+        // The test may have ended.
+        outlets.incidents.tap(move |incident: &Incident| _ = tell.send(incident.clone()));
         let session = Session::start("cam", spec.parse().unwrap(), options, outlets, runtime.handle());
-        Self { session, live, kept, runtime }
+        Self { session, live, kept, incidents, runtime }
     }
 
     fn at(address: SocketAddr, options: SessionOptions) -> Self {
@@ -61,6 +65,12 @@ impl Bench {
     #[cfg(feature = "http")]
     pub(crate) fn kept_within(&self, time: Duration) -> Option<Arc<Frame>> {
         self.kept.recv_timeout(time).ok()
+    }
+
+    /// Returns the incidents since the last call.
+    #[cfg(feature = "http")]
+    pub(crate) fn incidents(&self) -> impl Iterator<Item = Incident> {
+        self.incidents.try_iter()
     }
 
     /// Ends the session and returns its ledger, which must balance.
@@ -458,7 +468,7 @@ fn dropping_a_session_closes_its_connection() {
     let mut camera = accept(&listener);
     send(&mut camera, [1000]);
     bench.live();
-    let Bench { session, live, runtime, kept: _kept } = bench;
+    let Bench { session, live, runtime, kept: _kept, .. } = bench;
     drop(session);
     assert!(hears_the_end(camera));
     while live.recv().is_some() {}

@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use oaktap::frame::PayloadKind;
-use oaktap::source::{SessionOptions, SessionState, Timeouts};
+use oaktap::recording::schema::RecordedIncident;
+use oaktap::source::{IncidentEvent, SessionOptions, SessionState, Timeouts};
 use oaktap::wire::{DatagramCounts, datagrams};
 
 use crate::http::jpeg;
@@ -147,6 +148,32 @@ fn an_incomplete_message_is_a_lost_frame_and_costs_no_other() {
     let damage = stats.first_damage.as_ref().expect("a damage").what.as_str();
     assert_eq!(damage, "message 17: 3 of 58 datagrams missing");
     assert!(!stats.lossless());
+}
+
+#[test]
+fn messages_of_which_no_datagram_arrives_are_lost_once_and_recorded() {
+    let (bench, address) = waiting(patient());
+    let mut camera = Camera::at(address, 1);
+    // Without frame numbers, at an even rate.
+    for seq in 0..20 {
+        let message = message("", 40 * seq);
+        if [7, 12, 13].contains(&seq) {
+            camera.parts(&message, 1400);
+            continue;
+        }
+        camera.message(&message);
+        bench.kept();
+    }
+    let lost: Vec<_> = bench
+        .incidents()
+        .filter(|incident| matches!(incident.event, IncidentEvent::NoDatagram { .. }))
+        .map(|incident| RecordedIncident::from(&incident.event))
+        .map(|incident| (incident.kind, incident.frames, incident.text))
+        .collect();
+    let expected = |frames, text: &str| ("lost".to_owned(), frames, format!("no datagram arrived of {text}"));
+    assert_eq!(lost, [expected(1, "1 message"), expected(2, "2 messages")]);
+    let (stats, counts) = counts(bench);
+    assert_eq!((counts.messages_missing, stats.frames.estimated, stats.frames.confirmed), (3, 0, 17));
 }
 
 #[test]

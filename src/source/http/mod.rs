@@ -22,9 +22,9 @@ use super::error::SourceErrorKind;
 use super::monitor::Rhythm;
 use super::png;
 use super::reception::Reception;
-use crate::frame::{Frame, Received};
+use crate::frame::{Frame, Lease, Received};
 use crate::net::clock::received_now;
-use crate::wire::content::is_png;
+use crate::wire::content::{Content, is_png};
 use crate::wire::{Damage, Decoder, Multipart, Part, Protocol, boundary};
 
 /// Memory for a still picture whose length is not known. It doubles as bytes arrive.
@@ -78,13 +78,13 @@ impl Source for HttpSource {
 }
 
 /// Kind of a response, by its content type and its first bytes.
-enum Content {
+enum ResponseKind {
     Stream { boundary: Option<String> },
     Still,
     Other,
 }
 
-impl Content {
+impl ResponseKind {
     /// `None` if the first bytes of the body decide.
     fn of(content_type: Option<&str>) -> Option<Self> {
         let kind = content_type?.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -129,22 +129,22 @@ impl Connection<'_> {
                 .get(header::CONTENT_TYPE)
                 .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
             let mut first = Bytes::new();
-            let content = match Content::of(content_type.as_deref()) {
+            let content = match ResponseKind::of(content_type.as_deref()) {
                 Some(content) => content,
                 None => {
                     let Some(bytes) = self.data(response.body_mut()).await? else { return Ok(()) };
                     first = bytes.unwrap_or_default();
-                    Content::of_bytes(&first)
+                    ResponseKind::of_bytes(&first)
                 }
             };
             match content {
-                Content::Stream { boundary } => return self.stream(response, boundary, first).await,
-                Content::Still => {
+                ResponseKind::Stream { boundary } => return self.stream(response, boundary, first).await,
+                ResponseKind::Still => {
                     if !self.still(response, first).await? {
                         return Ok(());
                     }
                 }
-                Content::Other => {
+                ResponseKind::Other => {
                     let found = client::page(response, &first).await;
                     return Err(HttpError::NotAStream { path: self.url.shown_path(), content_type, found }.into());
                 }
@@ -274,7 +274,7 @@ impl Connection<'_> {
             self.lose(&frame, received, expected);
         } else {
             frame.payload_mut(received);
-            png::deliver(self.reception.decoder, frame, Protocol::Http, max, now).await;
+            deliver(self.reception.decoder, frame, max, now).await;
         }
         self.reception.all_events(now).await?;
         Ok(true)
@@ -290,8 +290,20 @@ impl Connection<'_> {
 /// Passes a part to the decoder. `max`: most bytes of a picture.
 async fn take(decoder: &mut Decoder, part: Part, max: usize, now: Received) {
     match part {
-        Part::Picture(frame) => png::deliver(decoder, frame, Protocol::Http, max, now).await,
+        Part::Picture(frame) => deliver(decoder, frame, max, now).await,
         Part::Lost { damage, sample, len } => decoder.lost_picture(damage, &sample, len, now),
         Part::Skipped { sample, len, reason } => decoder.outside(&sample, len, reason, now),
+    }
+}
+
+/// Passes a picture to the decoder. Servers also put error pages in the place of pictures.
+async fn deliver(decoder: &mut Decoder, frame: Lease<Frame>, max: usize, now: Received) {
+    match Content::of(frame.payload()) {
+        Content::Jpeg | Content::Png => png::deliver(decoder, frame, Protocol::Http, max, now).await,
+        _ => {
+            let payload = frame.payload();
+            let damage = Damage::NotAPicture { received: payload.len() };
+            decoder.lost_picture(damage, payload, frame.header.len() + payload.len(), now);
+        }
     }
 }

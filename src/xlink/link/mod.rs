@@ -189,6 +189,19 @@ impl Link {
         self.channels[stream.0].outstanding()
     }
 
+    /// Returns the payload bytes that were sent and that the peer has not consumed, without the rest of the packet that is
+    /// being sent.
+    #[must_use]
+    pub fn in_flight(&self, stream: StreamId) -> u64 {
+        let unsent = self.sending.as_ref().map_or(0, |sending| match &sending.payload {
+            Some((of, packet)) if *of == stream => {
+                u64::from(packet.len()) - (sending.sent.saturating_sub(EVENT_HEADER_BYTES) as u64)
+            }
+            _ => 0,
+        });
+        self.outstanding(stream) - unsent
+    }
+
     /// Closes the stream for writing and drops its queued packets.
     pub fn close(&mut self, stream: StreamId) {
         let channel = &mut self.channels[stream.0];
