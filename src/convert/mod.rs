@@ -63,7 +63,7 @@ use self::output::{Bgr, Output, Rgb, Words};
 use self::pixels::Pixels;
 use self::scaled::Samples;
 use self::yuv420::RowPair;
-use crate::frame::pixel::Layout;
+use crate::frame::geometry::Layout;
 use crate::frame::{Frame, Geometry, GeometryError, JpegDefect, Part, PayloadKind, Picture, PixelFormat};
 
 /// Byte order of interleaved pixels.

@@ -8,7 +8,7 @@ use super::yuv::Chroma;
 use super::yuv420::{RowPair, Yuv420};
 use super::{PackedOrder, rows};
 use crate::frame::PixelFormat;
-use crate::frame::pixel::Plane;
+use crate::frame::geometry::Plane;
 
 /// Bytes that were checked to be long enough for their planes.
 pub(super) struct Pixels<'a> {

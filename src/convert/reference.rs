@@ -5,7 +5,7 @@
 use half::f16;
 
 use super::depth::COLORS;
-use crate::frame::pixel::Plane;
+use crate::frame::geometry::Plane;
 use crate::frame::{BayerOrder, Geometry, GeometryError, PixelFormat};
 
 /// Converts a payload to red, green and blue per pixel. Treats it as the first of its stream, which matters for

@@ -4,6 +4,7 @@
 //! allocates nothing.
 
 pub mod detection;
+pub mod geometry;
 pub mod inference;
 mod jpeg;
 mod magic;
@@ -23,6 +24,7 @@ mod utc;
 use std::sync::Arc;
 
 pub use detection::{BBox, Detection, LabelMap, NamedDetection};
+pub use geometry::{Geometry, GeometryError};
 pub use inference::{Interpreter, Overrides};
 pub use jpeg::{JpegDefect, jpeg_defect};
 pub use magic::FoundSets;
@@ -30,7 +32,7 @@ pub(crate) use memory::Charge;
 pub use memory::{MemoryBound, WriterMemory, WriterRoom};
 pub use mosaic::{BayerOrder, MosaicSamples};
 pub use picture::{Part, Picture};
-pub use pixel::{Geometry, GeometryError, PixelFormat};
+pub use pixel::PixelFormat;
 pub use pool::{Lease, Pool};
 pub use position::{Millimeters, Position};
 pub use sequence::Sequence;

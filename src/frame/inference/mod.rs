@@ -16,8 +16,9 @@ use search::{Candidates, fits, is_much_smoother, search};
 use sizes::{COMMON_FORMATS, KNOWN_SIZES, RARE_FORMATS};
 use smoothness::{is_packed_422, measure};
 
+use super::geometry::Geometry;
 use super::magic::{self, Encoded};
-use super::pixel::{Geometry, PixelFormat};
+use super::pixel::PixelFormat;
 use super::{Frame, Guess, PayloadKind, Sequence, Size};
 
 /// Shortest payload that has one of the known sizes in one of the formats, in bytes. Shorter ones are not examined: a

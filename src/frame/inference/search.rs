@@ -2,7 +2,7 @@
 
 use super::sizes::{other_sizes, padded};
 use super::smoothness::{ChromaOrder, chroma_order, measure};
-use crate::frame::pixel::{Geometry, PixelFormat};
+use crate::frame::{Geometry, PixelFormat};
 
 /// A less likely candidate wins only if its cost is below this fraction of that of the likelier one.
 const CLEARLY_SMOOTHER: f64 = 0.8;

@@ -1,6 +1,6 @@
 //! The picture sizes and formats that are tried, in the order of their likelihood.
 
-use crate::frame::pixel::{Geometry, PixelFormat};
+use crate::frame::{Geometry, PixelFormat};
 
 /// Sizes that OAK cameras send, most likely first: the standalone example, inputs of common networks, sensor and ISP
 /// resolutions (wire.md section 6).

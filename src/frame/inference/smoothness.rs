@@ -1,6 +1,7 @@
 //! Measures how well a layout explains the bytes of a payload: neighbors in a picture are similar.
 
-use crate::frame::pixel::{Geometry, PixelFormat, Plane};
+use crate::frame::PixelFormat;
+use crate::frame::geometry::{Geometry, Plane};
 
 /// Enough samples to decide, and few enough to finish before the next frame arrives.
 const SAMPLES_MAX: usize = 10_240;
