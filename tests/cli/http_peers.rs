@@ -1,11 +1,11 @@
-//! HTTP with programs of others on the other side: nginx, ffmpeg and curl.
+//! HTTP with programs of others on the other side: nginx, ffmpeg, OpenCV and curl.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::external_tools::{free_port, system};
+use crate::external_tools::{free_port, has_python_package, python, system};
 use crate::program::{Running, oaktap, run, signal};
 
 /// Waits until a program listens.
@@ -142,6 +142,17 @@ fn ffmpeg_and_curl_receive_the_simulated_servers() {
         let still = curl.args(["-s", &format!("{address}/img")]).output().expect("it starts").stdout;
         assert!(still.starts_with(&[0xff, 0xd8, 0xff]) && still.ends_with(&[0xff, 0xd9]));
     }
+}
+
+#[test]
+fn opencv_receives_the_simulated_server() {
+    if !has_python_package("cv2") {
+        return;
+    }
+    let (_camera, url) = camera();
+    let said = python("read_mjpeg.py", &[Path::new(&format!("{url}/"))]).expect("it was there");
+    // Pictures of the scene: of its size, and neither black nor all the same.
+    assert_eq!(said.trim_end(), "10 pictures of 160x120, 10 with details", "{url}");
 }
 
 #[test]

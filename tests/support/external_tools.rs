@@ -17,6 +17,17 @@ pub(crate) fn python(script: &str, arguments: &[&Path]) -> Option<String> {
     Some(output(Command::new(python).arg(script).args(arguments)))
 }
 
+/// Returns whether the environment of [`python`] has a package. Panics in CI without it.
+pub(crate) fn has_python_package(name: &str) -> bool {
+    let Some(place) = place() else { return false };
+    let imported = Command::new(place.join("python")).args(["-c", &format!("import {name}")]).output();
+    let there = imported.is_ok_and(|output| output.status.success());
+    if !there {
+        missing(&format!("Python package {name}"));
+    }
+    there
+}
+
 /// A program that one of these packages installs.
 pub(crate) fn program(name: &str) -> Option<Command> {
     Some(Command::new(place()?.join(name)))
