@@ -79,7 +79,7 @@ impl SimdLevel {
 /// Defines functions that run a plain loop compiled for the level. The loops are `inline(always)`, because a function
 /// that is not inlined is compiled for the baseline.
 macro_rules! compiled {
-    ($($(#[$doc:meta])* fn $name:ident($($arg:ident: $type:ty),*) = $plain:path;)*) => {$(
+    ($avx512:literal: $($(#[$doc:meta])* fn $name:ident($($arg:ident: $type:ty),*) = $plain:path;)*) => {$(
         $(#[$doc])*
         pub(super) fn $name(level: SimdLevel, $($arg: $type),*) {
             #[cfg(target_arch = "x86_64")]
@@ -88,7 +88,7 @@ macro_rules! compiled {
                 $plain($($arg),*);
             }
             #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2,avx512bw")]
+            #[target_feature(enable = $avx512)]
             fn with_avx512($($arg: $type),*) {
                 $plain($($arg),*);
             }
@@ -108,14 +108,11 @@ macro_rules! compiled {
 }
 
 compiled! {
+    "avx2,avx512bw":
     /// [`rows::high_bits`].
     fn high_bits(shift: u32, row: &[u8], out: &mut [u8]) = rows::high_bits;
     /// [`mosaic::interpolated`].
     fn interpolated(rows: [&[u8]; 3], is_own: &[u8], out: [&mut [u8]; 3]) = mosaic::interpolated;
-    /// [`depth::measure`].
-    fn depth_measure(row: &[u8], zeros: &mut u32, max: &mut u16) = depth::measure;
-    /// [`depth::count_up_to`].
-    fn depth_count_up_to(last: u16, row: &[u8], count: &mut u32) = depth::count_up_to;
     /// [`depth::indices`].
     fn depth_indices(shift: u32, row: &[u8], out: &mut [u16; depth::INDEXED]) = depth::indices;
     /// [`half_float::any_above_one`].
@@ -128,6 +125,15 @@ compiled! {
     fn encoded(upper: [&[u8]; 3], lower: [&[u8]; 3], luma: [&mut [u8]; 2], u: &mut [u8], v: &mut [u8]) = yuv420::encoded;
     /// [`yuv420::unpacked`].
     fn unpacked(words: &[u32], out: [&mut [u8]; 3]) = yuv420::unpacked;
+}
+
+// AVX-512 counts slower: its comparisons give masks, not numbers to add.
+compiled! {
+    "avx2":
+    /// [`depth::measure`].
+    fn depth_measure(row: &[u8], zeros: &mut u32, max: &mut u16) = depth::measure;
+    /// [`depth::count_up_to`].
+    fn depth_count_up_to(last: u16, row: &[u8], count: &mut u32) = depth::count_up_to;
 }
 
 /// [`rows::pack10`].

@@ -36,9 +36,9 @@ pub(super) fn interpolated(rows: [&[u8]; 3], is_own: &[u8], [own, green, other]:
         let (across, down) = (two(d, f), two(b, h));
         let diagonal = two(a, c) + two(g, i);
         let select = |own: u8, green: u8| (own & is_own[x]) | (green & !is_own[x]);
-        own[x] = select(e[x], across.div_ceil(2) as u8);
-        green[x] = select(((across + down + 2) / 4) as u8, e[x]);
-        other[x] = select(((diagonal + 2) / 4) as u8, down.div_ceil(2) as u8);
+        own[x] = select(e[x], ((across + 1) >> 1) as u8);
+        green[x] = select(((across + down + 2) >> 2) as u8, e[x]);
+        other[x] = select(((diagonal + 2) >> 2) as u8, ((down + 1) >> 1) as u8);
     }
 }
 
