@@ -178,22 +178,25 @@ fn the_page_draws_the_boxes_of_exactly_the_frame_that_it_shows() {
     let mut last = None;
     for _ in 0..5 {
         let seen = browser.wait_for(ON_THE_CANVAS);
-        let frame = seen["frame"].as_u64().expect("a number") as usize;
-        assert_ne!(last.replace(frame), Some(frame), "the picture stands still");
-        while truths.len() < frame + 2 {
-            truths.push(stream.turn().truth);
-        }
-        let (rgb, truth) = (pixels(&seen["picture"]), &truths[frame]);
-        let right = difference(&rgb, &truth.payload);
-        assert!(right < 6.0, "frame {frame} differs by {right}");
+        let id = seen["frame"].as_u64();
+        assert_ne!(last.replace(id), Some(id), "the picture stands still");
+        let detections: Value = serde_json::from_str(seen["detections"].as_str().expect("text")).expect("JSON");
+        let shown: Vec<[f32; 4]> = detections.as_array().expect("a list").iter().map(edges).collect();
+        // Not by its number: on a busy machine the simulated camera leaves out frames.
+        let found = (0..4000).find(|frame| {
+            while truths.len() < frame + 2 {
+                truths.push(stream.turn().truth);
+            }
+            boxes(&truths[*frame]) == shown
+        });
+        let frame = found.unwrap_or_else(|| panic!("no frame of the camera has these boxes: {detections}"));
+        let rgb = pixels(&seen["picture"]);
+        let right = difference(&rgb, &truths[frame].payload);
+        assert!(right < 6.0, "frame {frame} has the boxes, but differs by {right}");
         for other in [frame.saturating_sub(1), frame + 1].into_iter().filter(|other| *other != frame) {
             let wrong = difference(&rgb, &truths[other].payload);
             assert!(right < wrong, "frame {frame}: {right}; frame {other}: {wrong}");
         }
-        let detections: Value = serde_json::from_str(seen["detections"].as_str().expect("text")).expect("JSON");
-        let shown: Vec<[f32; 4]> = detections.as_array().expect("a list").iter().map(edges).collect();
-        assert_eq!(shown, boxes(truth), "frame {frame}");
-        assert_ne!(shown, boxes(&truths[frame + 1]), "boxes move");
     }
 
     // The middle of the left and of the lower edge of the box that is drawn last.
