@@ -1,6 +1,7 @@
 //! Options of every command that receives a stream.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ pub(crate) struct SourceArgs {
 
     /// Pixel format of the pictures; for a mosaic of colors (Bayer), append their order, as in RAW8:RGGB
     #[arg(long, value_name = "FORMAT", help_heading = STREAM,
-          value_parser = value_parsers::one_of(PixelFormat::ALL.map(PixelFormat::name), str::parse::<PixelFormat>))]
+          value_parser = value_parsers::one_of(PixelFormat::ALL.map(PixelFormat::name), pixel_format))]
     pub(crate) format: Option<PixelFormat>,
 
     /// Bytes from the start of one row to the start of the next, if rows are padded
@@ -76,6 +77,14 @@ pub(crate) struct SourceArgs {
     /// The clock that keeps the cameras of one recording together.
     #[arg(skip)]
     pub(crate) playback: Option<Playback>,
+}
+
+/// Parses the format of pictures. That of video needs no option.
+fn pixel_format(text: &str) -> Result<PixelFormat, String> {
+    text.parse().map_err(|error: <PixelFormat as FromStr>::Err| match text.to_ascii_uppercase().as_str() {
+        video @ ("H264" | "H265") => format!("{video} is recognized by its content: leave out --format"),
+        _ => error.to_string(),
+    })
 }
 
 impl Default for SourceArgs {

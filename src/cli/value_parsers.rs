@@ -1,6 +1,7 @@
 //! Parsers for the values of options.
 
 use std::ffi::OsStr;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,6 +85,20 @@ pub(crate) fn bytes(text: &str) -> Result<usize, String> {
     }
 }
 
+/// Parses an address and a port, such as `127.0.0.1:5000`, or resolves the name of a host. IPv4 comes first, which programs that
+/// wait for clients listen on.
+pub(crate) fn host_and_port(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let is_port = |port: &str| port.parse::<u16>().is_ok();
+    if !text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && is_port(port)) {
+        return Err("expected an address or name and a port, such as 127.0.0.1:5000".to_owned());
+    }
+    let found = text.to_socket_addrs().map_err(|error| format!("cannot resolve the name: {error}"))?;
+    found.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| "the name has no address".to_owned())
+}
+
 /// Parses a fraction from 0 to 1, or a percentage such as `50%`.
 pub(crate) fn fraction(text: &str) -> Result<f32, String> {
     let (number, scale) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 100.0));
@@ -122,6 +137,17 @@ mod tests {
         assert_eq!([bytes("7"), bytes("128MiB"), bytes("1 KB")], [Ok(7), Ok(128 << 20), Ok(1000)]);
         for wrong in ["", "MiB", "0", "99999999999999999999", "18446744073709551615KB"] {
             assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn hosts_have_an_address_or_a_name_and_a_port() {
+        let at = |text: &str| host_and_port(text).map(|address| address.to_string());
+        assert_eq!(at("127.0.0.1:0").as_deref(), Ok("127.0.0.1:0"));
+        assert_eq!(at("[::1]:5000").as_deref(), Ok("[::1]:5000"));
+        assert_eq!(at("localhost:5000").as_deref(), Ok("127.0.0.1:5000"));
+        for wrong in ["localhost", ":5000", "localhost:", "localhost:65536", ""] {
+            assert!(at(wrong).unwrap_err().starts_with("expected an address or name"), "{wrong}");
         }
     }
 

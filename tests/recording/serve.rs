@@ -211,7 +211,7 @@ fn the_program_records_what_it_serves() {
     // Serving ends once its clients have read everything.
     assert!(server.0.wait().unwrap().success());
     let rest: Vec<_> = said.map(Result::unwrap).collect();
-    assert!(rest.iter().all(|line| line.contains("1 connections, 100 frames, 0 abandoned")), "{rest:?}");
+    assert!(rest.iter().all(|line| line.contains("1 connection, 100 frames, 0 abandoned")), "{rest:?}");
 
     for recording in [&first, &second] {
         run(&["verify", recording]);

@@ -10,7 +10,7 @@ use oaktap::recording::{
 };
 use oaktap::sink::window::Screen;
 use oaktap::source::{FileSpec, NamedSource, SourceSpec, check_name};
-use oaktap::units::{Bytes, rounded_time};
+use oaktap::units::{Bytes, count, rounded_time};
 use serde::Serialize;
 
 use super::simulate::listener;
@@ -18,7 +18,7 @@ use super::view::{ShowArgs, watch};
 use crate::cli::receiving::{Receiving, StreamSummary};
 use crate::cli::recording_files::{FINISHED, NamedPath, find};
 use crate::cli::source_args::SourceArgs;
-use crate::cli::{Ctx, Outcome, Until, json_option, present};
+use crate::cli::{Ctx, Outcome, Until, json_option, present, value_parsers};
 
 /// How often the stop conditions are checked.
 const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(20);
@@ -65,7 +65,7 @@ pub(crate) struct ReplayArgs {
     /// Serve the recording like a camera instead of showing it: one client at a time, each from the start, until one has
     /// received everything. Several cameras use consecutive ports [default: 127.0.0.1:5000]
     #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:5000",
-          conflicts_with = "no_window")]
+          value_parser = value_parsers::host_and_port, conflicts_with = "no_window")]
     serve: Option<SocketAddr>,
 
     #[command(flatten)]
@@ -334,8 +334,9 @@ fn serve(ctx: &Ctx, args: &ReplayArgs, cameras: &[RecordedCamera], address: Sock
         .collect();
     for ServedCamera { name, address, served: ServedCounts { connections, frames, abandoned, bytes, .. } } in &cameras {
         present::say(&format!(
-            "tcp://{address} ({name}): {connections} connections, {frames} frames, {abandoned} abandoned by clients, \
-             {}",
+            "tcp://{address} ({name}): {}, {}, {abandoned} abandoned by clients, {}",
+            count(*connections, "connection", "connections"),
+            count(*frames, "frame", "frames"),
             Bytes(*bytes)
         ));
     }

@@ -16,7 +16,7 @@ use clap::Args;
 use oaktap::frame::PixelFormat;
 use oaktap::sim::{Reel, Sent, SimConfig, Simulator};
 use oaktap::source::MqttSpec;
-use oaktap::units::Bytes;
+use oaktap::units::{Bytes, count};
 use oaktap::wire::Dialect;
 use serde::Serialize;
 
@@ -57,7 +57,7 @@ fn text(value: &str) -> Result<String, String> {
 #[command(after_help = EXAMPLES, arg = json_option("Print what each camera has sent as one line of JSON at the end"))]
 pub(crate) struct SimulateArgs {
     /// Address to listen on; port 0 selects a free port
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:5000")]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:5000", value_parser = value_parsers::host_and_port)]
     listen: SocketAddr,
 
     /// Number of cameras, on consecutive ports
@@ -69,11 +69,13 @@ pub(crate) struct SimulateArgs {
     http: bool,
 
     /// Send datagrams to this address, which `oaktap view udp://:PORT` receives; with --count, to consecutive ports
-    #[arg(long, value_name = "ADDR:PORT", conflicts_with_all = ["http", "mqtt", "listen", "bootloader", "app"])]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = value_parsers::host_and_port,
+          conflicts_with_all = ["http", "mqtt", "listen", "bootloader", "app"])]
     udp: Option<SocketAddr>,
 
     /// Connect to this address, where `oaktap view listen://:PORT` waits, again and again; with --count, to consecutive ports
-    #[arg(long, value_name = "ADDR:PORT", conflicts_with_all = ["http", "mqtt", "udp", "listen", "bootloader", "app"])]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = value_parsers::host_and_port,
+          conflicts_with_all = ["http", "mqtt", "udp", "listen", "bootloader", "app"])]
     connect: Option<SocketAddr>,
 
     /// Publish to a broker, such as mqtt://127.0.0.1/TOPIC: JPEG on TOPIC, boxes as JSON on TOPIC/detections, their average
@@ -242,8 +244,9 @@ pub(crate) fn run(ctx: &Ctx, args: &SimulateArgs) -> anyhow::Result<Outcome> {
     for SimulatedStream { address, sent: Sent { connections, intact, damaged, abandoned, bytes, .. } } in &cameras {
         let url = args.url(*address);
         present::say(&format!(
-            "{url}: {connections} connections, {intact} frames, {damaged} damaged on purpose, \
-             {abandoned} abandoned by clients, {}",
+            "{url}: {}, {}, {damaged} damaged on purpose, {abandoned} abandoned by clients, {}",
+            count(*connections, "connection", "connections"),
+            count(*intact, "frame", "frames"),
             Bytes(*bytes)
         ));
     }
