@@ -115,6 +115,8 @@ struct JoinedCamera {
     boxes: Option<Boxes>,
     next: u32,
     size: Option<(u32, u32)>,
+    /// A picture was found since the last seek.
+    has_pictures: bool,
     /// Pictures that are not supported were found and reported.
     is_unsupported: bool,
 }
@@ -144,6 +146,14 @@ impl Join {
         }
     }
 
+    /// Sets the number of the next picture of a camera without wire messages.
+    pub(super) fn number_from(&mut self, camera: usize, next: u32) {
+        if self.cameras.len() <= camera {
+            self.cameras.resize_with(camera + 1, JoinedCamera::default);
+        }
+        self.cameras[camera].next = next;
+    }
+
     /// Takes the next message. Returns the entry that it completes.
     ///
     /// # Errors
@@ -170,15 +180,20 @@ impl Join {
                 let camera = &mut self.cameras[number];
                 let why = match Image::parse(schema, data) {
                     Ok(image) => return Ok(camera.picture(number, header, schema, image, channels)),
-                    Err(ImageError::Unsupported(_)) if camera.is_unsupported => return Ok(None),
+                    Err(ImageError::Unsupported(_)) if camera.is_unsupported => {
+                        camera.number();
+                        return Ok(None);
+                    }
                     // After other pictures, this one is an exception and not the format of the topic.
-                    Err(ImageError::Unsupported(why)) if camera.next == 0 => {
+                    Err(ImageError::Unsupported(why)) if !camera.has_pictures => {
                         camera.is_unsupported = true;
+                        camera.number();
                         let topic = channels.topic(header.channel_id).to_owned();
                         return Err(JoinError::Unsupported { camera: number, topic, why });
                     }
                     Err(ImageError::Malformed(why) | ImageError::Unsupported(why)) => why,
                 };
+                camera.has_pictures = true;
                 let (before, sequence, log_ns) = (camera.release(number), camera.number(), time(header.log_time));
                 let damaged = DamagedPicture { camera: number, sequence, log_ns, why, before };
                 return Err(JoinError::Picture(Box::new(damaged)));
@@ -289,6 +304,7 @@ impl JoinedCamera {
         channels: &Channels,
     ) -> Option<RecordingEntry> {
         let before = self.release(number);
+        self.has_pictures = true;
         let boxes_are_here = self.boxes.as_ref().is_some_and(|boxes| boxes.stamp_ns == image.stamp_ns);
         self.held = Some((self.number(), *header, schema, image));
         if before.is_none() && (boxes_are_here || !channels.has_boxes(number)) {

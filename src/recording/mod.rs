@@ -34,6 +34,7 @@ mod number_channels;
 mod pace;
 mod parts;
 mod pauses;
+mod picture_numbers;
 pub mod playback;
 mod player;
 mod reader;

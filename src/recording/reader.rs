@@ -94,6 +94,9 @@ impl Reader {
         let mut survey = survey::survey(file.try_clone().map_err(open)?)?;
         survey.check_cameras(path)?;
         let again = file.try_clone().map_err(open)?;
+        let numbered = survey.pictures.complete(again, &survey.channels, &survey.chunks);
+        numbered.map_err(|source| RecordingError::Read { at: 0, source })?;
+        let again = file.try_clone().map_err(open)?;
         let time_line = TimeLine::new(again, &survey.channels, &mut survey.chunks);
         let time_line = time_line.map_err(|source| RecordingError::Read { at: 0, source })?;
         let mut walk = RecordWalk::new(file, false).map_err(open)?;
@@ -467,6 +470,9 @@ impl Reader {
         self.at = at;
         self.ended = false;
         self.join.forget();
+        for (camera, pictures) in self.survey.pictures.before(at, &self.survey.channels) {
+            self.join.number_from(camera, pictures);
+        }
     }
 }
 

@@ -5,13 +5,14 @@ use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::Path;
 
-use mcap::records::{Metadata, Record, op};
+use mcap::records::{MessageHeader, Metadata, Record, op};
 
 use super::byte_window::ByteWindow;
 use super::channels::{CAMERAS_MAX, Channels, Role, camera_info};
 use super::checksum;
 use super::mcap_record::{self, METADATA_BYTES_MAX, RECORD_HEAD_BYTES};
 use super::parts::{Part, PartFile};
+use super::picture_numbers::PictureNumbers;
 use super::reader::ChunkRange;
 use super::walk::{FoundChunk, PRIVATE_OPCODE_MIN, RecordWalk, WalkItem};
 use super::writer::{CAMERA_METADATA, CLOCK_METADATA, FILE_METADATA, PART_METADATA};
@@ -41,6 +42,8 @@ pub(super) struct Survey {
     pub(super) continues_at: Option<u64>,
     /// Position and description of damaged metadata and summaries.
     pub(super) damage: Vec<(u64, String)>,
+    /// Empty for a file of oaktap, whose frames have numbers.
+    pub(super) pictures: PictureNumbers,
     /// Number of messages of each channel according to the summary.
     messages: BTreeMap<u16, u64>,
     /// The program that wrote the file, if its header can be read.
@@ -146,7 +149,14 @@ impl Survey {
         Err(RecordingError::NoCamera { path: path(), found })
     }
 
-    fn message(&mut self, at: u64, end: u64, log_time: u64) {
+    fn chunk(&mut self, chunk: ChunkRange) {
+        if !self.in_order() {
+            self.pictures.chunk(chunk.at);
+        }
+        self.chunks.push(chunk);
+    }
+
+    fn message(&mut self, at: u64, end: u64, channel: u16, log_time: u64) {
         let unix_ns = i64::try_from(log_time).unwrap_or(i64::MAX);
         match self.chunks.last_mut().filter(|last| last.at + last.len == at && last.len < RANGE_BYTES) {
             Some(last) => {
@@ -157,6 +167,9 @@ impl Survey {
             None => {
                 self.chunks.push(ChunkRange { at, len: end - at, from_unix_ns: unix_ns, to_unix_ns: unix_ns });
             }
+        }
+        if let Some(range) = self.chunks.last().filter(|_| !self.in_order()) {
+            self.pictures.add(range.at, channel, 1);
         }
     }
 }
@@ -221,13 +234,17 @@ fn heads(file: &mut ByteWindow<File>, found: &mut Survey) -> Result<Option<u64>,
                 // A chunk without messages has no times.
                 if (from, to) != (0, 0) || len > CHUNK_HEAD_MIN {
                     let [from_unix_ns, to_unix_ns] = [from, to].map(|ns| i64::try_from(ns).unwrap_or(i64::MAX));
-                    found.chunks.push(ChunkRange { at, len: end - at, from_unix_ns, to_unix_ns });
+                    found.chunk(ChunkRange { at, len: end - at, from_unix_ns, to_unix_ns });
                 }
+            }
+            op::MESSAGE_INDEX if !found.in_order() => {
+                found.pictures.message_index(file.bytes(data, 6).map_err(failed)?);
             }
             op::MESSAGE => {
                 let front = file.bytes(data, 14).map_err(failed)?;
                 let log_time = time(front.get(6..).unwrap_or_default());
-                found.message(at, end, log_time);
+                let channel = front.first_chunk().map_or(0, |bytes| u16::from_le_bytes(*bytes));
+                found.message(at, end, channel, log_time);
             }
             op::HEADER | op::SCHEMA | op::CHANNEL | op::METADATA if len <= METADATA_BYTES_MAX => {
                 let data = file.bytes(data, len as usize).map_err(failed)?.to_vec();
@@ -269,11 +286,12 @@ fn intact_records(file: File, found: &mut Survey) -> io::Result<Option<u64>> {
                 }
                 let time = |ns| i64::try_from(ns).unwrap_or(i64::MAX);
                 let (from_unix_ns, to_unix_ns) = (time(header.message_start_time), time(header.message_end_time));
-                found.chunks.push(ChunkRange { at, len, from_unix_ns, to_unix_ns });
+                found.chunk(ChunkRange { at, len, from_unix_ns, to_unix_ns });
             }
             WalkItem::Message(message) if !message.in_chunk => {
                 damaged_at = None;
-                found.message(message.at, message.at + message.len, message.header.log_time);
+                let MessageHeader { channel_id, log_time, .. } = message.header;
+                found.message(message.at, message.at + message.len, channel_id, log_time);
             }
             WalkItem::Message(_) => {}
             WalkItem::Record { at, opcode: op::DATA_END, data } if at >= chunk_end => {
@@ -284,6 +302,9 @@ fn intact_records(file: File, found: &mut Survey) -> io::Result<Option<u64>> {
             WalkItem::Record { at, opcode, data } => {
                 if at >= chunk_end {
                     damaged_at = None;
+                }
+                if opcode == op::MESSAGE_INDEX && !found.in_order() {
+                    found.pictures.message_index(&data);
                 }
                 found.record(at, opcode, &data);
             }

@@ -381,6 +381,57 @@ fn a_file_of_another_program_without_optional_records_is_intact() {
 }
 
 #[test]
+fn a_picture_has_the_same_number_wherever_reading_begins() {
+    const PICTURES: u64 = 40;
+    let folder = tempfile::tempdir().unwrap();
+    // Boxes between the pictures are not counted. Two cameras are counted on their own.
+    let messages: Vec<_> = (0..PICTURES)
+        .flat_map(|n| {
+            let other = (n % 3 == 0).then(|| foxglove("/rear/image", n, &raw(n)));
+            [foxglove("/front/image", n, &raw(n)), foxglove("/front/objects", n, &annotations(n))]
+                .into_iter()
+                .chain(other)
+        })
+        .collect();
+    let small = || options().chunk_size(Some(4000));
+    for (what, options, torn) in [
+        ("indexed", small(), 0),
+        ("compressed", small().compression(Some(ChunkCompression::Zstd)), 0),
+        ("without message indexes", small().emit_message_indexes(false), 0),
+        ("without a summary", small().emit_summary_records(false), 0),
+        ("torn", small(), 700),
+        ("torn, without message indexes", small().emit_message_indexes(false), 700),
+        ("without chunks", options().use_chunks(false), 0),
+    ] {
+        let path = folder.path().join(format!("{what}.mcap"));
+        write(&path, options, 3, &[], &messages);
+        let len = fs::metadata(&path).unwrap().len();
+        File::options().write(true).open(&path).unwrap().set_len(len - torn).unwrap();
+        let mut reader = Reader::open(&path).unwrap();
+        let read = |reader: &mut Reader| {
+            let mut all = Vec::new();
+            while let Some(entry) = reader.next_entry().unwrap() {
+                let RecordingEntry::Frame(frame) = entry else { continue };
+                all.push((frame.camera, frame.log_ns, frame.sequence));
+            }
+            all
+        };
+        let whole = read(&mut reader);
+        assert!(whole.len() > 40, "{what}: {}", whole.len());
+        let chunks: Vec<_> = reader.chunks().iter().map(|chunk| chunk.from_unix_ns).collect();
+        assert!(what == "without chunks" || chunks.len() > 5, "{what}: {chunks:?}");
+        for from_ns in chunks {
+            reader.seek(from_ns).unwrap();
+            let part = read(&mut reader);
+            assert!(
+                !part.is_empty() && part.iter().all(|frame| whole.contains(frame)),
+                "{what}: {part:?} of {whole:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn boxes_of_other_programs_belong_to_the_picture_of_their_time() {
     let picture = |n| foxglove("/robot/front/image", n, &raw(n));
     let boxes = |n| foxglove("/robot/front/objects", n, &annotations(n));
