@@ -192,7 +192,7 @@ pub(crate) fn finished<'a>(recordings: &'a [RecordingSummary], name: &str) -> Op
         frames_written: mine.iter().map(|(_, counts)| counts.recorded).sum(),
         frames_waiting: 0,
         bytes_waiting: 0,
-        missing: mine.iter().map(|(_, counts)| counts.missing()).sum(),
+        missing: mine.iter().map(|(_, counts)| counts.in_no_file()).sum(),
         files: mine.iter().flat_map(|(recorded, _)| recorded.paths()).collect(),
     })
 }

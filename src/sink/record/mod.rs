@@ -40,7 +40,7 @@ pub use target::RecordingTarget;
 pub use trigger::{Trigger, TriggerError};
 pub use write_rate::format_remaining;
 
-use monitor::RecorderMonitor;
+use monitor::{OfferedDamage, RecorderMonitor};
 use retention::Retention;
 use shared::Shared;
 use worker::{Item, Worker};
@@ -116,6 +116,7 @@ struct Input {
     outlets: Outlets,
     frames: LaneCounter,
     incidents: LaneCounter,
+    damage: OfferedDamage,
 }
 
 impl Input {
@@ -133,18 +134,23 @@ impl Input {
         let mut left = frames_max.unwrap_or(u64::MAX);
         let counter = frames.clone();
         let mut weight = LabelWeight::default();
+        let damage = OfferedDamage::default();
+        let (of_frames, of_incidents) = (damage.clone(), damage.clone());
         outlets.confirmed.add_mapped(frame_lane, move |frame: &Arc<Frame>| {
             left = left.checked_sub(1)?;
+            of_frames.frame();
             // The worker marks the gap before this frame, however long the frame waits in the lane.
             let dropped = counter.counts().dropped;
             let bytes = frame.memory_bytes() + weight.of(frame, dropped);
             Some(Item::Frame { camera, frame: Arc::clone(frame), dropped, bytes })
         });
         outlets.incidents.add_mapped(incident_lane, move |Incident { received, event }: &Incident| {
-            Some(Item::Incident { camera, incident: event.into(), at: *received })
+            let incident = event.into();
+            of_incidents.incident(&incident);
+            Some(Item::Incident { camera, incident, at: *received })
         });
         outlets.ledger.watch(frames.clone());
-        Self { name: info.name.clone(), outlets: outlets.clone(), frames, incidents }
+        Self { name: info.name.clone(), outlets: outlets.clone(), frames, incidents, damage }
     }
 
     /// Ends both lanes: nothing is recorded after this returns.
@@ -188,7 +194,7 @@ impl Recorder {
         worker.set_counters(inputs.iter().map(|input| input.frames.clone()));
         let name = format!("record {}", infos.first().map_or("", |info| &info.name)).replace('\0', "");
         let thread = std::thread::Builder::new().name(name).spawn(move || worker.run()).map_err(RecordError::Thread)?;
-        let lanes = inputs.iter().map(|input| input.frames.clone()).collect();
+        let lanes = inputs.iter().map(|input| (input.frames.clone(), input.damage.clone())).collect();
         let monitor = RecorderMonitor { shared: Arc::clone(&shared), lanes, budget, has_trigger };
         Ok(Self { shared, inputs, monitor, lane: Mutex::new(Some(lane)), thread: Some(thread) })
     }
@@ -250,8 +256,11 @@ impl Recorder {
     }
 
     fn cameras(&self, progress: &shared::Progress) -> Vec<RecorderCounts> {
-        let each = self.inputs.iter().zip(&progress.taken);
-        each.map(|(input, taken)| RecorderCounts::new(&input.name, taken, input.frames.counts())).collect()
+        let counts = |(input, taken): (&Input, &shared::TakenCounts)| {
+            let damage = self.monitor.damage(taken, &input.damage);
+            RecorderCounts::new(&input.name, taken, input.frames.counts(), damage)
+        };
+        self.inputs.iter().zip(&progress.taken).map(counts).collect()
     }
 
     fn end(&mut self) {

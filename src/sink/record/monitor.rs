@@ -3,24 +3,53 @@
 use std::sync::{Arc, Mutex};
 
 use super::report::{RecorderCounts, RecorderState, RecordingStatus};
-use super::shared::Shared;
+use super::shared::{Shared, TakenCounts};
 use crate::hub::{Budget, LaneCounter};
+use crate::recording::StreamDamage;
+use crate::recording::schema::RecordedIncident;
 use crate::sync::locked;
+
+/// Damage of a camera's stream as it is offered to a recorder: a lane that is full drops incidents, and so does a recorder that
+/// cannot write.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OfferedDamage(Arc<Mutex<StreamDamage>>);
+
+impl OfferedDamage {
+    pub(super) fn frame(&self) {
+        // The worker examines pictures.
+        locked(&self.0).frame(false);
+    }
+
+    pub(super) fn incident(&self, incident: &RecordedIncident) {
+        locked(&self.0).incident(incident);
+    }
+}
 
 /// Observes one recorder.
 #[derive(Clone, Debug)]
 pub(super) struct RecorderMonitor {
     pub(super) shared: Arc<Shared>,
-    /// The lanes of its cameras.
-    pub(super) lanes: Vec<LaneCounter>,
+    /// The lanes of its cameras, and the damage of their streams.
+    pub(super) lanes: Vec<(LaneCounter, OfferedDamage)>,
     pub(super) budget: Budget,
     pub(super) has_trigger: bool,
 }
 
 impl RecorderMonitor {
+    /// Returns the damage while a camera was recorded: with a trigger, only that of the recorded parts.
+    pub(super) fn damage(&self, taken: &TakenCounts, offered: &OfferedDamage) -> StreamDamage {
+        if self.has_trigger {
+            return taken.damage;
+        }
+        let mut damage = *locked(&offered.0);
+        damage.bad_pictures = taken.damage.bad_pictures;
+        damage
+    }
+
     fn status(&self, camera: usize) -> Option<RecordingStatus> {
         let progress = self.shared.progress();
-        let counts = RecorderCounts::new("", progress.taken.get(camera)?, self.lanes.get(camera)?.counts());
+        let (taken, (lane, offered)) = (progress.taken.get(camera)?, self.lanes.get(camera)?);
+        let counts = RecorderCounts::new("", taken, lane.counts(), self.damage(taken, offered));
         let unwritten = progress.unwritten.get(camera)?;
         let state = progress.state();
         let word = state.word();
@@ -39,7 +68,7 @@ impl RecorderMonitor {
             frames_written: counts.recorded.saturating_sub(*unwritten),
             frames_waiting: unwritten + counts.held + counts.queued,
             bytes_waiting: progress.unwritten_bytes() + self.budget.own_used() as u64,
-            missing: counts.missing(),
+            missing: counts.in_no_file(),
         })
     }
 }

@@ -90,10 +90,16 @@ impl RecorderCounts {
         self.dropped + self.lost
     }
 
+    /// Returns the number of frames that the camera sent and that no file has: also those that did not arrive intact.
+    #[must_use]
+    pub const fn in_no_file(&self) -> u64 {
+        self.missing() + self.damage.lost + self.damage.withdrawn
+    }
+
     /// Combines the worker's counts with the lane's, which must be read later: a frame leaves the lane before the worker
     /// counts it.
-    pub(super) fn new(name: &str, taken: &TakenCounts, lane: LaneCounts) -> Self {
-        let TakenCounts { recorded, lost, passed, no_memory, measurements, damage } = *taken;
+    pub(super) fn new(name: &str, taken: &TakenCounts, lane: LaneCounts, damage: StreamDamage) -> Self {
+        let TakenCounts { recorded, lost, passed, no_memory, measurements, .. } = *taken;
         let LaneCounts { offered, dropped, queued, .. } = lane;
         let held = lane.taken.saturating_sub(recorded + lost + passed + no_memory);
         let dropped = dropped + no_memory;
@@ -115,7 +121,7 @@ pub struct RecordingStatus {
     pub frames_waiting: u64,
     /// Bytes in memory that wait for the disk. Cameras that share a file share them.
     pub bytes_waiting: u64,
-    /// Frames that should be in a file but never will be.
+    /// Frames that no file will have: dropped, not written, or not received intact.
     pub missing: u64,
 }
 

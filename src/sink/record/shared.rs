@@ -24,7 +24,7 @@ pub(super) struct TakenCounts {
     pub(super) no_memory: u64,
     /// Numbers that were written.
     pub(super) measurements: u64,
-    /// Damage of the stream, as the incidents in the files say.
+    /// Damage of the stream, as the files say.
     pub(super) damage: StreamDamage,
 }
 

@@ -12,6 +12,7 @@ use crate::hub::Budget;
 use crate::recording::disk::faults::{self, Faults, TEST_TIMEOUT};
 use crate::recording::{CameraInfo, Reader, RecordingEntry, schema};
 use crate::source::{Incident, IncidentEvent, Outlets};
+use crate::wire::Damage;
 
 /// 2026-11-21 11:05:12.345 UTC.
 const BEGIN: i64 = 1_795_259_112_345_000_000;
@@ -714,6 +715,30 @@ fn capture_times_follow_a_clock_that_goes_back_at_each_reconnect() {
         clock.follow_connection(frame.wire.at, frame.wire.payload_len);
         assert_eq!(clock.observe(DeviceTime(frame.wire.device_time_us), frame.log_ns), frame.log_ns);
     }
+}
+
+/// Frames that are lost while the disk is full and the memory used up: their incidents do not reach a file.
+#[test]
+fn damage_of_the_stream_is_counted_also_if_its_incidents_are_not_written() {
+    let root = tempfile::tempdir().expect("a folder");
+    let options = RecordOptions {
+        budget: Budget::new(10_000),
+        ..RecordOptions::new(RecordingTarget::Folder(root.path().to_owned()))
+    };
+    let outlets = Outlets::default();
+    let refused: super::target::CreateDisk = Box::new(|_, _| Err(ErrorKind::PermissionDenied.into()));
+    let cameras = vec![(camera("front"), outlets.clone())];
+    let recorder = Recorder::start_on(options, cameras, refused, &Recorder::retention()).expect("a recorder");
+    for n in 0..200 {
+        outlets.confirmed.offer(&Arc::new(frame(n, 1000)));
+        let event = IncidentEvent::Lost(Damage::Unverified { expected: 1000 });
+        outlets.incidents.offer(&Incident { received: frame(n, 0).received, event });
+    }
+    let outcome = recorder.finish();
+    assert_balanced(&outcome);
+    let counts = &outcome.cameras[0];
+    assert!(counts.dropped > 0, "{counts:?}");
+    assert_eq!((counts.damage.lost, counts.recorded, counts.in_no_file()), (200, 0, 400), "{counts:?}");
 }
 
 #[test]
