@@ -202,22 +202,22 @@ pub(super) fn refuse(status: StatusCode, text: impl fmt::Display) -> Response {
 }
 
 /// Refuses a request with a reason, or returns it.
-fn check(guard: &Guard, request: &Request) -> Result<(), Response> {
+fn check(guard: &Guard, request: &Request) -> Result<(), Box<Response>> {
     let headers = request.headers();
     let mut hosts = headers.get_all(header::HOST).iter();
     let (Some(host), None) = (hosts.next().and_then(|host| host.to_str().ok()), hosts.next()) else {
-        return Err(refuse(StatusCode::BAD_REQUEST, "expected one `Host` header"));
+        return Err(Box::new(refuse(StatusCode::BAD_REQUEST, "expected one `Host` header")));
     };
     if !guard.serves(host) {
         let name = without_port(host).escape_default();
         let text = format!("this server is not named `{name}`; `--host-name NAME` allows a name");
-        return Err(refuse(StatusCode::MISDIRECTED_REQUEST, text));
+        return Err(Box::new(refuse(StatusCode::MISDIRECTED_REQUEST, text)));
     }
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
     let origins = headers.get_all(header::ORIGIN).iter();
     let is_foreign = |origin: &HeaderValue| !origin.to_str().is_ok_and(|origin| is_own(origin, host));
     if (changes || headers.contains_key(header::UPGRADE)) && origins.into_iter().any(is_foreign) {
-        return Err(refuse(StatusCode::FORBIDDEN, "the request is from the page of another server"));
+        return Err(Box::new(refuse(StatusCode::FORBIDDEN, "the request is from the page of another server")));
     }
     Ok(())
 }
@@ -230,7 +230,7 @@ pub(super) async fn guard(State(server): State<Arc<Server>>, request: Request, n
             Ok(()) => next.run(request).await,
             Err(response) => response,
         },
-        Err(response) => response,
+        Err(response) => *response,
     };
     if response.status().is_client_error() {
         tracing::debug!(path, status = %response.status(), "refused a request");

@@ -58,15 +58,15 @@ impl Server {
     }
 
     /// Returns the camera of a file name such as `front.jpg`.
-    fn camera_of_file(&self, file: &str, extension: &str) -> Result<&Arc<ServedCamera>, Response> {
+    fn camera_of_file(&self, file: &str, extension: &str) -> Result<&Arc<ServedCamera>, Box<Response>> {
         self.named(file.strip_suffix(extension).unwrap_or(file))
     }
 
-    fn named(&self, name: &str) -> Result<&Arc<ServedCamera>, Response> {
+    fn named(&self, name: &str) -> Result<&Arc<ServedCamera>, Box<Response>> {
         self.camera(name).ok_or_else(|| {
             let names: Vec<_> = self.each().map(|(camera, _)| camera.name.as_str()).collect();
             let text = format!("no camera `{}`; expected {}", name.escape_default(), names.join(", "));
-            refuse(StatusCode::NOT_FOUND, text)
+            Box::new(refuse(StatusCode::NOT_FOUND, text))
         })
     }
 }
@@ -109,7 +109,7 @@ async fn counts(State(server): State<Arc<Server>>) -> Response {
 async fn snapshot(State(server): State<Arc<Server>>, Path(file): Path<String>) -> Response {
     let camera = match server.camera_of_file(&file, ".jpg") {
         Ok(camera) => camera,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let viewer = camera.watch(ViewerKind::Snapshot, ShotSize::Full);
     match tokio::time::timeout(SNAPSHOT_TIMEOUT, viewer.next()).await {
@@ -126,11 +126,11 @@ async fn snapshot(State(server): State<Arc<Server>>, Path(file): Path<String>) -
 }
 
 async fn stream(State(server): State<Arc<Server>>, Path(file): Path<String>) -> Response {
-    server.camera_of_file(&file, ".mjpg").map_or_else(|response| response, |camera| mjpeg::stream(camera))
+    server.camera_of_file(&file, ".mjpg").map_or_else(|response| *response, |camera| mjpeg::stream(camera))
 }
 
 async fn detections(State(server): State<Arc<Server>>, Path(name): Path<String>) -> Response {
-    server.named(&name).map_or_else(|response| response, |camera| events::events(Arc::clone(camera)))
+    server.named(&name).map_or_else(|response| *response, |camera| events::events(Arc::clone(camera)))
 }
 
 async fn open_socket(
