@@ -3,22 +3,64 @@
 use super::{ConvertError, Converter};
 use crate::frame::{DeviceTime, Frame};
 
-/// Largest time in microseconds between a depth picture and a later frame whose boxes are measured in it.
-const AGE_MAX_US: i64 = 200_000;
+/// Largest time in microseconds between a depth picture and a frame whose boxes are measured in it, in addition to the interval
+/// of the slower one of both streams.
+const APART_MAX_US: i64 = 200_000;
+
+/// Longer intervals are pauses.
+const INTERVAL_MAX_US: i64 = 10_000_000;
+
+/// Frames far from every depth picture before that is reported.
+const UNMATCHED: u32 = 20;
+
+/// The longest recent interval of a stream. A sixteenth of it is forgotten with each frame.
+#[derive(Debug, Default)]
+struct Interval {
+    last: Option<DeviceTime>,
+    us: i64,
+}
+
+impl Interval {
+    fn add(&mut self, taken: DeviceTime) {
+        let since = self.last.replace(taken).map_or(0, |last| taken.since(last));
+        if (0..=INTERVAL_MAX_US).contains(&since) {
+            self.us = since.max(self.us - self.us / 16);
+        }
+    }
+}
 
 /// Part of the width and of the height of a box that is measured, around its middle: its corners show the background.
 const MEASURED_SHARE: f32 = 0.5;
 
 /// The last depth picture of a camera, in which boxes of later frames are measured.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct DepthMap {
     converter: Converter,
     /// Millimeters; 0 is not measured.
     samples: Vec<u16>,
     size: (usize, usize),
     taken: Option<DeviceTime>,
+    depth_interval: Interval,
+    frame_interval: Interval,
+    /// Frames that were taken at another time, until one was not.
+    unmatched: Option<u32>,
     /// The samples of one box.
     inside: Vec<u16>,
+}
+
+impl Default for DepthMap {
+    fn default() -> Self {
+        Self {
+            converter: Converter::default(),
+            samples: Vec::new(),
+            size: (0, 0),
+            taken: None,
+            depth_interval: Interval::default(),
+            frame_interval: Interval::default(),
+            unmatched: Some(0),
+            inside: Vec::new(),
+        }
+    }
 }
 
 impl DepthMap {
@@ -31,14 +73,38 @@ impl DepthMap {
         if let Some((width, height)) = size {
             self.size = (width as usize, height as usize);
             self.taken = Some(frame.device_time);
+            self.depth_interval.add(frame.device_time);
         }
         Ok(size.is_some())
     }
 
-    /// Returns whether the depth picture was taken at most 0.2 s before this frame, by the camera's clock.
-    #[must_use]
-    pub fn precedes(&self, frame: &Frame) -> bool {
-        self.taken.is_some_and(|taken| (0..=AGE_MAX_US).contains(&frame.device_time.since(taken)))
+    /// Returns whether the boxes of the next frame of the other stream are measured: the depth picture was taken at most 0.2 s and
+    /// one interval of the slower stream before or after it, by the camera's clock.
+    pub fn covers(&mut self, frame: &Frame) -> bool {
+        self.frame_interval.add(frame.device_time);
+        let Some(taken) = self.taken else { return false };
+        let covers = frame.device_time.since(taken).saturating_abs() <= self.apart_max_us();
+        match &mut self.unmatched {
+            _ if covers => self.unmatched = None,
+            Some(unmatched) => *unmatched = unmatched.saturating_add(1),
+            None => {}
+        }
+        covers
+    }
+
+    fn apart_max_us(&self) -> i64 {
+        APART_MAX_US + self.depth_interval.us.max(self.frame_interval.us)
+    }
+
+    /// Returns a sentence, once, if no depth picture was taken near any of many frames, so that no box is measured.
+    pub fn mismatch(&mut self) -> Option<String> {
+        self.unmatched.take_if(|unmatched| *unmatched >= UNMATCHED)?;
+        let apart = self.frame_interval.last?.since(self.taken?).saturating_abs() as f64 / 1e6;
+        let most = self.apart_max_us() as f64 / 1e6;
+        Some(format!(
+            "depth pictures and boxes are {apart:.1} s apart by the camera's clock, so boxes have no depth_mm: expected at most \
+             {most:.1} s; send both with the times of one clock"
+        ))
     }
 
     /// Returns the median of the depths in the middle half of a box (half of its width and of its height), in millimeters, of
@@ -100,18 +166,53 @@ mod tests {
         assert_eq!(map.median([0.0, 0.0, 1.0, 1.0]), None, "nothing was measured");
     }
 
+    fn taken(us: i64) -> Frame {
+        let mut frame = Frame::default();
+        frame.device_time = DeviceTime(us);
+        frame
+    }
+
     #[test]
-    fn only_later_frames_of_the_same_time_are_measured() {
+    fn frames_of_about_the_same_time_are_measured() {
+        let found = [799_999, 800_000, 1_000_000, 1_200_000, 1_200_001].map(|us| {
+            let mut map = DepthMap::default();
+            assert!(map.read(&depths(&[7; 32], 8, 4)).expect("a depth picture"));
+            map.covers(&taken(us))
+        });
+        assert_eq!(found, [false, true, true, true, false]);
+        let mut map = DepthMap::default();
+        assert!(!map.covers(&taken(1_000_000)) && map.unmatched == Some(0), "no depth yet");
+        assert!(map.read(&depths(&[7; 32], 8, 4)).expect("a depth picture"));
+        let color = Frame::with_payload(vec![0; 3]);
+        assert!(!map.read(&color).expect("another format") && map.covers(&taken(1_000_000)), "it keeps the depths");
+    }
+
+    /// Depth once per second: each picture is for the frames up to the next one.
+    #[test]
+    fn slow_streams_are_measured_without_flickering_and_a_depth_that_ends_is_not_used_on() {
+        let mut map = DepthMap::default();
+        for second in 1..10 {
+            let mut depth = depths(&[7; 32], 8, 4);
+            depth.device_time = DeviceTime(second * 1_000_000);
+            assert!(map.read(&depth).expect("a depth picture"));
+            let covered = (0..10).filter(|tenth| map.covers(&taken(second * 1_000_000 + tenth * 100_000))).count();
+            assert_eq!(covered, if second == 1 { 4 } else { 10 }, "second {second}");
+        }
+        assert!(map.covers(&taken(9_900_000)) && !map.covers(&taken(10_300_000)));
+        assert_eq!(map.mismatch(), None);
+    }
+
+    #[test]
+    fn clocks_that_differ_are_reported_once() {
         let mut map = DepthMap::default();
         assert!(map.read(&depths(&[7; 32], 8, 4)).expect("a depth picture"));
-        let precedes = |map: &DepthMap, us| {
-            let mut frame = Frame::default();
-            frame.device_time = DeviceTime(us);
-            map.precedes(&frame)
-        };
-        let found = [999_999, 1_000_000, 1_200_000, 1_200_001].map(|us| precedes(&map, us));
-        assert_eq!(found, [false, true, true, false]);
-        let color = Frame::with_payload(vec![0; 3]);
-        assert!(!map.read(&color).expect("another format") && precedes(&map, 1_000_000), "it keeps the depths");
+        let said: Vec<_> = (0..60)
+            .filter_map(|number| {
+                assert!(!map.covers(&taken(61_000_000 + number * 40_000)));
+                map.mismatch()
+            })
+            .collect();
+        let [said] = &said[..] else { panic!("{said:?}") };
+        assert!(said.starts_with("depth pictures and boxes are 60.8 s apart by the camera's clock"), "{said}");
     }
 }

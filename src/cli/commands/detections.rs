@@ -118,17 +118,15 @@ fn print(
                 explained.frame(&detected.frame);
                 let sha256 = args.hash.then(|| present::sha256(detected.frame.payload()));
                 // Kept only of depth beside other streams, or because of --hash.
-                if !detected.frame.payload().is_empty()
-                    && let Err(error) = depths.read(&detected.frame)
-                {
-                    tracing::warn!(camera = session.name(), "depths cannot be read: {error}");
-                }
+                let is_read = !detected.frame.payload().is_empty()
+                    && depths.read(&detected.frame).unwrap_or_else(|error| {
+                        tracing::warn!(camera = session.name(), "depths cannot be read: {error}");
+                        true
+                    });
                 let record = DetectionRecord { camera, sha256, ..DetectionRecord::new(detected, number, style) };
-                if depths.precedes(&detected.frame) {
-                    present::json(&record.measured_in(&mut depths))?
-                } else {
-                    present::json(&record)?
-                }
+                let covers = !is_read && depths.covers(&detected.frame);
+                depths.mismatch().inspect(|text| present::log(&format!("{}: {text}", session.name())));
+                if covers { present::json(&record.measured_in(&mut depths))? } else { present::json(&record)? }
             }
             Detected::Measurement(Measurement { topic, value, stale }, received) => {
                 present::json(&MeasurementRecord {

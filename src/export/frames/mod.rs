@@ -412,7 +412,11 @@ impl Frames {
         self.see_labels(&played.frame);
         let names = self.cameras[camera].names(&played.frame);
         let depths = self.depths.as_mut().map(|depths| &mut depths[camera]);
-        let depths = depths.filter(|depths| depths.precedes(&played.frame));
+        let depths = depths.and_then(|depths| {
+            let covers = depths.covers(&played.frame);
+            depths.mismatch().inspect(|text| report.note(format!("{}: {text}", self.cameras[camera].name)));
+            covers.then_some(depths)
+        });
         let (detections, without_box) = chosen_detections(&self.style, names, &played.frame, depths);
         if self.need_detection && detections.is_empty() {
             report.without_label += 1;
