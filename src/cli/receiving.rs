@@ -216,7 +216,8 @@ impl Receiving {
         };
         let (done, rest): (Vec<_>, Vec<_>) = self.sessions().iter().partition(|session| has_enough(session));
         let sends = |session: &&&Session| {
-            matches!(session.state(), SessionState::Streaming | SessionState::Stalled | SessionState::Outside(_))
+            use SessionState::{Outside, Paused, Stalled, Streaming};
+            matches!(session.state(), Streaming | Stalled | Paused | Outside(_))
         };
         let is_alone = !done.is_empty() && !rest.is_empty() && !rest.iter().any(|session| sends(&session));
         *alone = Alone { checked: Some(now), since: if is_alone { alone.since.or(Some(now)) } else { None } };
@@ -404,6 +405,7 @@ async fn print_states(
     mut waiting: Waiting,
 ) {
     let mut printed = String::new();
+    let mut pauses = false;
     loop {
         let state = changes.borrow_and_update().clone();
         since.of(state.word(), received_now().unix_ns);
@@ -413,6 +415,12 @@ async fn print_states(
             SessionState::Connecting { .. } if !printed.is_empty() => (printed.clone(), None),
             // The window shows it, beside the position of the playback.
             SessionState::Outside(_) => (printed.clone(), None),
+            // Once: a camera may pause after each picture.
+            SessionState::Paused if pauses => (printed.clone(), None),
+            SessionState::Paused => {
+                pauses = true;
+                (state.to_string(), None)
+            }
             SessionState::Lost { reason, .. } if reason.kind.was_connected() => {
                 (format!("connection lost: {}; reconnecting", reason.kind), reason.help())
             }

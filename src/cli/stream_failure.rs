@@ -99,7 +99,7 @@ pub(super) fn note_trouble(last: &mut Option<Trouble>, state: &SessionState) {
         (SessionState::Silent | SessionState::Subscribed { .. }, _) => Some(Trouble::Silent(state.to_string())),
         // Connected meanwhile.
         (SessionState::Connecting { .. }, Some(Trouble::Error(reason))) if !reason.kind.was_connected() => None,
-        (SessionState::Streaming | SessionState::Stalled | SessionState::Outside(_), _) => None,
+        (SessionState::Streaming | SessionState::Stalled | SessionState::Paused | SessionState::Outside(_), _) => None,
         (SessionState::Connecting { .. } | SessionState::Waiting | SessionState::Ended { .. }, last) => last,
     };
 }

@@ -72,8 +72,8 @@ impl Waiting {
                 self.advised.is_new(ADVICE);
                 self.since = None;
             }
-            // A recording that is played has frames elsewhere.
-            SessionState::Outside(_) | SessionState::Ended { .. } => self.since = None,
+            // A recording that is played has frames elsewhere, and a camera that sends pictures on events may pause for hours.
+            SessionState::Outside(_) | SessionState::Paused | SessionState::Ended { .. } => self.since = None,
             _ if self.since.is_none() => {
                 let now = Instant::now();
                 (self.since, self.next, self.count, self.failures) = (Some(now), now + REMINDERS[0], 0, 0);

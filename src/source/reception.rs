@@ -142,7 +142,7 @@ impl<'a> Reception<'a> {
             self.events(received_now())?;
         }
         if silence >= Silence::Stalled && self.silence.has_frames() && !self.has_numbers_only() {
-            self.set_state(SessionState::Stalled);
+            self.set_state(if self.may_pause { SessionState::Paused } else { SessionState::Stalled });
             if self.is_outage() {
                 let since_ns = self.silence.last_byte_ns();
                 self.attempts.delivery.outlets.ledger.update(|stats| stats.outage(since_ns));
@@ -181,7 +181,7 @@ impl<'a> Reception<'a> {
     /// Returns whether the stream is stalled, and the user has not set a longer silence as normal.
     fn is_outage(&self) -> bool {
         let Attempts { options, state, .. } = &*self.attempts;
-        options.timeouts.idle_fixed.is_none() && !self.may_pause && matches!(*state.borrow(), SessionState::Stalled)
+        options.timeouts.idle_fixed.is_none() && matches!(*state.borrow(), SessionState::Stalled)
     }
 
     /// Counts an outage if the camera is not streaming once the connection has ended like this.

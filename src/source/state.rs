@@ -29,6 +29,8 @@ pub enum SessionState {
     Streaming,
     /// Connected, but without a byte for [`stalled`](super::Timeouts::stalled).
     Stalled,
+    /// A camera that sends pictures on events only, without a byte for [`stalled`](super::Timeouts::stalled).
+    Paused,
     /// A recording that is played has no frames at the position of the playback.
     Outside(Outside),
     /// Not connected.
@@ -98,7 +100,7 @@ impl SessionState {
     pub const fn word(&self) -> &'static str {
         match self {
             Self::Connecting { .. } => "connecting",
-            Self::Waiting | Self::Subscribed { .. } => "waiting",
+            Self::Waiting | Self::Subscribed { .. } | Self::Paused => "waiting",
             Self::Silent => "silent",
             Self::Streaming => "streaming",
             Self::Stalled => "stalled",
@@ -131,6 +133,7 @@ impl fmt::Display for SessionState {
             Self::Silent => f.write_str("connected but silent: another client may hold the camera"),
             Self::Streaming => f.write_str("streaming"),
             Self::Stalled => f.write_str("stalled: connected, but no frames arrive"),
+            Self::Paused => f.write_str("waiting for the next picture"),
             Self::Outside(outside) => outside.fmt(f),
             Self::Lost { reason, retry_in } => {
                 let lost = if reason.kind.was_connected() { "connection lost: " } else { "" };

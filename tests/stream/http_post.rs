@@ -152,7 +152,7 @@ fn a_pause_between_posts_is_not_an_outage() {
         post(address, "", &jpeg(100));
         bench.kept();
     }
-    bench.reach("a pause", |state| matches!(state, SessionState::Stalled));
+    bench.reach("a pause", |state| matches!(state, SessionState::Paused));
     // Until the pause is long, another address is refused: then it may be that of the same camera.
     let other = || {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
@@ -164,7 +164,8 @@ fn a_pause_between_posts_is_not_an_outage() {
     assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
     bench.kept();
     bench.reach("the next frame", |state| matches!(state, SessionState::Streaming));
-    bench.reach("the next pause", |state| matches!(state, SessionState::Stalled));
+    let pause = bench.reach("the next pause", |state| matches!(state, SessionState::Paused));
+    assert_eq!((pause.word(), &*pause.to_string()), ("waiting", "waiting for the next picture"));
     let stats = bench.end();
     assert!(!stats.down_at_end() && stats.connections == 1, "{stats:?}");
     assert!(stats.findings().iter().all(|finding| finding.count != "not_streaming_seconds"), "{:?}", stats.findings());

@@ -64,7 +64,7 @@ pub(super) fn ink_of(state: &SessionState) -> Ink {
         | SessionState::Silent
         | SessionState::Stalled => Ink::Warning,
         SessionState::Lost { .. } | SessionState::Ended { error: Some(_) } => Ink::Alarm,
-        SessionState::Outside(_) | SessionState::Ended { error: None } => Ink::Dim,
+        SessionState::Paused | SessionState::Outside(_) | SessionState::Ended { error: None } => Ink::Dim,
     }
 }
 

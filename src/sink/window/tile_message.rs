@@ -31,8 +31,8 @@ pub(super) fn message(status: &CameraStatus, has_picture: bool) -> Option<Messag
             message(status.ink(), short, lines)
         }
         SessionState::Stalled if !has_picture => None,
-        // The picture is the right one for the position. The status line says why it does not change.
-        SessionState::Outside(_) if has_picture => None,
+        // The picture is the last one, or the right one for the position. The status line says why it does not change.
+        SessionState::Paused | SessionState::Outside(_) if has_picture => None,
         state => {
             let mut lines = vec![format!("{name}: {state}")];
             let reason = match state {
