@@ -8,6 +8,13 @@ use crate::frame::{BBox, Detection, Frame};
 /// of less than 1 %, but hardly these only.
 const SMALL_BOXES: u32 = 20;
 
+/// Boxes with a right edge on the left of the left one, or a lower edge above the upper one, before they suggest sizes instead of
+/// edges. Networks send none.
+const REVERSED_BOXES: u32 = 5;
+
+/// Nearer distances in millimeters are not measured by any camera.
+const NEAR_MM: f32 = 100.0;
+
 /// Time over which capture times are compared with arrivals. Frames that waited in the camera arrive faster than they were
 /// taken, but hardly 300 times as fast over this time.
 const CLOCK_WINDOW_NS: u64 = 1_000_000_000;
@@ -45,6 +52,9 @@ pub(super) struct ValueHints {
     small_confidences: Small,
     large_edges: Once,
     small_edges: Small,
+    /// Boxes whose right or lower edge is before the other one.
+    reversed: u32,
+    small_distances: Small,
     clock: Clock,
 }
 
@@ -104,6 +114,8 @@ impl ValueHints {
             let subject = || format!("box {} of frame {}", at + 1, frame.id);
             hints.extend(self.confidence(form, found, subject));
             hints.extend(self.edges(form, found, frame, subject));
+            hints.extend(self.sizes(found));
+            hints.extend(self.distance(found));
         }
         // The pictures of further streams may be taken before the last one of the first.
         if !frame.no_clock && frame.stream.is_none() {
@@ -134,7 +146,8 @@ impl ValueHints {
             });
         }
         let largest = match form {
-            Form::Text | Form::Records => self.small_confidences.add(confidence, 0.01)?,
+            Form::Text => self.small_confidences.add(confidence, 0.01)?,
+            Form::Records => self.small_confidences.add(confidence, 0.1)?,
             Form::Json => return None,
         };
         Some(match form {
@@ -143,7 +156,7 @@ impl ValueHints {
                 largest * 100.0
             ),
             Form::Records => format!(
-                "no confidence of the first {SMALL_BOXES} boxes is above {}: expected thousandths, 0 to 1000; multiply percentages by 10",
+                "no confidence of the first {SMALL_BOXES} boxes is above {}: expected thousandths, 0 to 1000; multiply percentages by 10, and confidences from 0 to 1 by 1000",
                 largest * 1000.0
             ),
         })
@@ -183,6 +196,30 @@ impl ValueHints {
         Some(format!(
             "no edge of the first {SMALL_BOXES} boxes is above {}: expected ten-thousandths of the picture, 0 to 10000; multiply fractions by 10000, and divide pixels by the width or height before",
             largest * 10_000.0
+        ))
+    }
+}
+
+impl ValueHints {
+    fn sizes(&mut self, found: &Detection) -> Option<String> {
+        let BBox { xmin, ymin, xmax, ymax } = found.bbox;
+        if !(xmax < xmin || ymax < ymin) {
+            return None;
+        }
+        self.reversed = self.reversed.saturating_add(1);
+        (self.reversed == REVERSED_BOXES).then(|| {
+            format!(
+                "{REVERSED_BOXES} boxes have a right edge on the left of the left one, or a lower edge above the upper one, such \
+                 as {xmin}, {ymin}, {xmax}, {ymax}: expected left, upper, right and lower edge; if these are x, y, width and \
+                 height, send x, y, x + width and y + height"
+            )
+        })
+    }
+
+    fn distance(&mut self, found: &Detection) -> Option<String> {
+        let largest = self.small_distances.add(found.position?.z.0, NEAR_MM)?;
+        Some(format!(
+            "no distance (z) of the first {SMALL_BOXES} boxes is above {largest}: expected millimeters; multiply meters by 1000"
         ))
     }
 }
@@ -232,7 +269,7 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{DeviceTime, Geometry, PixelFormat, Received};
+    use crate::frame::{DeviceTime, Geometry, PixelFormat, Position, Received};
 
     const GOOD: BBox = BBox { xmin: 0.1, ymin: 0.2, xmax: 0.4, ymax: 0.9 };
 
@@ -275,12 +312,41 @@ mod tests {
             ("", 8.75, "box 1 of frame 0 has the confidence 8750: expected thousandths, 0 to 1000; "),
             ("0;0.875", 0.00875, "no confidence of the first 20 boxes is above 0.875: expected percentages, "),
             ("", 0.001, "no confidence of the first 20 boxes is above 1: expected thousandths, "),
+            ("", 0.0875, "no confidence of the first 20 boxes is above 87.5: expected thousandths, "),
         ] {
             let found = hints(text, &[(confidence, GOOD)]);
             assert!(matches!(&found[..], [one] if one.starts_with(expected)), "{found:?}");
         }
         // One that is not small decides.
         assert_eq!(hints("0;0.875", &[(0.00875, GOOD), (0.5, GOOD)]), [""; 0]);
+    }
+
+    #[test]
+    fn sizes_instead_of_edges_are_named_once() {
+        let sized = BBox { xmin: 0.5, ymin: 0.25, xmax: 0.125, ymax: 0.5 };
+        for text in ["0;87.5", "[{}]", ""] {
+            let found = hints(text, &[(0.5, GOOD), (0.5, sized)]);
+            let expected = "5 boxes have a right edge on the left of the left one, or a lower edge above the upper one, such as 0.5, 0.25, 0.125, 0.5: expected ";
+            assert!(matches!(&found[..], [one] if one.starts_with(expected)), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn distances_in_meters_are_named_once() {
+        let at = |z: f32| {
+            let mut hints = ValueHints::default();
+            let frames = (0..100).map(|id| {
+                let mut frame = frame(id, "0;87.5", &[(0.5, GOOD), (0.5, GOOD)]);
+                frame.detections[0].position = Some(Position::from_mm([0.1, 0.2, 0.0]));
+                frame.detections[1].position = Some(Position::from_mm([0.1, 0.2, z]));
+                frame
+            });
+            frames.flat_map(|frame| hints.of(&frame)).collect::<Vec<_>>()
+        };
+        let expected =
+            "no distance (z) of the first 20 boxes is above 1.5: expected millimeters; multiply meters by 1000";
+        assert_eq!(at(1.5), [expected]);
+        assert_eq!([at(1500.0), at(0.0), at(f32::NAN)], [[""; 0]; 3]);
     }
 
     #[test]
