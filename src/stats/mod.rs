@@ -244,12 +244,14 @@ impl Stats {
             Event::Withdrawn(_, damage) => {
                 self.frames.withdrawn += 1;
                 self.frames.pending -= 1;
+                self.streams.withdrawn();
                 self.damaged(|| damage.to_string());
             }
             Event::Lost(_) | Event::BadDetections(_) if self.repeats => {}
             Event::Lost(Damage::Ended { .. }) if self.connection.ending == Ending::ByUs => self.frames.unfinished += 1,
             Event::Lost(damage) => {
                 self.frames.lost += 1;
+                self.streams.lost();
                 self.frames.no_memory += u64::from(matches!(damage, Damage::NoMemory { .. }));
                 self.connection.lost_since_frame = self.connection.lost_since_frame.saturating_add(1);
                 self.sequence.lost();
@@ -265,10 +267,7 @@ impl Stats {
                 self.skipped_ranges += u64::from(skipped.at != self.connection.skipped_to || skipped.at == 0);
                 self.connection.skipped_to = skipped.at + skipped.len;
                 // A foreign record between two frames does not lose sync, nor does a frame without memory.
-                if skipped.reason.is_intact() {
-                    return;
-                }
-                if self.repeats {
+                if skipped.reason.is_intact() || self.repeats {
                     return;
                 }
                 if self.connection.ending != Ending::ByUs || !skipped.may_be_unfinished() {
@@ -300,6 +299,7 @@ impl Stats {
                         self.sequence.announced(*seq, follows);
                         self.count_missing();
                     }
+                    Record::Stream(name) => self.streams.named(name),
                     Record::Health { celsius, css, mss } => self.health.observe(*celsius, *css, *mss),
                     _ => {}
                 }

@@ -17,36 +17,73 @@ pub struct StreamCounts {
     pub name: String,
     /// Frames received completely.
     pub received: u64,
+    /// Received frames that were found to be damaged afterwards.
+    pub withdrawn: u64,
+    /// Frames received partly. Those of which nothing arrived belong to no stream.
+    pub lost: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Frames {
+    received: u64,
+    withdrawn: u64,
+    lost: u64,
 }
 
 /// Frames by stream.
 #[derive(Clone, Debug, Default)]
 pub(super) struct StreamTally {
-    first: u64,
-    others: Vec<(Arc<str>, u64)>,
+    first: Frames,
+    others: Vec<(Arc<str>, Frames)>,
+    first_name: Option<Arc<str>>,
+    /// Stream of the last frame, unless it is the first one.
+    last: Option<Arc<str>>,
+    /// Stream of the next frame, unless it is the first one.
+    next: Option<Arc<str>>,
 }
 
 impl StreamTally {
+    /// The next frames are of this stream. The first one that is named is the first stream.
+    pub(super) fn named(&mut self, name: &str) {
+        let first = self.first_name.get_or_insert_with(|| name.into());
+        self.next = (**first != *name).then(|| name.into());
+    }
+
     /// Counts a frame of this stream, or with `None` of the first one.
     pub(super) fn frame(&mut self, stream: Option<&Arc<str>>) {
-        let Some(name) = stream else {
-            self.first += 1;
-            return;
-        };
+        self.of(stream).received += 1;
+        (self.last, self.next) = (stream.cloned(), stream.cloned());
+    }
+
+    /// The last frame is damaged.
+    pub(super) fn withdrawn(&mut self) {
+        let stream = self.last.clone();
+        self.of(stream.as_ref()).withdrawn += 1;
+    }
+
+    /// The next frame was received partly.
+    pub(super) fn lost(&mut self) {
+        let stream = self.next.clone();
+        self.of(stream.as_ref()).lost += 1;
+    }
+
+    fn of(&mut self, stream: Option<&Arc<str>>) -> &mut Frames {
+        let Some(name) = stream else { return &mut self.first };
         let known = self.others.iter().position(|(known, _)| known == name);
         let at = known.unwrap_or_else(|| {
             if self.others.len() <= COUNTED_MAX {
                 let is_further = self.others.len() == COUNTED_MAX;
-                self.others.push((if is_further { FURTHER.into() } else { Arc::clone(name) }, 0));
+                let name = if is_further { FURTHER.into() } else { Arc::clone(name) };
+                self.others.push((name, Frames::default()));
             }
             self.others.len() - 1
         });
-        self.others[at].1 += 1;
+        &mut self.others[at].1
     }
 
     /// Returns the frames of all streams.
     pub(super) fn received(&self) -> u64 {
-        self.first + self.others.iter().map(|(_, frames)| frames).sum::<u64>()
+        self.first.received + self.others.iter().map(|(_, frames)| frames.received).sum::<u64>()
     }
 
     /// Returns the frames by stream; empty if there is only one. `first`: name of the first one.
@@ -54,7 +91,12 @@ impl StreamTally {
         if self.others.is_empty() {
             return Vec::new();
         }
-        let of = |name: &str, received: u64| StreamCounts { name: name.to_owned(), received };
+        let of = |name: &str, Frames { received, withdrawn, lost }: Frames| StreamCounts {
+            name: name.to_owned(),
+            received,
+            withdrawn,
+            lost,
+        };
         let others = self.others.iter().map(|(name, frames)| of(name, *frames));
         std::iter::once(of(first.unwrap_or_default(), self.first)).chain(others).collect()
     }
@@ -89,6 +131,25 @@ mod tests {
         let counts = tally.counts(Some("color"));
         let counts: Vec<_> = counts.iter().map(|of| (of.name.as_str(), of.received)).collect();
         assert_eq!((counts, tally.received()), (vec![("color", 1), ("depth", 2)], 3));
+    }
+
+    #[test]
+    fn damage_counts_for_its_stream() {
+        let (mut tally, depth) = (StreamTally::default(), Arc::from("depth"));
+        tally.named("color");
+        tally.frame(None);
+        tally.named("depth");
+        // Its header did not come: the frame before is damaged, and the next one was cut.
+        tally.withdrawn();
+        tally.lost();
+        tally.frame(Some(&depth));
+        tally.withdrawn();
+        tally.named("color");
+        tally.lost();
+        tally.lost();
+        let counts = tally.counts(Some("color"));
+        let counts: Vec<_> = counts.iter().map(|of| (of.name.as_str(), of.received, of.withdrawn, of.lost)).collect();
+        assert_eq!(counts, [("color", 1, 1, 2), ("depth", 1, 1, 1)]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Judges the counts: which of them mean that something is missing, and the words for them.
 
-use super::{FrameCounts, Stats, VideoCounts};
+use super::{FrameCounts, Stats, StreamCounts, VideoCounts};
 use crate::hub::LaneCounts;
 use crate::units::count;
 
@@ -155,7 +155,12 @@ impl Stats {
     pub fn findings(&self) -> Vec<Finding> {
         let of_count = |(name, weight, of, [one, many]): &Row| {
             let amount = Some(of(self)).filter(|amount| *amount > 0)?;
-            let text = if *weight == Weight::Down { self.outage_text() } else { count(amount, one, many) };
+            let text = match *name {
+                _ if *weight == Weight::Down => self.outage_text(),
+                "withdrawn" => count(amount, one, many) + &self.by_stream(|of| of.withdrawn),
+                "lost" => count(amount, one, many) + &self.by_stream(|of| of.lost),
+                _ => count(amount, one, many),
+            };
             Some(Finding { count: name, weight: *weight, text })
         };
         let mut findings: Vec<Finding> = COUNTS.iter().filter_map(of_count).collect();
@@ -171,6 +176,21 @@ impl Stats {
         };
         findings.splice(0..0, lanes.map(of_lane));
         findings
+    }
+
+    /// Returns the streams of the camera with a part in a count, if it has several.
+    fn by_stream(&self, of: impl Fn(&StreamCounts) -> u64) -> String {
+        let streams = self.streams();
+        let parts: Vec<_> =
+            streams.iter().filter(|stream| of(stream) > 0).map(|stream| (&stream.name, of(stream))).collect();
+        match &parts[..] {
+            [] => String::new(),
+            [(name, _)] => format!(" (stream `{name}`)"),
+            parts => {
+                let parts: Vec<_> = parts.iter().map(|(name, frames)| format!("`{name}` {frames}")).collect();
+                format!(" (streams {})", parts.join(", "))
+            }
+        }
     }
 
     fn outage_text(&self) -> String {

@@ -212,7 +212,7 @@ fn remarks(camera: &Summary, verbose: bool, strict: bool) -> Vec<String> {
         let numbers = count(numbers, "numbered frame", "numbered frames");
         format!("of {numbers}: {}", fates.collect::<Vec<_>>().join(", "))
     });
-    let streams = camera.streams.iter().map(|StreamCounts { name, received }| format!("{received} of {name}"));
+    let streams = camera.streams.iter().map(|StreamCounts { name, received, .. }| format!("{received} of {name}"));
     let streams = Some(streams.collect::<Vec<_>>().join(", ")).filter(|streams| !streams.is_empty());
     let streams = streams.map(|streams| format!("frames by stream: {streams}"));
     let datagrams = camera.datagrams.and_then(of_datagrams);
