@@ -11,6 +11,7 @@ use super::{Continuity, Incident, IncidentEvent, Outlets, SourceSpec};
 use crate::device::contract::Contract;
 use crate::frame::{Frame, Geometry, Received};
 use crate::stats::Stats;
+use crate::units::count;
 use crate::wire::{
     ByteCounts, Damage, Decoder, Event, Excerpt, Introduction, LINE, Limits, Record, SkipReason, Skipped, Unrecognized,
 };
@@ -225,7 +226,8 @@ impl Delivery {
             let found = frame.geometry.map_or_else(String::new, |geometry| geometry.to_string());
             tracing::warn!(
                 camera = %self.name,
-                "{frames} frames were delivered with a wrong layout: their pictures are {found}; use --size and --format"
+                "{} delivered with a wrong layout: the right one is {found}; use --size and --format",
+                count(frames, "frame was", "frames were")
             );
             self.outlets.ledger.update(|stats| stats.wrong_layouts += frames);
         }

@@ -18,6 +18,7 @@ use crate::frame::Received;
 use crate::net::clock::received_now;
 use crate::net::datagram_batch::DatagramBatch;
 use crate::net::datagram_buffer::{self, SystemDrops};
+use crate::units::count;
 use crate::wire::content::Content;
 use crate::wire::{
     Assembled, DATAGRAM_MAGIC, Damage, Decoder, Incomplete, LINE, Limits, Protocol, Reassembly, Rejected, SkipReason,
@@ -190,7 +191,8 @@ impl Source for UdpSource {
                 let name = attempts.delivery.name();
                 tracing::warn!(
                     camera = name,
-                    "ignored {ignored} datagrams of {from}: the last one is {NOT_UNDERSTOOD}"
+                    "ignored {} of {from}: the last one is {NOT_UNDERSTOOD}",
+                    count(ignored, "datagram", "datagrams")
                 );
             }
             let counts = reassembly.counts();
@@ -286,7 +288,8 @@ impl Port {
             if let Some(refused) = self.refused.admit(now.mono_ns) {
                 tracing::warn!(
                     camera = reception.attempts.delivery.name(),
-                    "refused {refused} datagrams of {from}, because {camera} sends to this port; give each camera its own port"
+                    "refused {} of {from}, because {camera} sends to this port; give each camera its own port",
+                    count(refused, "datagram", "datagrams")
                 );
             }
             return Ok(());
@@ -316,7 +319,8 @@ impl Port {
                 if let Some(invalid) = self.invalid.admit(now.mono_ns) {
                     tracing::warn!(
                         camera = reception.attempts.delivery.name(),
-                        "ignored {invalid} datagrams; of the last one: {why}"
+                        "ignored {}; of the last one: {why}",
+                        count(invalid, "datagram", "datagrams")
                     );
                 }
             }

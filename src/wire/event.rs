@@ -42,8 +42,8 @@ pub enum Damage {
         /// Payload bytes received before the next header.
         received: usize,
     },
-    /// The stream ended inside the frame.
-    #[error("the stream ended after {received} of {expected} payload bytes")]
+    /// The connection was closed inside the frame, by the camera or by us.
+    #[error("the connection ended after {received} of {expected} payload bytes")]
     Ended {
         /// Payload length in its header, in bytes.
         expected: usize,

@@ -584,7 +584,7 @@ fn recorders_receive_the_incidents_between_frames() {
         "95 bytes where a header was expected",
         "frame 1100",
         "frame 1125",
-        "the stream ended after 48 of 144 payload bytes",
+        "the connection ended after 48 of 144 payload bytes",
         "80 bytes of a damaged frame",
         "the camera closed the connection",
     ];

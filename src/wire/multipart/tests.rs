@@ -149,7 +149,7 @@ fn incomplete_and_foreign_parts_are_counted() {
     let (found, others) = parse_with(Some("b"), &body, body.len()).expect("a valid body");
     assert!(found == [whole.clone(), whole]);
     let expected =
-        ["ForeignRecord", "next header starts after 60 of 121", "NotAHeader", "ForeignRecord", "stream ended"];
+        ["ForeignRecord", "next header starts after 60 of 121", "NotAHeader", "ForeignRecord", "connection ended"];
     assert_eq!(others.len(), expected.len(), "{others:?}");
     for (other, expected) in others.iter().zip(expected) {
         assert!(other.contains(expected), "{others:?}");
@@ -161,7 +161,7 @@ fn a_part_without_a_length_is_no_picture_until_something_ends_it() {
     for payload in [&b"pixels"[..], &jpeg(100)[..50]] {
         let open = [b"--b\r\n\r\n", payload].concat();
         let (found, others) = parse_with(Some("b"), &open, 1).expect("a valid body");
-        assert!(found.is_empty() && others.iter().any(|other| other.contains("stream ended")), "{others:?}");
+        assert!(found.is_empty() && others.iter().any(|other| other.contains("connection ended")), "{others:?}");
         let ended = [&open[..], b"\r\n--b--\r\n"].concat();
         assert!(parse_with(Some("b"), &ended, 1).expect("a valid body").0 == [payload]);
     }
