@@ -137,7 +137,7 @@ fn detections_name_the_stream_and_count_every_frame() {
         let differ = depth.as_f64().zip(z.as_f64()).map(|(depth, z)| (depth - z).abs());
         assert!(differ.is_some_and(|differ| differ < 60.0), "{detection}");
     }
-    let of = |name: &str, frames: u64| serde_json::json!({"name": name, "received": frames});
+    let of = |name: &str, frames: u64| serde_json::json!({"name": name, "received": frames, "withdrawn": 0, "lost": 0});
     let streams = summary["summary"]["cameras"][0]["streams"].as_array().expect("streams");
     let received = streams.iter().filter_map(|stream| stream["received"].as_u64()).collect::<Vec<_>>();
     assert_eq!(streams[..], [of("color", received[0]), of("depth", received[1])]);
