@@ -90,7 +90,7 @@ pub(crate) fn is_folder(path: &Path) -> bool {
 }
 
 /// Returns the given files, and the files below the given folders whose names end like this, in the natural order of their
-/// names.
+/// names. A file that is given twice is returned once.
 ///
 /// # Errors
 /// A folder cannot be read, or has no such file; or a path is the address of a camera.
@@ -144,6 +144,14 @@ pub(crate) fn find(paths: &[PathBuf], ends: &[&str]) -> anyhow::Result<Vec<PathB
             }
         }
     }
+    let mut known = HashSet::new();
+    files.retain(|file| {
+        let is_new = known.insert(file.canonicalize().unwrap_or_else(|_| file.clone()));
+        if !is_new {
+            present::say(&format!("{} is given twice: taken once", file.display()));
+        }
+        is_new
+    });
     Ok(files)
 }
 

@@ -44,6 +44,16 @@ pub enum ExportError {
         /// Names of the cameras in the recordings.
         known: String,
     },
+    /// Two recordings have frames of a camera in common, but each has others, too.
+    #[error("{} and {} have the same frames of {camera}", path.display(), other.display())]
+    SameFrames {
+        /// Path of the recording that begins first.
+        path: PathBuf,
+        /// Path of the other one.
+        other: PathBuf,
+        /// Name of the camera.
+        camera: String,
+    },
     /// Several cameras were to be written to one video file.
     #[error("cannot write several cameras ({cameras}) to the video {}: expected a folder", path.display())]
     OneVideo {
@@ -169,6 +179,7 @@ impl ExportError {
             Self::Exists(_) | Self::NotEmpty(_) => {
                 Some("oaktap does not replace files: give another name, or remove it")
             }
+            Self::SameFrames { .. } => Some("export one of them, or each to a place of its own"),
             Self::OneVideo { .. } => Some("choose a folder with -o, or one camera with --camera NAME"),
             Self::Io { .. }
             | Self::NoCamera { .. }

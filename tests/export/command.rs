@@ -43,6 +43,78 @@ fn the_summary_counts_every_frame() {
     assert_eq!((&summary["read"], &summary["written"], &summary["detections"]), (&20.into(), &20.into(), &60.into()));
 }
 
+/// Exports to CSV with `--json`, and returns the exit code, the summary and the text.
+fn exported(files: &[&Path]) -> (i32, Value, String) {
+    let out = tempfile::tempdir().expect("a folder");
+    let out = out.path().join("all.csv");
+    let files = files.iter().map(|file| file.to_str().expect("UTF-8"));
+    let arguments: Vec<_> =
+        ["export"].into_iter().chain(files).chain(["--json", "-o", out.to_str().expect("UTF-8")]).collect();
+    let (code, stdout, stderr) = program::run(&arguments);
+    let line: Value = serde_json::from_str(&stdout).unwrap_or_default();
+    (code, line["summary"].clone(), stderr)
+}
+
+#[test]
+fn the_frames_of_a_copy_are_exported_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = recording(folder.path(), "size=96x64", 20);
+    // A file that is given twice, also below a folder.
+    for given in [[file.as_path(), &file], [folder.path(), &file]] {
+        let (code, summary, stderr) = exported(&given);
+        assert_eq!((code, &summary["written"]), (0, &20.into()), "{stderr}");
+        assert!(stderr.contains("a.mcap is given twice: taken once"), "{stderr}");
+    }
+    let copy = folder.path().join("b.mcap");
+    std::fs::copy(&file, &copy).expect("a copy");
+    for given in [&[file.as_path(), &copy][..], &[folder.path()]] {
+        let (code, summary, stderr) = exported(given);
+        assert_eq!((code, &summary["written"]), (0, &20.into()), "{stderr}");
+        assert!(stderr.contains("b.mcap left out: ") && stderr.contains("a.mcap has the same frames"), "{stderr}");
+        assert_eq!(summary["notes"].as_array().map(Vec::len), Some(1), "{summary}");
+    }
+}
+
+#[test]
+fn recordings_with_some_frames_in_common_are_exported_once_or_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, cameras: &[(&str, std::ops::Range<usize>)]| {
+        let path = folder.path().join(name);
+        let cameras: Vec<_> = cameras
+            .iter()
+            .map(|(name, part)| {
+                let config = if *name == "front" { "size=96x64" } else { "size=64x32" };
+                (recordings::camera(name), recordings::frames(config, 30)[part.clone()].to_vec())
+            })
+            .collect();
+        recordings::write(&path, Compression::None, &cameras);
+        path
+    };
+    let whole = write("whole.mcap", &[("front", 0..20), ("back", 0..20)]);
+    // A part of another recording, also one that begins with it.
+    for (name, part) in [("middle.mcap", 5..15), ("beginning.mcap", 0..10)] {
+        let part = write(name, &[("front", part)]);
+        for given in [[whole.as_path(), &part], [&part, &whole]] {
+            let (code, summary, stderr) = exported(&given);
+            assert_eq!((code, &summary["written"]), (0, &40.into()), "{stderr}");
+            assert!(stderr.contains(&format!("{name} left out: ")), "{stderr}");
+        }
+    }
+    let later = write("later.mcap", &[("front", 10..30)]);
+    let (code, _, stderr) = exported(&[&whole, &later]);
+    assert!(
+        code == 1 && stderr.contains("later.mcap have the same frames of front\nhelp: export one of them"),
+        "{stderr}"
+    );
+    // Another camera at the same times, and the next frames of the same one.
+    let other = write("other.mcap", &[("left", 0..20)]);
+    let (code, summary, stderr) = exported(&[&whole, &other]);
+    assert_eq!((code, &summary["written"]), (0, &60.into()), "{stderr}");
+    let next = write("next.mcap", &[("front", 20..30)]);
+    let (code, summary, stderr) = exported(&[&whole, &next]);
+    assert_eq!((code, &summary["written"]), (0, &50.into()), "{stderr}");
+}
+
 #[test]
 fn quality_without_effect_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");

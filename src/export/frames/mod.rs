@@ -1,5 +1,6 @@
 //! Reads the chosen frames of recordings, one file after the other.
 
+mod copies;
 mod video_start;
 
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use crate::recording::{
     MissingFiles, Played, PlayedFrame, PlayedMeasurement, Player, Reader, RecordingError, missing_files, natural_order,
 };
 use crate::units::count;
+use copies::leave_out_copies;
 use video_start::note_sets;
 
 /// Time beyond the end of the time range at which reading stops, in nanoseconds. A file holds frames of several cameras
@@ -161,6 +163,7 @@ impl Frames {
             return Err(ExportError::NoCamera { wanted: wanted.clone(), known: names.join(", ") });
         }
         files_to_read.sort_by_key(|file| file.span.map(|(start, _)| start));
+        leave_out_copies(&mut files_to_read, &cameras, report)?;
         let spans = || files_to_read.iter().filter_map(|file| file.span);
         let start = spans().map(|(start, _)| start).min().unwrap_or(0);
         let end = spans().map(|(_, end)| end).max().unwrap_or(0);
