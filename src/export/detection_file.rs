@@ -25,6 +25,8 @@ struct Line<'a> {
     device_time_us: i64,
     arrival_unix_ns: i64,
     time_utc_ns: i64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    stale: bool,
     width: Option<u32>,
     height: Option<u32>,
     detections: Vec<NamedDetection<'a>>,
@@ -53,6 +55,7 @@ fn rows<'a>(chosen: &'a ChosenFrame, camera: &'a Camera, names: &'a LabelMap) ->
         moved_right: frame.counters.map(|counters| counters.right),
         moved_up: frame.counters.map(|counters| counters.up),
         moved_down: frame.counters.map(|counters| counters.down),
+        stale: frame.is_stale(),
         ..Row::default()
     };
     let detections = chosen.detections.iter().map(move |ChosenDetection { seen, track, depth_mm }| Row {
@@ -92,6 +95,7 @@ fn line<'a>(chosen: &'a ChosenFrame, camera: &'a Camera, names: &'a LabelMap) ->
         device_time_us: frame.device_time.0,
         arrival_unix_ns: frame.received.unix_ns,
         time_utc_ns: chosen.taken_ns,
+        stale: frame.is_stale(),
         width: frame.size().map(|size| size.width),
         height: frame.size().map(|size| size.height),
         detections: chosen.detections.iter().map(named).collect(),

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use parquet::data_type::{ByteArray, ByteArrayType, FloatType, Int32Type, Int64Type};
+use parquet::data_type::{BoolType, ByteArray, ByteArrayType, FloatType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 use serde::Serialize;
 
@@ -46,11 +46,13 @@ pub(super) struct Row<'a> {
     pub(super) moved_right: Option<u32>,
     pub(super) moved_up: Option<u32>,
     pub(super) moved_down: Option<u32>,
+    /// The frame waited in the camera before oaktap connected.
+    pub(super) stale: bool,
 }
 
 impl Row<'_> {
     /// The names of the fields, in their order: the header of CSV.
-    pub(super) const COLUMNS: [&'static str; 25] = [
+    pub(super) const COLUMNS: [&'static str; 26] = [
         "camera",
         "seq",
         "device_time_us",
@@ -76,6 +78,7 @@ impl Row<'_> {
         "moved_right",
         "moved_up",
         "moved_down",
+        "stale",
     ];
 }
 
@@ -98,6 +101,7 @@ pub(super) struct DetectionColumns {
     track_center: [Column<FloatType>; 2],
     /// `moved_left`, `moved_right`, `moved_up`, `moved_down`.
     moved: [Column<Int32Type>; 4],
+    stale: Column<BoolType>,
 }
 
 impl Columns for DetectionColumns {
@@ -127,6 +131,7 @@ impl Columns for DetectionColumns {
         OPTIONAL INT32 moved_right (INTEGER(32, false));
         OPTIONAL INT32 moved_up (INTEGER(32, false));
         OPTIONAL INT32 moved_down (INTEGER(32, false));
+        REQUIRED BOOLEAN stale;
     }";
 
     fn new() -> Self {
@@ -144,6 +149,7 @@ impl Columns for DetectionColumns {
             track: Column::optional(),
             track_center: std::array::from_fn(|_| Column::optional()),
             moved: std::array::from_fn(|_| Column::optional()),
+            stale: Column::required(),
         }
     }
 
@@ -160,7 +166,8 @@ impl Columns for DetectionColumns {
         self.depth.write(group)?;
         self.track.write(group)?;
         self.track_center.iter_mut().try_for_each(|column| column.write(group))?;
-        self.moved.iter_mut().try_for_each(|column| column.write(group))
+        self.moved.iter_mut().try_for_each(|column| column.write(group))?;
+        self.stale.write(group)
     }
 }
 
@@ -194,6 +201,7 @@ impl DetectionColumns {
         for (column, count) in self.moved.iter_mut().zip(moved) {
             column.push(count.map(bits));
         }
+        self.stale.push(row.stale);
     }
 }
 

@@ -39,6 +39,11 @@ const BACKWARD_RESTART_US: i64 = 1_000_000;
 const HELD_FRAMES_MAX: u64 = 9;
 /// Time constant in microseconds with which the reported times approach a new line, so that they never jump forward.
 const SLEW_US: f64 = 4e6;
+/// A fitted line exceeds the arrivals by less than this, in nanoseconds, because its numbers are rounded.
+const ROUNDING_NS: i64 = 1_000_000;
+/// Time in nanoseconds that a frame may have waited in a camera whose clock restarted during the recording. A clock can
+/// restart at any time, so that older frames may be those of another run.
+const HELD_AFTER_RESTART_MAX_NS: i64 = 60_000_000_000;
 /// Share of windows that the error bound covers. The rest are taken for stalls.
 const ERROR_BOUND_SHARE: f64 = 0.9;
 
@@ -415,6 +420,20 @@ impl ClockFit {
         let since = i128::from(device.0) - i128::from(self.device_from_us);
         let drift = since as f64 * self.drift_ppm * 1e-3;
         narrow(i128::from(self.offset_ns) + i128::from(device.0) * 1000 + drift.round() as i128)
+    }
+
+    /// Returns the capture time of a frame in nanoseconds since 1970, UTC: by this line, if it applies to the frame, or else the
+    /// one that was estimated when it arrived.
+    pub(super) fn capture_ns(&self, device: DeviceTime, is_stale: bool, arrival_ns: i64, estimated_ns: i64) -> i64 {
+        let utc_ns = self.utc_ns(device);
+        // The least delayed frame of the first window is not always its first.
+        let is_fitted = device.0 >= self.device_from_us.saturating_sub(WINDOW_NS / 1000);
+        let waited_ns = arrival_ns.saturating_sub(utc_ns);
+        // Stale frames are older than the frames that the line is fitted to.
+        let is_held = is_stale && (self.restarts == 0 || waited_ns <= HELD_AFTER_RESTART_MAX_NS);
+        // No frame arrives before its capture, except by the clock of a later run.
+        let applies = self.is_used() && waited_ns >= -ROUNDING_NS && (is_fitted || is_held);
+        if applies { utc_ns.min(arrival_ns) } else { estimated_ns }
     }
 
     /// Returns the line as metadata.

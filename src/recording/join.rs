@@ -45,7 +45,8 @@ pub struct RecordedFrame {
     pub sequence: u32,
     /// Arrival in nanoseconds since 1970, UTC.
     pub log_ns: i64,
-    /// Capture time in nanoseconds since 1970, UTC, according to the clock model during the recording.
+    /// Capture time in nanoseconds since 1970, UTC: by the stored clock of a finished file, or according to the clock model
+    /// during the recording.
     pub publish_ns: i64,
     /// The header, records and detections that the camera sent beside the payload.
     pub wire: WireMessage,

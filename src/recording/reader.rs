@@ -18,6 +18,7 @@ use super::time_line::{ClockJump, TimeLine};
 use super::walk::{FoundChunk, FoundMessage, RecordWalk, WalkItem};
 use super::writer::CLOCK_METADATA;
 use super::{CameraInfo, PartFile, RecordingError};
+use crate::frame::DeviceTime;
 use crate::units::count;
 
 /// Position of a chunk in the file, or of consecutive messages outside of chunks.
@@ -37,6 +38,8 @@ pub struct ChunkRange {
 pub struct Reader {
     path: PathBuf,
     survey: Survey,
+    /// The stored clock of each camera.
+    clocks: Vec<Option<ClockFit>>,
     join: Join,
     time_line: TimeLine,
     walk: RecordWalk<File>,
@@ -105,6 +108,7 @@ impl Reader {
         let mut reader = Self {
             path: path.to_owned(),
             survey,
+            clocks: Vec::new(),
             join,
             time_line,
             walk,
@@ -115,6 +119,7 @@ impl Reader {
             queue: VecDeque::new(),
             first_frame_ns: None,
         };
+        reader.clocks = reader.cameras().map(|camera| reader.clock(&camera.name)).collect();
         reader.rewind()?;
         reader.first_frame_ns = reader.first_frame();
         // Reports what it has found so far again.
@@ -390,6 +395,10 @@ impl Reader {
 
     /// Puts a frame into the queue, after what is missing before it.
     fn frame(&mut self, mut frame: RecordedFrame) {
+        if let Some(Some(clock)) = self.clocks.get(frame.camera) {
+            let device = DeviceTime(frame.wire.device_time_us);
+            frame.publish_ns = clock.capture_ns(device, frame.wire.stale, frame.log_ns, frame.publish_ns);
+        }
         frame = match on_time_line(&mut self.time_line, RecordingEntry::Frame(frame)) {
             RecordingEntry::Frame(frame) => frame,
             RecordingEntry::Incident { .. } => return,

@@ -179,9 +179,9 @@ fn a_table_has_one_row_per_detection() {
     assert_eq!(
         fs::read_to_string(&out).unwrap(),
         "camera,seq,device_time_us,arrival_unix_ns,time_utc_ns,label,name,confidence,xmin,ymin,xmax,ymax,width,height,x_mm,y_mm,z_mm,depth_mm,\
-         track,track_x,track_y,moved_left,moved_right,moved_up,moved_down\n\
-         front,0,0,1790000000000000000,1789999999995000000,0,\"say \"\"hi\"\", you\",0.875,0.0,0.25,0.5,1.0,8,4,-120.0,,1237.0,,,,,,,,\n\
-         front,0,0,1790000000000000000,1789999999995000000,57,#57,,0.0,0.0,0.5,0.5,8,4,,,,,,,,,,,\n"
+         track,track_x,track_y,moved_left,moved_right,moved_up,moved_down,stale\n\
+         front,0,0,1790000000000000000,1789999999995000000,0,\"say \"\"hi\"\", you\",0.875,0.0,0.25,0.5,1.0,8,4,-120.0,,1237.0,,,,,,,,,false\n\
+         front,0,0,1790000000000000000,1789999999995000000,57,#57,,0.0,0.0,0.5,0.5,8,4,,,,,,,,,,,,false\n"
     );
     assert_eq!(report.bytes, fs::metadata(&out).unwrap().len());
 
