@@ -12,6 +12,7 @@ use oaktap::source::{NamedSource, SourceSpec, SourceSpecError, check_name, split
 
 use super::application::{CONFIG_FILE, ConfigFile};
 use super::camera_arg::{CameraArg, SearchArgs, runtime};
+use super::commands::replay::cameras_below;
 use super::configured_cameras::{ConfiguredCamera, same_name};
 use super::present::{self, Usage, advised, printable};
 use super::same_camera::{Given, refuse_same_camera};
@@ -20,7 +21,7 @@ use super::same_camera::{Given, refuse_same_camera};
 #[derive(Args, Clone, Debug)]
 pub(crate) struct FleetArgs {
     /// Cameras: addresses (192.168.1.50, tcp://HOST:PORT), ids, http://HOST/PATH, mqtt://BROKER/TOPIC, listen://:PORT or http-post://:PORT/PATH for a camera that connects to this host, udp://:PORT for one that sends datagrams, sim:
-    /// for a simulated camera (its options: `oaktap help simulate`), or FILE.mcap for a recording (with options:
+    /// for a simulated camera (its options: `oaktap help simulate`), or FILE.mcap for a recording, or a folder of them (with options:
     /// file:PATH?speed=2). NAME=URI names a camera, with 1 to 64 letters, digits, -, _ or .; with --config, a name of the file selects that camera
     #[arg(value_name = "URI")]
     uris: Vec<String>,
@@ -97,7 +98,17 @@ impl FleetArgs {
             }
             self.source(name, camera, uri)
         };
-        self.uris.iter().map(source).collect()
+        let mut given = Vec::new();
+        for uri in &self.uris {
+            let is_name = configured.iter().any(|camera| camera.name.as_ref() == Some(uri));
+            if is_name || !is_folder(uri) {
+                given.push(source(uri)?);
+                continue;
+            }
+            let cameras = cameras_below(uri)?;
+            given.extend(cameras.into_iter().map(|source| Given { word: uri.clone(), source, addresses: Vec::new() }));
+        }
+        Ok(given)
     }
 
     fn configured(&self, camera: &ConfiguredCamera) -> anyhow::Result<Given> {
@@ -150,6 +161,11 @@ impl FleetArgs {
         }
         Ok(sources)
     }
+}
+
+/// Returns whether a word of the command line is a folder of recordings: `DIR` or `NAME=DIR`.
+fn is_folder(word: &str) -> bool {
+    Path::new(word).is_dir() || split_name(word).is_ok_and(|(_, path)| Path::new(path).is_dir())
 }
 
 /// Checks that the files of a recording can be opened, before a camera is connected or a window opens.

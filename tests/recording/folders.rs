@@ -129,8 +129,18 @@ fn a_recording_has_the_name_that_is_given_before_its_path() {
     let both = folder.path().join("both.mcap");
     let few = frames("size=64x48&records=on", 2);
     write(&both, Compression::None, &[(camera("a"), few.clone()), (camera("b"), few)]);
-    let (code, _, said) = run(&["replay", &format!("one={}", text(&both)), "--no-window"]);
-    assert!(code == 2 && said.contains("has several cameras: a, b"), "{code}: {said}");
+    for command in [&["replay", "--speed", "max", "--no-window"][..], &["view", "--no-window"], &["detections"]] {
+        let (code, document, said) =
+            last_json(&[&[command[0], &format!("one={}", text(&both))], &command[1..]].concat());
+        assert_eq!(
+            (code, names(&document["summary"], "cameras", "camera")),
+            (0, vec!["one-a".to_owned(), "one-b".to_owned()]),
+            "{said}"
+        );
+    }
+    let words = ["replay", &format!("one={}", text(&both)), "--camera", "b", "--speed", "max", "--no-window"];
+    let (code, document, said) = json(&words);
+    assert_eq!((code, names(&document["summary"], "cameras", "camera")), (0, vec!["one".to_owned()]), "{said}");
 }
 
 #[test]
@@ -224,6 +234,12 @@ fn json(arguments: &[&str]) -> (i32, Value, String) {
     (code, serde_json::from_str(&out).unwrap_or(Value::Null), said)
 }
 
+/// Like [`json`], for a command that prints other lines before its summary.
+fn last_json(arguments: &[&str]) -> (i32, Value, String) {
+    let (code, out, said) = run(&[arguments, &["--json"]].concat());
+    (code, serde_json::from_str(out.lines().last().unwrap_or_default()).unwrap_or(Value::Null), said)
+}
+
 fn names(document: &Value, list: &str, key: &str) -> Vec<String> {
     let all = document[list].as_array().map(Vec::as_slice).unwrap_or_default();
     all.iter()
@@ -261,9 +277,32 @@ fn view_plays_a_folder_as_replay_does() {
         (&"view".into(), vec!["line-9".to_owned(), "line-10".to_owned()])
     );
     assert_eq!(summary["cameras"][1]["frames"]["received"], 20, "{said}");
-    // A folder beside a camera has no time line in common with it.
-    let (code, _, said) = run(&["view", path, "sim:", "--no-window"]);
-    assert!(code == 2 && said.contains("this is a folder") && said.contains("oaktap replay"), "{code}: {said}");
+    // Beside a camera, the recordings are cameras like others.
+    let (code, document, said) = json(&["view", path, "sim:?size=64x48", "--no-window", "-d", "1s"]);
+    assert_eq!((code, names(&document["summary"], "cameras", "camera").len()), (0, 3), "{said}");
+}
+
+#[test]
+fn commands_that_receive_take_folders_of_recordings() {
+    let folder = fleet();
+    let path = text(folder.path());
+    for (given, expected) in
+        [(path.to_owned(), ["line-9", "line-10"]), (format!("x={path}"), ["x-line-9", "x-line-10"])]
+    {
+        let (code, out, said) = run(&["detections", &given]);
+        assert_eq!(code, 0, "{said}");
+        let cameras: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        for name in expected {
+            let lines = cameras.iter().filter(|line| line["camera"] == name).count();
+            assert_eq!(lines, 20, "both files of {name}: {said}");
+        }
+        assert_eq!(cameras.len(), 40, "{said}");
+    }
+    let (code, document, said) = json(&["record", path, "-o", text(&folder.path().join("copy.mcap"))]);
+    assert_eq!((code, names(&document["summary"], "cameras", "camera").len()), (0, 2), "{said}");
+    let empty = tempfile::tempdir().expect("a folder");
+    let (code, _, said) = run(&["detections", text(empty.path())]);
+    assert!(code == 1 && said.contains("no recording (*.mcap) below the folder"), "{code}: {said}");
 }
 
 #[test]

@@ -19,7 +19,7 @@ mod man;
 mod network;
 mod record;
 mod recover;
-mod replay;
+pub(super) mod replay;
 mod reset;
 mod serve;
 mod simulate;

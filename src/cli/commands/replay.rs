@@ -137,10 +137,11 @@ fn recorded_cameras(
                 names.push(camera.name.clone());
             }
         }
-        if let Some(name) = given_name {
-            refuse_several(name, path, &found)?;
-        }
-        cameras.extend(found.into_iter().map(|files| (given_name.clone(), files)));
+        let is_alone = found.iter().all(|files| files.name == found[0].name);
+        cameras.extend(found.into_iter().map(|files| {
+            let name = given_name.as_ref().map(|name| name_of_camera(name, &files.name, is_alone));
+            (name, files)
+        }));
     }
     if unread.len() == files {
         return Err(unread.swap_remove(0));
@@ -178,17 +179,15 @@ fn recorded_cameras(
     Ok((with_distinct_names(joined.collect()), is_whole))
 }
 
-/// Refuses a name for files of several cameras.
-fn refuse_several(name: &str, path: &Path, found: &[CameraFiles]) -> anyhow::Result<()> {
-    let mut cameras: Vec<_> = found.iter().map(|files| &*files.name).collect();
-    cameras.sort_unstable();
-    cameras.dedup();
-    if cameras.len() < 2 {
-        return Ok(());
-    }
-    let (path, cameras) = (path.display(), present::listed(&cameras));
-    let error = present::Usage(format!("`{name}` is one name, but {path} has several cameras: {cameras}"));
-    Err(present::advised(error.into(), "choose one of them with --camera, or leave out the name"))
+/// Returns the name of a camera of a recording that the user named. A recording of several cameras has it before their names.
+pub(super) fn name_of_camera(given: &str, camera: &str, is_alone: bool) -> String {
+    if is_alone { given.to_owned() } else { format!("{given}-{camera}") }
+}
+
+/// Returns the cameras of the recordings below a folder (`DIR` or `NAME=DIR`), each as one source.
+pub(crate) fn cameras_below(folder: &str) -> anyhow::Result<Vec<NamedSource>> {
+    let (cameras, _) = recorded_cameras(&[folder.into()], &[], Joining::Recordings)?;
+    Ok(sources(&cameras, Speed::default(), false))
 }
 
 /// Adds the name of the file to names of cameras that occur several times, if that makes them distinct.

@@ -17,7 +17,7 @@ use oaktap::sink::window::{self, Program, Screen, WindowError, note_channel};
 use oaktap::source::{FileSpec, NamedSource, Session, SourceSpec};
 use oaktap::view::{ViewOptions, Views};
 
-use super::replay::{self, ReplayArgs};
+use super::replay::{self, ReplayArgs, name_of_camera};
 use crate::cli::fleet::FleetArgs;
 use crate::cli::receiving::{Receiving, Unpictured};
 use crate::cli::source_args::SourceArgs;
@@ -210,10 +210,7 @@ pub(super) fn separated(sources: &[NamedSource]) -> Vec<NamedSource> {
             Some((file, reader)) => {
                 let alone = reader.cameras().count() == 1;
                 separate.extend(reader.cameras().map(|camera| NamedSource {
-                    name: source.name.as_ref().map(|name| match alone {
-                        true => name.clone(),
-                        false => format!("{name}-{}", camera.name),
-                    }),
+                    name: source.name.as_ref().map(|name| name_of_camera(name, &camera.name, alone)),
                     spec: SourceSpec::File(FileSpec { camera: Some(camera.name.clone()), ..file.clone() }),
                 }));
             }
