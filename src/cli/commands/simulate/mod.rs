@@ -108,12 +108,13 @@ pub(crate) struct SceneArgs {
     #[arg(long, value_name = "N", help_heading = STREAM)]
     fps: Option<f64>,
 
-    /// Payload format; H265 can be decoded only with a file of --images [default: BGR888p]
+    /// Payload format; H265 can be decoded only with a file of --images [default: JPEG with ABCDE, ABCDE-256 and FRAME,
+    /// otherwise BGR888p]
     #[arg(long, value_name = "FORMAT", help_heading = STREAM,
           value_parser = value_parsers::one_of(formats(), text))]
     format: Option<String>,
 
-    /// Header dialect: IMG, ABCDE, ABCDE-256 or FRAME [default: IMG]
+    /// Header dialect: IMG, ABCDE, ABCDE-256 or FRAME [default: ABCDE for JPEG, H264 and H265, otherwise IMG]
     #[arg(long, value_name = "NAME", help_heading = STREAM, hide_possible_values = true,
           value_parser = value_parsers::one_of(Dialect::ALL.map(Dialect::name), text))]
     dialect: Option<String>,
