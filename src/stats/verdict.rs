@@ -225,9 +225,9 @@ impl Stats {
         self.findings().is_empty()
     }
 
-    /// Returns whether [`FrameCounts::missing`] is an estimate, to be shown with `~`.
+    /// Returns whether [`FrameCounts::missing`] is an estimate, to be shown with `~`. Not before the first frame.
     #[must_use]
     pub fn missing_is_estimate(&self) -> bool {
-        self.numbers().is_none() || self.frames.estimated > 0
+        self.numbers().is_none() && self.frames.received > 0 || self.frames.estimated > 0
     }
 }

@@ -175,9 +175,10 @@ pub(crate) fn some_of(number: usize, all: usize) -> String {
     if number == all { number.to_string() } else { format!("{number} of {all}") }
 }
 
-/// A camera that does not number its frames shows losses as gaps in its rhythm only: an estimate.
+/// A camera that does not number its frames shows losses as gaps in its rhythm only: an estimate. Without frames there is no
+/// rhythm.
 fn missing(camera: &Summary) -> String {
-    let estimated = camera.numbers.is_none() || camera.frames.estimated > 0;
+    let estimated = camera.numbers.is_none() && camera.frames.received > 0 || camera.frames.estimated > 0;
     format!("{}{}", if estimated { "~" } else { "" }, camera.frames.missing)
 }
 
@@ -361,9 +362,13 @@ mod tests {
             frame.camera_seq = Some(seq);
             counted.event(&Event::Frame(frame.into()));
         }
-        let text = ledgers(&[Stats::default().summary("a"), counted.summary("b")], false, false);
+        let mut not_numbered = Stats::default();
+        not_numbered.connected();
+        not_numbered.event(&Event::Frame(Frame::default().into()));
+        let summaries = [not_numbered.summary("a"), counted.summary("b"), Stats::default().summary("c")];
+        let text = ledgers(&summaries, false, false);
         let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
-        assert_eq!((lines[0][4], lines[1][4], lines[2][4]), ("missing", "~0", "2"), "{text}");
+        assert_eq!([0, 1, 2, 3].map(|line| lines[line][4]), ["missing", "~0", "2", "0"], "{text}");
         assert!(text.ends_with("b: of 6 numbered frames: 4 received, 2 not sent"), "{text}");
     }
 }
