@@ -426,9 +426,10 @@ impl ClockFit {
     /// one that was estimated when it arrived.
     pub(super) fn capture_ns(&self, device: DeviceTime, is_stale: bool, arrival_ns: i64, estimated_ns: i64) -> i64 {
         let utc_ns = self.utc_ns(device);
-        // The least delayed frame of the first window is not always its first.
-        let is_fitted = device.0 >= self.device_from_us.saturating_sub(WINDOW_NS / 1000);
         let waited_ns = arrival_ns.saturating_sub(utc_ns);
+        // The least delayed frame of the first window is not always its first.
+        let is_in_window = || device.0 >= self.device_from_us.saturating_sub(WINDOW_NS / 1000);
+        let is_fitted = device.0 >= self.device_from_us || is_in_window() && (waited_ns as f64) < EARLY_RESTART_NS;
         // Stale frames are older than the frames that the line is fitted to.
         let is_held = is_stale && (self.restarts == 0 || waited_ns <= HELD_AFTER_RESTART_MAX_NS);
         // No frame arrives before its capture, except by the clock of a later run.

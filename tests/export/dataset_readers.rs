@@ -138,6 +138,7 @@ fn pandas_and_pyarrow_read_the_table() {
         ("depth_mm", "uint16"),
         ("track", "uint32"),
         ("moved_left", "uint32"),
+        ("stale", "bool"),
     ] {
         assert_eq!(found["schema"][column], kind, "{column}");
     }

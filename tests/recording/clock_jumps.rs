@@ -31,7 +31,7 @@ fn write_frames(folder: &std::path::Path, count: usize, at: usize, by_ns: i64) -
         let after = 100 * MS * number as i64;
         let wall_ns = START_NS + after + if number < at { -by_ns } else { 0 };
         frame.received = Received { mono_ns: S as u64 + after as u64, unix_ns: wall_ns };
-        clock.observe(frame.device_time, wall_ns);
+        clock.observe(frame.device_time, wall_ns - MS);
         writer.frame(0, &frame, wall_ns - MS).unwrap();
         if number % 3 == 2 {
             writer.flush().unwrap();
