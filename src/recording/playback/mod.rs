@@ -665,6 +665,28 @@ mod tests {
     }
 
     #[test]
+    fn a_loop_that_is_paused_stays_at_its_end() {
+        let (mut clock, mut long) = clock(Speed::Times(1.0));
+        clock.looped = true;
+        let mut short = clock.join();
+        assert_eq!(clock.due(&mut short, 0, 0), Due::Now);
+        clock.pause(true);
+        clock.seek(i64::MAX);
+        for cursor in [&mut short, &mut long] {
+            assert_eq!(clock.due(cursor, 0, 0), Due::Seek(From(1000 * MS)));
+        }
+        assert_eq!(clock.end(&mut short), AtEnd::Wait, "the other camera is not at its end");
+        assert_eq!(clock.due(&mut long, 1000 * MS, 0), Due::Now);
+        for cursor in [&mut long, &mut short, &mut long] {
+            assert_eq!(clock.end(cursor), AtEnd::Wait, "paused at the end");
+        }
+        assert_eq!(clock.position, Some(1000 * MS));
+        clock.pause(false);
+        assert_eq!(clock.end(&mut short), AtEnd::Seek(From(RECORDING_START)));
+        assert_eq!(clock.end(&mut long), AtEnd::Seek(From(RECORDING_START)));
+    }
+
+    #[test]
     fn recordings_of_different_days_start_together() {
         const DAY: i64 = 86_400_000 * MS;
         let playback = Playback::new(Speed::Times(1.0), false).waiting_at_end().starting_together(100 * MS);
