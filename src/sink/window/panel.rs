@@ -56,12 +56,36 @@ struct Point {
 }
 
 impl Point {
-    /// Returns the number of detections of these cameras, of one class or of all. `None` if none of the cameras was counted.
-    fn sum(&self, is_shown: impl Fn(usize) -> bool, class: Option<u32>) -> Option<u32> {
-        let shown = self.counts.iter().filter(|(camera, ..)| is_shown(*camera));
-        let counts = shown.map(|(_, of, count)| if class.is_none() || class == *of { *count } else { 0 });
-        counts.reduce(u32::saturating_add)
+    /// Returns the number of detections of these cameras, of one class or of all. `None` if one of the cameras was not counted.
+    fn sum(&self, cameras: &[usize], class: Option<u32>) -> Option<u32> {
+        if cameras.is_empty() || cameras.iter().any(|camera| !self.has(*camera)) {
+            return None;
+        }
+        let counts = self.counts.iter().filter(|(camera, ..)| cameras.contains(camera));
+        let counts = counts.map(|(_, of, count)| if class.is_none() || class == *of { *count } else { 0 });
+        Some(counts.fold(0, u32::saturating_add))
     }
+
+    fn has(&self, camera: usize) -> bool {
+        self.counts.iter().any(|(counted, ..)| *counted == camera)
+    }
+
+    /// Returns the counted cameras. Each has one entry for its further classes.
+    fn cameras(&self) -> impl Iterator<Item = usize> {
+        self.counts.iter().filter(|(_, class, _)| class.is_none()).map(|(camera, ..)| *camera)
+    }
+}
+
+/// Returns a name with an ellipsis in its middle if it is longer: names that begin alike, such as `baseball bat` and `baseball
+/// glove`, stay different.
+fn abbreviated(name: &str, chars: usize) -> String {
+    let letters: Vec<char> = name.chars().collect();
+    if letters.len() <= chars {
+        return name.to_owned();
+    }
+    let kept = chars.saturating_sub(1);
+    let (start, end) = (&letters[..kept.div_ceil(2)], &letters[letters.len() - kept / 2..]);
+    start.iter().chain(&['…']).chain(end).collect()
 }
 
 /// Content of the side panel.
@@ -170,6 +194,15 @@ impl Panel {
         found.into_iter().map(|(_, label, name)| (label, name)).collect()
     }
 
+    /// Returns the numbers of detections over time of the cameras for which `is_shown` holds. `None` at times at which one of
+    /// them was not counted, because it was not shown then.
+    fn curve(&self, is_shown: impl Fn(usize) -> bool) -> Vec<(u64, Option<u32>)> {
+        let last = self.history.back();
+        let cameras: Vec<usize> =
+            last.map(|point| point.cameras().filter(|camera| is_shown(*camera)).collect()).unwrap_or_default();
+        self.history.iter().map(|point| (point.at_ns, point.sum(&cameras, self.class))).collect()
+    }
+
     /// Draws the panel of the cameras with this title, which are those for which `is_shown` holds, with the numbers that they send. Returns the place of `reserved` rows of pixels above the plot, unless
     /// there is no room for them.
     pub(super) fn draw(
@@ -225,31 +258,30 @@ impl Panel {
                 let thin = pen.design.thin();
                 pen.canvas.outline(swatch, thin, class_color(*label));
             }
-            let name: String = class.name.chars().take(name_chars).collect();
-            pen.write(left + 4 * space, y, ink, &name);
+            pen.write(left + 4 * space, y, ink, &abbreviated(&class.name, name_chars));
             let numbers = class.numbers(has_depths);
             pen.write(right - numbers.chars().count() as i32 * advance, y, ink, &numbers);
             self.places.push((Rect::new(at.x, y, at.width, line), *label));
             y += line;
         }
-        let points: Vec<(u64, u32)> =
-            self.history.iter().filter_map(|point| Some((point.at_ns, point.sum(&is_shown, self.class)?))).collect();
-        let most = points.iter().map(|(_, count)| *count).max().unwrap_or(0);
+        let points = self.curve(is_shown);
+        let most = points.iter().filter_map(|(_, count)| *count).max().unwrap_or(0);
         pen.write(plot.x, caption, Ink::Dim, &format!("last 30 s, at most {most}"));
         let Some(last) = self.history.back() else { return place };
         let columns = plot.width.max(1) as usize;
-        let mut values = vec![f32::NAN; columns];
+        let mut values = vec![None; columns];
         for (at_ns, count) in points {
             let ago = (last.at_ns - at_ns) as f64 / HISTORY_NS as f64;
             let column = ((1.0 - ago) * (columns - 1) as f64).round().max(0.0) as usize;
-            values[column.min(columns - 1)] = count as f32;
+            values[column.min(columns - 1)] = Some(count.map_or(f32::NAN, |count| count as f32));
         }
-        // Each value holds until the next.
+        // Each value holds until the next, also that there is none.
         let mut held = f32::NAN;
-        for value in &mut values {
-            held = if value.is_nan() { held } else { *value };
-            *value = held;
-        }
+        let hold = |value: Option<f32>| {
+            held = value.unwrap_or(held);
+            held
+        };
+        let values: Vec<f32> = values.into_iter().map(hold).collect();
         let color = pen.design.ink(Ink::Good);
         pen.canvas.sparkline(plot, &values, color);
         place
@@ -342,11 +374,36 @@ mod tests {
         let (few, many) = (frame(&[(3, 0.5), (3, 0.5), (7, 0.5)]), frame(&many));
         panel.count([(0, &few), (1, &many)].into_iter(), &Style::default(), 0.0, 0);
         let point = panel.history.back().expect("a point");
-        assert_eq!(point.sum(|_| true, None), Some(10_003));
-        assert_eq!(point.sum(|camera| camera == 0, None), Some(3));
-        assert_eq!(point.sum(|camera| camera == 0, Some(3)), Some(2));
-        assert_eq!(point.sum(|camera| camera == 0, Some(4)), Some(0));
-        assert_eq!(point.sum(|camera| camera == 2, None), None, "it was not counted");
+        assert_eq!(point.sum(&[0, 1], None), Some(10_003));
+        assert_eq!(point.sum(&[0], None), Some(3));
+        assert_eq!(point.sum(&[0], Some(3)), Some(2));
+        assert_eq!(point.sum(&[0], Some(4)), Some(0));
+        assert_eq!([point.sum(&[2], None), point.sum(&[0, 2], None), point.sum(&[], None)], [None; 3], "not counted");
         assert!(point.counts.len() <= 2 * (HISTORY_CLASSES_MAX + 1), "memory is bounded");
+    }
+
+    /// Two cameras, of which one is enlarged for a while.
+    #[test]
+    fn the_curve_has_only_times_at_which_all_shown_cameras_were_counted() {
+        let mut panel = Panel::default();
+        let (one, two) = (frame(&[(3, 0.5)]), frame(&[(3, 0.5), (7, 0.5)]));
+        for (tenth, shown) in [(0, 2), (1, 1), (2, 2)] {
+            let frames = [(0, &one), (1, &two)].into_iter().take(shown);
+            panel.count(frames, &Style::default(), 0.0, tenth * HISTORY_STEP_NS);
+        }
+        let counts = |panel: &Panel, shown: &dyn Fn(usize) -> bool| -> Vec<Option<u32>> {
+            panel.curve(shown).into_iter().map(|(_, count)| count).collect()
+        };
+        assert_eq!(counts(&panel, &|_| true), [Some(3), None, Some(3)]);
+        assert_eq!(counts(&panel, &|camera| camera == 0), [Some(1); 3]);
+        assert!(counts(&panel, &|_| false).iter().all(Option::is_none));
+    }
+
+    #[test]
+    fn long_names_that_begin_alike_stay_different() {
+        let short = |name| abbreviated(name, NAME_CHARS - DEPTH_CHARS);
+        assert_eq!([short("person"), short("tennis ra")], ["person", "tennis ra"]);
+        assert_eq!([short("baseball bat"), short("baseball glove")], ["base… bat", "base…love"]);
+        assert_eq!([abbreviated("ab", 1), abbreviated("ab", 0)], ["…", "…"]);
     }
 }
