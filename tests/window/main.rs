@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 
 use image::RgbImage;
 use oaktap::overlay::class_color;
+use oaktap::recording::Compression;
 use oaktap::sim::{Reel, SimConfig, Simulator};
 use serde_json::Value;
 
@@ -906,4 +907,42 @@ fn recordings_of_a_folder_play_side_by_side() {
     let empty = tempfile::tempdir().expect("a folder");
     let (code, _, said) = program::run(&["replay", empty.path().to_str().expect("a name")]);
     assert!(code == 1 && said.contains("no recording (*.mcap) below the folder"), "{said}");
+}
+
+/// The second recording begins 13 s after the first one.
+#[test]
+fn a_picture_that_a_replay_does_not_show_is_not_saved() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = "size=480x264&format=GRAY8&boxes=0&records=on".parse().expect("a configuration");
+    let made = [("a", 0), ("b", 13_000)].map(|(name, begins_ms)| {
+        let frames = recordings::arriving(&config, 20, |n| (begins_ms + 40 * n) * recordings::MS);
+        let path = folder.path().join(format!("{name}.mcap"));
+        recordings::write(&path, Compression::None, &[(recordings::camera(name), frames.clone())]);
+        (path.to_str().expect("UTF-8").to_owned(), frames)
+    });
+    let Some(mut bench) = Bench::run("replay", &made.each_ref().map(|(path, _)| path.clone())) else { return };
+    bench.until("two tiles", |seen| seen.dimensions() == (480, 530));
+    bench.key("space");
+    bench.key("i");
+    bench.key("i");
+    let shows = |seen: &RgbImage, camera: usize, at: usize| {
+        let payload = made[camera].1[at].payload();
+        let top = camera as u32 * 266;
+        (60..200)
+            .step_by(3)
+            .all(|y| (0..240).all(|x| seen.get_pixel(x, top + y).0[1] == payload[(y * 480 + x) as usize]))
+    };
+    bench.key("End");
+    bench.until("the last picture", |seen| shows(seen, 1, 19));
+    bench.key("Home");
+    bench.until("the first picture alone", |seen| shows(seen, 0, 0) && !shows(seen, 1, 19));
+    let said = bench.snapshots(1);
+    assert_eq!(said[0]["camera"], "a", "{said:?}");
+    // The program saves what was asked for before it ends.
+    bench.key("q");
+    let status = wait_for("the end of the program", || bench.program.try_wait().expect("a child"));
+    assert!(in_order(status), "{status}");
+    let files = std::fs::read_dir(bench.folder.path()).expect("a folder").flatten().map(|file| file.file_name());
+    let of_b: Vec<_> = files.filter(|name| name.to_string_lossy().ends_with("_b.json")).collect();
+    assert!(of_b.is_empty(), "{of_b:?}");
 }

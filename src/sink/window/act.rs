@@ -158,11 +158,7 @@ impl Screen {
             }
             Action::Faster => self.change_speed(Playback::faster),
             Action::Slower => self.change_speed(Playback::slower),
-            Action::Snapshot => {
-                for at in (0..self.cameras.len()).filter(|at| self.is_shown(*at)) {
-                    self.views.views()[at].control(|controls| controls.snapshots += 1);
-                }
-            }
+            Action::Snapshot => self.save_pictures(),
             Action::Record => self.record(stops_until_ns.is_some_and(|until_ns| self.now_ns < until_ns)),
             Action::Hud => self.level = self.level.next(),
             Action::Boxes => self.boxes = !self.boxes,
@@ -204,6 +200,18 @@ impl Screen {
         self.apply();
     }
 
+    /// Saves the pictures on the screen.
+    fn save_pictures(&mut self) {
+        let shown: Vec<usize> = (0..self.cameras.len()).filter(|at| self.is_shown(*at)).collect();
+        let (without, with): (Vec<_>, Vec<_>) = shown.into_iter().partition(|at| self.cameras[*at].is_before_start());
+        if with.is_empty() && !without.is_empty() {
+            self.show_note("no picture to save".to_owned());
+        }
+        for at in with {
+            self.views.views()[at].control(|controls| controls.snapshots += 1);
+        }
+    }
+
     /// Shows only this camera, or all of the page.
     pub(super) fn show_only(&mut self, camera: Option<usize>) {
         self.enlarged = camera;
@@ -214,7 +222,7 @@ impl Screen {
     fn toggle_trails(&mut self) {
         self.trails = !self.trails;
         let views = self.views.views().iter().enumerate().filter(|(at, _)| self.is_shown(*at));
-        let frames = views.filter_map(|(_, view)| view.frame());
+        let frames = views.filter_map(|(at, _)| self.frame(at));
         let has_tracks = frames.fold(None, |found, frame| Some(found == Some(true) || !frame.tracks.is_empty()));
         self.show_note(match (self.trails, has_tracks) {
             (true, Some(false)) => "trails on: the pictures on the screen have no tracks".to_owned(),

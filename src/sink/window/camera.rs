@@ -12,7 +12,7 @@ use crate::frame::Picture;
 use crate::hub::{Policy, Taker, lane};
 use crate::live;
 use crate::recording::playback::Playback;
-use crate::source::{FileSpec, Session, SessionState, SourceSpec};
+use crate::source::{FileSpec, Outside, Session, SessionState, SourceSpec};
 use crate::stats::Ledger;
 use crate::sync::unpark_waker;
 use crate::view::{Notify, View, Views};
@@ -78,6 +78,11 @@ impl CameraInput {
 
     pub(super) fn state(&self) -> SessionState {
         self.state.borrow().clone()
+    }
+
+    /// Returns whether the playback is at a time before the recording of this camera: its last frame is of a later time.
+    pub(super) fn is_before_start(&self) -> bool {
+        matches!(*self.state.borrow(), SessionState::Outside(Outside::Before { .. }))
     }
 }
 

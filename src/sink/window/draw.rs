@@ -242,9 +242,8 @@ impl Screen {
             return;
         }
         self.counted_ns = Some(self.now_ns);
-        let views = self.views.views();
-        let frames: Vec<_> =
-            (0..views.len()).filter(|at| self.is_shown(*at)).filter_map(|at| Some((at, views[at].frame()?))).collect();
+        let shown = (0..self.cameras.len()).filter(|at| self.is_shown(*at));
+        let frames: Vec<_> = shown.filter_map(|at| Some((at, self.frame(at)?))).collect();
         let threshold = f32::from(self.threshold) / 100.0;
         let frames = frames.iter().map(|(at, frame)| (*at, &**frame));
         self.panel.count(frames, self.views.style(), threshold, self.now_ns);

@@ -46,7 +46,7 @@ impl Screen {
         let across = pixel(x, width, at.0 - covered.x, placement.size.0, of.0);
         let down = pixel(y, height, at.1 - covered.y, placement.size.1, of.1);
         let found = PixelAt { camera, pixel: (across, down), value: None };
-        let frame = self.views.views()[camera].frame();
+        let frame = self.frame(camera);
         Some(frame.map_or(found, |frame| self.hover.value(&frame, found, self.now_ns)))
     }
 

@@ -19,11 +19,11 @@ use super::recording::CameraRecording;
 use super::status::CameraStatus;
 use super::streams::FurtherStreams;
 use super::tile::Tile;
-use crate::frame::Picture;
+use crate::frame::{Frame, Picture};
 use crate::overlay::{Rect, Text};
 use crate::recording::playback::{Playback, PlaybackStatus};
 use crate::sink::record::{Recorders, RecordersHealth};
-use crate::source::{Outside, Session, SessionState};
+use crate::source::{Session, SessionState};
 use crate::stats::{FrameCounts, Stats};
 use crate::view::{Notify, View, ViewHealth, Views};
 
@@ -268,6 +268,11 @@ impl Screen {
         self.show_note(format!("scale {:.0} %", self.design.scale() * 100.0));
     }
 
+    /// Returns the frame of the last picture of a camera, unless the playback is at a time before it.
+    pub(super) fn frame(&self, camera: usize) -> Option<Arc<Frame>> {
+        self.views.views()[camera].frame().filter(|_| !self.cameras[camera].is_before_start())
+    }
+
     pub(super) fn is_shown(&self, camera: usize) -> bool {
         self.enlarged.map_or_else(|| self.is_on_page(camera), |shown| shown == camera)
     }
@@ -328,8 +333,7 @@ impl Screen {
                 tile.picture = Some(picture);
                 self.stale = true;
             }
-            if matches!(camera.state(), SessionState::Outside(Outside::Before { .. })) && tile.picture.take().is_some()
-            {
+            if camera.is_before_start() && tile.picture.take().is_some() {
                 // It is of a later time than the position of the playback.
                 self.stale = true;
             }
