@@ -110,10 +110,19 @@ struct ClockRun {
 }
 
 impl ClockModel {
-    /// Adds a frame as [`Self::observe`] does, and notices whether it is the first of a connection.
+    /// Adds a frame as [`Self::observe`] does, and notices whether it is the first of a connection. The arrival of a stale frame
+    /// says nothing about the clock: its capture time is that of the clock so far, or else its arrival.
     pub fn observe_frame(&mut self, frame: &Frame, arrival_unix_ns: i64) -> i64 {
         self.follow_connection(frame.at, frame.payload().len() as u64);
-        self.observe(frame.device_time, arrival_unix_ns)
+        if !frame.is_stale() {
+            return self.observe(frame.device_time, arrival_unix_ns);
+        }
+        match &self.run {
+            Some(run) if !self.reconnected || frame.device_time.0 > run.last_us => {
+                self.utc_ns(frame.device_time).min(arrival_unix_ns)
+            }
+            _ => arrival_unix_ns,
+        }
     }
 
     /// Notices whether the next frame is the first of a connection. `at` is the position of its header in bytes of its
@@ -492,6 +501,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::frame::Staleness;
 
     const EPOCH: i64 = 1_790_000_000_000_000_000;
     /// The constant delay, which the model cannot see.
@@ -721,6 +731,36 @@ mod tests {
         let fit = model.fit().expect("a fit");
         assert_eq!(fit.restarts, 0);
         assert!((fit.drift_ppm - 40.0).abs() < 0.1, "{fit:?}");
+    }
+
+    #[test]
+    fn stale_frames_do_not_shift_the_times_of_those_after_them() {
+        const MS: i64 = 1_000_000;
+        let mut model = ClockModel::default();
+        let mut observe = |device_ms: i64, arrival_ms: i64, is_stale: bool| {
+            let mut frame = Frame::default();
+            frame.device_time = DeviceTime(1000 * device_ms);
+            frame.staleness = Staleness::Known(is_stale);
+            (model.observe_frame(&frame, EPOCH + MS * arrival_ms) - EPOCH) / MS
+        };
+        // The camera has waited for 3 s. Nothing is known about its clock yet.
+        assert_eq!((0..9).map(|n| observe(100 * n, 4000, true)).collect::<Vec<_>>(), [4000; 9]);
+        for n in 40..80 {
+            assert_eq!(observe(100 * n, 100 * n, false), 100 * n);
+        }
+        assert_eq!((0..9).map(|n| observe(9000 + n, 20_000, true)).collect::<Vec<_>>(), Vec::from_iter(9000..9009));
+        let fit = model.fit().expect("a fit");
+        assert_eq!((fit.restarts, fit.device_from_us, fit.frames), (0, 4_000_000, 40));
+        // A finished file has the capture times of all of its frames.
+        let captured = |device_ms: i64, is_stale, arrival_ms: i64| {
+            let arrival_ns = EPOCH + MS * arrival_ms;
+            (fit.capture_ns(DeviceTime(1000 * device_ms), is_stale, arrival_ns, arrival_ns) - EPOCH) / MS
+        };
+        assert_eq!(
+            [captured(0, true, 4000), captured(9000, true, 20_000), captured(5000, false, 5300)],
+            [0, 9000, 5000]
+        );
+        assert_eq!(captured(5000, false, 100), 100, "a frame of another run arrived before");
     }
 
     #[test]
