@@ -59,15 +59,16 @@ fn exported(files: &[&Path]) -> (i32, Value, String) {
 fn the_frames_of_a_copy_are_exported_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = recording(folder.path(), "size=96x64", 20);
+    let file = file.as_path();
     // A file that is given twice, also below a folder.
-    for given in [[file.as_path(), &file], [folder.path(), &file]] {
+    for given in [[file, file], [folder.path(), file]] {
         let (code, summary, stderr) = exported(&given);
         assert_eq!((code, &summary["written"]), (0, &20.into()), "{stderr}");
         assert!(stderr.contains("a.mcap is given twice: taken once"), "{stderr}");
     }
     let copy = folder.path().join("b.mcap");
-    std::fs::copy(&file, &copy).expect("a copy");
-    for given in [&[file.as_path(), &copy][..], &[folder.path()]] {
+    std::fs::copy(file, &copy).expect("a copy");
+    for given in [&[file, copy.as_path()][..], &[folder.path()]] {
         let (code, summary, stderr) = exported(given);
         assert_eq!((code, &summary["written"]), (0, &20.into()), "{stderr}");
         assert!(stderr.contains("b.mcap left out: ") && stderr.contains("a.mcap has the same frames"), "{stderr}");
@@ -94,7 +95,7 @@ fn recordings_with_some_frames_in_common_are_exported_once_or_refused() {
     // A part of another recording, also one that begins with it.
     for (name, part) in [("middle.mcap", 5..15), ("beginning.mcap", 0..10)] {
         let part = write(name, &[("front", part)]);
-        for given in [[whole.as_path(), &part], [&part, &whole]] {
+        for given in [[whole.as_path(), part.as_path()], [part.as_path(), whole.as_path()]] {
             let (code, summary, stderr) = exported(&given);
             assert_eq!((code, &summary["written"]), (0, &40.into()), "{stderr}");
             assert!(stderr.contains(&format!("{name} left out: ")), "{stderr}");

@@ -102,7 +102,7 @@ fn an_export_has_the_capture_times_of_stale_frames_and_of_those_after_them() {
         let changed = Arc::get_mut(&mut frame).expect("the only owner");
         changed.staleness = Staleness::Known(n < STALE);
         changed.received.unix_ns =
-            if n < STALE { START_NS + 3000 * MS + n } else { START_NS + (25 * n + 70 * n % 300) * MS };
+            if n < STALE { START_NS + 3000 * MS + n } else { START_NS + (25 * n + 5 * ((n + 3) % 5)) * MS };
         let estimated_ns = clock.observe(frame.device_time, frame.received.unix_ns);
         writer.frame(0, &frame, estimated_ns).expect("write");
     }

@@ -131,7 +131,7 @@ fn a_recording_has_the_name_that_is_given_before_its_path() {
     write(&both, Compression::None, &[(camera("a"), few.clone()), (camera("b"), few)]);
     for command in [&["replay", "--speed", "max", "--no-window"][..], &["view", "--no-window"], &["detections"]] {
         let (code, document, said) =
-            last_json(&[&[command[0], &format!("one={}", text(&both))], &command[1..]].concat());
+            last_json(&[&[command[0], &format!("one={}", text(&both))][..], &command[1..]].concat());
         assert_eq!(
             (code, names(&document["summary"], "cameras", "camera")),
             (0, vec!["one-a".to_owned(), "one-b".to_owned()]),
