@@ -12,6 +12,9 @@ use crate::wire::{Decoder, Event, LINE, Limits, Record, encode};
 /// Longest wait of one read. Deadlines are checked between reads.
 const READ_TIMEOUT: Duration = Duration::from_millis(250);
 
+/// Time between attempts to connect.
+const CONNECT_RETRY: Duration = Duration::from_millis(50);
+
 const PREFIX: &str = "@K ";
 
 /// A setting of the camera, which applies to all its clients.
@@ -161,18 +164,26 @@ pub fn control_each(
     Ok(())
 }
 
+/// Connects within `timeout`. A camera that has just booted its application refuses connections until its Script listens.
 fn connect(host: &str, port: u16, timeout: Duration) -> io::Result<TcpStream> {
-    let mut last = io::ErrorKind::NotFound.into();
-    for address in (host, port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, timeout) {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
-                return Ok(stream);
+    let until = Instant::now() + timeout;
+    loop {
+        let mut last = io::ErrorKind::NotFound.into();
+        for address in (host, port).to_socket_addrs()? {
+            let left = until.saturating_duration_since(Instant::now()).max(CONNECT_RETRY);
+            match TcpStream::connect_timeout(&address, left) {
+                Ok(stream) => {
+                    stream.set_nodelay(true)?;
+                    return Ok(stream);
+                }
+                Err(error) => last = error,
             }
-            Err(error) => last = error,
         }
+        if last.kind() != io::ErrorKind::ConnectionRefused || Instant::now() + CONNECT_RETRY >= until {
+            return Err(last);
+        }
+        std::thread::sleep(CONNECT_RETRY);
     }
-    Err(last)
 }
 
 /// Receives the camera's stream, which contains its answers.
@@ -244,7 +255,29 @@ impl<'a> Connection<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
+
+    #[test]
+    fn a_refused_connection_is_tried_again_until_the_time_is_over() {
+        let socket = || {
+            let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+            socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
+            let port = socket.local_addr().expect("an address").as_socket().expect("of IP").port();
+            (socket, port)
+        };
+        let (_closed, port) = socket();
+        let (start, timeout) = (Instant::now(), Duration::from_millis(300));
+        let error = connect("127.0.0.1", port, timeout).expect_err("nobody listens");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(start.elapsed() > timeout - 2 * CONNECT_RETRY, "{:?}", start.elapsed());
+
+        let (booting, port) = socket();
+        let connected = std::thread::spawn(move || connect("127.0.0.1", port, Duration::from_secs(30)));
+        booting.listen(1).expect("it listens");
+        connected.join().expect("no panic").expect("a connection");
+    }
 
     #[test]
     fn ranges_are_those_of_the_application() {
