@@ -87,10 +87,8 @@ pub(super) enum Reply {
 #[derive(Debug)]
 struct Call {
     request: Request,
-    /// Length of the request itself.
+    /// Length of the request itself until the camera has consumed it, then 0.
     request_len: u32,
-    /// `true` if the camera has consumed the request itself.
-    request_taken: bool,
     /// Bytes of data that follow the request.
     data_total: u64,
     /// Bytes of that data that the camera has consumed.
@@ -275,7 +273,6 @@ impl Client {
         self.call = Some(Call {
             request,
             request_len,
-            request_taken: false,
             data_total,
             sent: 0,
             announced: None,
@@ -353,7 +350,7 @@ impl Client {
     /// Counts a packet that the camera has consumed: the request first, then its data.
     fn taken(&mut self, len: u32, now: Duration) {
         let Some(call) = &mut self.call else { return };
-        if std::mem::replace(&mut call.request_taken, true) {
+        if std::mem::take(&mut call.request_len) == 0 {
             call.sent += u64::from(len);
             let (bytes, total, boots) =
                 (call.sent, call.data_total, matches!(call.request, Request::BootMemory { .. }));
@@ -485,8 +482,7 @@ impl Client {
     /// that has received megabytes may have returned no credit for them.
     fn extent(&self) -> (u64, u64, u64) {
         let Some(call) = &self.call else { return (0, 0, 0) };
-        let before_data = if call.request_taken { 0 } else { u64::from(call.request_len) };
-        let sent = (call.sent + self.link.in_flight(self.main)).saturating_sub(before_data);
+        let sent = (call.sent + self.link.in_flight(self.main)).saturating_sub(call.request_len.into());
         (sent, call.data_total, call.received.len() as u64)
     }
 
