@@ -1,6 +1,6 @@
 //! The recordings that a command reads: files, and the files below folders.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 use anyhow::Context as _;
@@ -144,14 +144,18 @@ pub(crate) fn find(paths: &[PathBuf], ends: &[&str]) -> anyhow::Result<Vec<PathB
             }
         }
     }
-    let mut known = HashSet::new();
+    let mut given = HashMap::<PathBuf, u64>::new();
     files.retain(|file| {
-        let is_new = known.insert(file.canonicalize().unwrap_or_else(|_| file.clone()));
-        if !is_new {
-            present::say(&format!("{} is given twice: taken once", file.display()));
-        }
-        is_new
+        let times = given.entry(file.canonicalize().unwrap_or_else(|_| file.clone())).or_default();
+        *times += 1;
+        *times == 1
     });
+    for file in &files {
+        let times = given.get(&file.canonicalize().unwrap_or_else(|_| file.clone())).copied().unwrap_or(1);
+        if times > 1 {
+            present::say(&format!("{} is given {times} times: taken once", file.display()));
+        }
+    }
     Ok(files)
 }
 

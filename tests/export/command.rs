@@ -64,7 +64,7 @@ fn the_frames_of_a_copy_are_exported_once() {
     for given in [[file, file], [folder.path(), file]] {
         let (code, summary, stderr) = exported(&given);
         assert_eq!((code, &summary["written"]), (0, &20.into()), "{stderr}");
-        assert!(stderr.contains("a.mcap is given twice: taken once"), "{stderr}");
+        assert!(stderr.contains("a.mcap is given 2 times: taken once"), "{stderr}");
     }
     let copy = folder.path().join("b.mcap");
     std::fs::copy(file, &copy).expect("a copy");

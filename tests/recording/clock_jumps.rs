@@ -53,7 +53,8 @@ fn a_clock_that_is_set_leaves_one_time_line() {
             while let Some(entry) = reader.next_entry().unwrap() {
                 if let RecordingEntry::Frame(frame) = entry {
                     times.push((frame.log_ns - START_NS) / MS);
-                    assert_eq!(frame.publish_ns, frame.log_ns - MS);
+                    // The clock of the simulated camera jitters.
+                    assert!((frame.publish_ns - frame.log_ns + MS).abs() < MS, "{frame:?}");
                 }
             }
             times

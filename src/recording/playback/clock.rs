@@ -177,12 +177,14 @@ impl PlaybackClock {
         }
         self.next.remove(&cursor.id);
         self.ended += usize::from(!std::mem::replace(&mut cursor.ended, true));
+        // Paused at the end, only a step continues at the start.
+        let is_held = self.paused && cursor.steps == self.steps;
+        if self.ended < self.cameras {
+            // This camera has no frame for a step of the others.
+            cursor.steps = self.steps;
+        }
         if self.looped && self.frames > 0 {
-            // Paused at the end, only a step continues at the start.
-            let is_held = self.paused && cursor.steps == self.steps;
             if self.ended < self.cameras {
-                // This camera has no frame for a step of the others.
-                cursor.steps = self.steps;
                 return AtEnd::Wait;
             }
             if is_held {
