@@ -53,8 +53,10 @@ fn a_clock_that_is_set_leaves_one_time_line() {
             while let Some(entry) = reader.next_entry().unwrap() {
                 if let RecordingEntry::Frame(frame) = entry {
                     times.push((frame.log_ns - START_NS) / MS);
-                    // The clock of the simulated camera jitters.
-                    assert!((frame.publish_ns - frame.log_ns + MS).abs() < MS, "{frame:?}");
+                    // The clock of the simulated camera jitters by some milliseconds. That of the host is set by a minute or
+                    // more.
+                    let before_ns = frame.log_ns - frame.publish_ns;
+                    assert!((0..10 * MS).contains(&before_ns), "frame {}: {before_ns} ns", frame.sequence);
                 }
             }
             times
