@@ -433,12 +433,12 @@ impl ClockFit {
 
     /// Returns the capture time of a frame in nanoseconds since 1970, UTC: by this line, if it applies to the frame, or else the
     /// one that was estimated when it arrived.
-    pub(super) fn capture_ns(&self, device: DeviceTime, is_stale: bool, arrival_ns: i64, estimated_ns: i64) -> i64 {
-        let utc_ns = self.utc_ns(device);
+    pub(super) fn capture_ns(&self, device_us: i64, is_stale: bool, arrival_ns: i64, estimated_ns: i64) -> i64 {
+        let utc_ns = self.utc_ns(DeviceTime(device_us));
         let waited_ns = arrival_ns.saturating_sub(utc_ns);
         // The least delayed frame of the first window is not always its first.
-        let is_in_window = || device.0 >= self.device_from_us.saturating_sub(WINDOW_NS / 1000);
-        let is_fitted = device.0 >= self.device_from_us || is_in_window() && (waited_ns as f64) < EARLY_RESTART_NS;
+        let is_in_window = || device_us >= self.device_from_us.saturating_sub(WINDOW_NS / 1000);
+        let is_fitted = device_us >= self.device_from_us || is_in_window() && (waited_ns as f64) < EARLY_RESTART_NS;
         // Stale frames are older than the frames that the line is fitted to.
         let is_held = is_stale && (self.restarts == 0 || waited_ns <= HELD_AFTER_RESTART_MAX_NS);
         // No frame arrives before its capture, except by the clock of a later run.
@@ -754,7 +754,7 @@ mod tests {
         // A finished file has the capture times of all of its frames.
         let captured = |device_ms: i64, is_stale, arrival_ms: i64| {
             let arrival_ns = EPOCH + MS * arrival_ms;
-            (fit.capture_ns(DeviceTime(1000 * device_ms), is_stale, arrival_ns, arrival_ns) - EPOCH) / MS
+            (fit.capture_ns(1000 * device_ms, is_stale, arrival_ns, arrival_ns) - EPOCH) / MS
         };
         assert_eq!(
             [captured(0, true, 4000), captured(9000, true, 20_000), captured(5000, false, 5300)],

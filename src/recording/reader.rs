@@ -18,7 +18,6 @@ use super::time_line::{ClockJump, TimeLine};
 use super::walk::{FoundChunk, FoundMessage, RecordWalk, WalkItem};
 use super::writer::CLOCK_METADATA;
 use super::{CameraInfo, PartFile, RecordingError};
-use crate::frame::DeviceTime;
 use crate::units::count;
 
 /// Position of a chunk in the file, or of consecutive messages outside of chunks.
@@ -396,8 +395,8 @@ impl Reader {
     /// Puts a frame into the queue, after what is missing before it.
     fn frame(&mut self, mut frame: RecordedFrame) {
         if let Some(Some(clock)) = self.clocks.get(frame.camera) {
-            let device = DeviceTime(frame.wire.device_time_us);
-            frame.publish_ns = clock.capture_ns(device, frame.wire.stale, frame.log_ns, frame.publish_ns);
+            let (device_us, is_stale) = (frame.wire.device_time_us, frame.wire.stale);
+            frame.publish_ns = clock.capture_ns(device_us, is_stale, frame.log_ns, frame.publish_ns);
         }
         frame = match on_time_line(&mut self.time_line, RecordingEntry::Frame(frame)) {
             RecordingEntry::Frame(frame) => frame,
