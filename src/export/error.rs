@@ -189,9 +189,14 @@ impl ExportError {
         }
     }
 
-    /// Adds what is kept of an export that had begun.
+    /// Adds what is kept of an export that had begun. The choice of frames fails before that.
     pub(super) fn after(self, kept: u64, without: Option<&'static str>) -> Self {
-        Self::Incomplete { kept, without, source: Box::new(self) }
+        match self {
+            Self::Io { .. } | Self::Format { .. } | Self::Recording { .. } => {
+                Self::Incomplete { kept, without, source: Box::new(self) }
+            }
+            other => other,
+        }
     }
 
     /// Returns a function for `map_err` that adds the path of a file or folder.

@@ -167,6 +167,7 @@ fn the_parts_are_extracted_into_a_new_folder() {
     assert!(said.contains("section `__firmware` is damaged and was skipped"), "{said}");
     assert!(!rest.join("__firmware").exists() && rest.join("pipeline").exists());
 
-    let (code, _, said) = run(&["inspect", &path, &path, "--extract", "x"]);
+    let other = sample.write("other.dap", &sample.bytes);
+    let (code, _, said) = run(&["inspect", &path, &other, "--extract", "x"]);
     assert_eq!(code, 2, "{said}");
 }
