@@ -125,7 +125,7 @@ fn a_camera_that_dies_is_reported_with_exit_code_3() {
     let [line, help] = err.lines().collect::<Vec<_>>().split_off(err.lines().count().saturating_sub(2))[..] else {
         panic!("{err}")
     };
-    assert!(help.starts_with("help: `oaktap doctor CAMERA`"), "{err}");
+    assert!(help.starts_with("help: `oaktap doctor line-10=127.0.0.1:"), "{err}");
     assert!(line.starts_with("line-10: exit code 3: not streaming for "), "{err}");
     assert!(line.ends_with(" s, not at the end either"), "{err}");
     // Nobody waits for more frames than these.
