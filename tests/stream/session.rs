@@ -22,6 +22,7 @@ pub(crate) struct Bench {
     session: Session,
     live: Taker<Arc<Frame>>,
     kept: Taker<Arc<Frame>>,
+    #[cfg(feature = "http")]
     incidents: std::sync::mpsc::Receiver<Incident>,
     runtime: Runtime,
 }
@@ -32,11 +33,22 @@ impl Bench {
         let outlets = Outlets::default();
         let live = outlets.take_provisional("live", Policy::DropNewest(10_000));
         let kept = outlets.take_confirmed("kept", Policy::DropNewest(10_000));
-        let (tell, incidents) = std::sync::mpsc::channel();
-        // The test may have ended.
-        outlets.incidents.tap(move |incident: &Incident| _ = tell.send(incident.clone()));
+        #[cfg(feature = "http")]
+        let incidents = {
+            let (tell, incidents) = std::sync::mpsc::channel();
+            // The test may have ended.
+            outlets.incidents.tap(move |incident: &Incident| _ = tell.send(incident.clone()));
+            incidents
+        };
         let session = Session::start("cam", spec.parse().unwrap(), options, outlets, runtime.handle());
-        Self { session, live, kept, incidents, runtime }
+        Self {
+            session,
+            live,
+            kept,
+            #[cfg(feature = "http")]
+            incidents,
+            runtime,
+        }
     }
 
     fn at(address: SocketAddr, options: SessionOptions) -> Self {
