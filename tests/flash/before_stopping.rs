@@ -217,10 +217,11 @@ fn the_wait_for_a_new_address_ends_when_the_user_said() {
     let scene = Scene::new("");
     let words = ["--yes", "--force", "--idle-timeout", "1s", "static", "198.51.100.77/24", "198.51.100.1"];
     let (code, _, said) = scene.run("network", &words);
+    let place = scene.camera.places()[0];
     let error = format!(
         "error: the settings were written and read back, but camera {ID} did not answer at 198.51.100.77 within 1 s; it still \
-         answers at 127.0.0.1\nhelp: `oaktap network --udp-port {} CAMERA show` shows its settings\n",
-        scene.camera.places()[0].discovery
+         answers at 127.0.0.1\nhelp: `oaktap network --udp-port {} 127.0.0.1:{} show` shows its settings\n",
+        place.discovery, place.link
     );
     assert!(code == 1 && said.ends_with(&error), "{code}: {said}");
 }
