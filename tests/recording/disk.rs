@@ -193,7 +193,9 @@ fn an_unwritable_folder_is_rejected_at_the_start() {
         let target = RecordingTarget::from_path(small.path().join(place));
         let error = Recorder::start(RecordOptions::new(target), vec![(camera.clone(), Outlets::default())])
             .expect_err("it is read-only");
-        assert!(error.to_string().contains("ead-only"), "{error}");
+        let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
+        let cause = causes.last().map(ToString::to_string).unwrap_or_default();
+        assert!(cause.contains("ead-only"), "{error}: {cause}");
     }
 }
 
