@@ -31,7 +31,8 @@ struct Sent {
     camera: String,
     id: u64,
     log_ns: i64,
-    publish_ns: i64,
+    /// Capture time in units of 10 ms. A finished file has a stored clock, which gives it a little more precisely.
+    captured: i64,
     records: Vec<u8>,
     header: Vec<u8>,
     detections: Vec<u8>,
@@ -80,7 +81,7 @@ fn read(path: &Path) -> Result<Vec<Sent>, RecordingError> {
             camera: names[frame.camera].clone(),
             id: frame.wire.id,
             log_ns: frame.log_ns,
-            publish_ns: frame.publish_ns,
+            captured: (frame.publish_ns + 2_000_000) / 10_000_000,
             records: frame.wire.records,
             header: frame.wire.header,
             detections: frame.wire.detections,
