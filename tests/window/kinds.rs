@@ -218,7 +218,8 @@ impl Fleet {
         };
         let first = self.bench.look();
         let mut left: Vec<usize> = (0..count).collect();
-        wait_for("twelve pictures that move", || {
+        let end = Instant::now() + DEADLINE;
+        loop {
             let seen = self.bench.look();
             if seen.dimensions() == first.dimensions() {
                 left.retain(|at| {
@@ -228,8 +229,13 @@ impl Fleet {
                     changed * 50 < before.pixels().len() || is_grey(&now) && *at != 1
                 });
             }
-            left.is_empty().then_some(seen)
-        })
+            if left.is_empty() {
+                return seen;
+            }
+            let still: Vec<_> =
+                names().enumerate().filter(|(at, _)| left.contains(at)).map(|(_, (name, _))| name).collect();
+            assert!(Instant::now() < end, "no pictures that move: {still:?}");
+        }
     }
 
     /// Waits until each tile shows a box of its camera: motion JPEG over HTTP and the video of H.265 have none.

@@ -117,6 +117,26 @@ mod tests {
         }
     }
 
+    /// An error in a header leaves libjpeg-turbo's decoder in the middle of that file, and the next file would fail too.
+    #[test]
+    fn an_intact_file_is_decoded_after_each_damaged_one() {
+        let file = file(64, 48, jpeg_encoder::SamplingFactor::F_2_2, false);
+        let mut jpeg = Jpeg::default();
+        jpeg.decode(&file, 1).unwrap();
+        let expected = jpeg.rgb().to_vec();
+        let mut rejected = 0;
+        for at in 2..file.len() {
+            for byte in [0x00, 0x44, 0xc3, 0xf3, 0xff] {
+                let mut damaged = file.clone();
+                damaged[at] = byte;
+                rejected += u32::from(jpeg.decode(&damaged, 1).is_err());
+                assert_eq!(jpeg.decode(&file, 1), Ok((64, 48)), "after {byte:#x} at {at}");
+                assert_eq!(jpeg.rgb()[..expected.len()], expected, "after {byte:#x} at {at}");
+            }
+        }
+        assert!(rejected > 500, "{rejected} files were rejected");
+    }
+
     #[test]
     fn reduced_pictures_are_the_means_of_their_pixels() {
         let file = file(160, 97, jpeg_encoder::SamplingFactor::F_1_1, false);

@@ -19,23 +19,30 @@ fn message(error: Error) -> String {
     }
 }
 
-/// Decodes files. Keeps the decoder's state for the next file.
+/// Decodes files. Keeps the decoder's memory for the next file.
 #[derive(Debug, Default)]
 pub(super) struct Decoder(Option<Decompressor>);
 
 impl Decoder {
-    fn turbo(&mut self) -> Result<&mut Decompressor, String> {
-        if self.0.is_none() {
-            let mut turbo = Decompressor::new().map_err(message)?;
-            turbo.set_scan_limit(MAX_SCANS).map_err(message)?;
-            self.0 = Some(turbo);
-        }
-        self.0.as_mut().ok_or_else(|| "no decoder".to_owned())
+    /// Calls `work` with the decoder. After an error the next file gets a new one: libjpeg-turbo stays in the middle of a file
+    /// whose header is damaged, and rejects every file after it (one in six damaged files).
+    fn turbo<T>(&mut self, work: impl FnOnce(&mut Decompressor) -> Result<T, Error>) -> Result<T, String> {
+        let mut turbo = match self.0.take() {
+            Some(turbo) => turbo,
+            None => {
+                let mut turbo = Decompressor::new().map_err(message)?;
+                turbo.set_scan_limit(MAX_SCANS).map_err(message)?;
+                turbo
+            }
+        };
+        let done = work(&mut turbo).map_err(message)?;
+        self.0 = Some(turbo);
+        Ok(done)
     }
 
     /// Returns width and height.
     pub(super) fn size(&mut self, file: &[u8]) -> Result<(usize, usize), String> {
-        let header = self.turbo()?.read_header(file).map_err(message)?;
+        let header = self.turbo(|turbo| turbo.read_header(file))?;
         Ok((header.width, header.height))
     }
 
@@ -47,12 +54,13 @@ impl Decoder {
         (width, height): (usize, usize),
         rgb: &mut [u8],
     ) -> Result<(), String> {
-        let turbo = self.turbo()?;
-        turbo.set_scaling_factor(ScalingFactor::new(1, reduction)).map_err(message)?;
-        let image = Image { pixels: rgb, width, pitch: width * 3, height, format: PixelFormat::RGB };
-        match turbo.decompress(file, image).map_err(message) {
-            Err(warning) if warning.contains(PADDING) => Ok(()),
-            result => result,
-        }
+        self.turbo(|turbo| {
+            turbo.set_scaling_factor(ScalingFactor::new(1, reduction))?;
+            let image = Image { pixels: rgb, width, pitch: width * 3, height, format: PixelFormat::RGB };
+            match turbo.decompress(file, image) {
+                Err(Error::TurboJpegError(warning)) if warning.contains(PADDING) => Ok(()),
+                result => result,
+            }
+        })
     }
 }
