@@ -92,13 +92,10 @@ impl Wall {
         let covered =
             |x: u32, y: u32| x + tile.left + 260 * self.scale >= seen.width() && y + tile.top < 90 * self.scale;
         let (edges, label, payload) = self.sent(camera);
-        // Calculated as the overlay does, for edges that are halfway between two pixels.
-        let pixel = |share: f64, of: u32, side: u32| {
-            (f64::from(share as f32) * f64::from(of) * f64::from(side) / f64::from(of)).round() as u32
-        };
-        let ((across, down), (width, height)) = (self.size, (tile.width, tile.height));
-        let [left, top, right, bottom] = [(0, across, width), (1, down, height), (2, across, width), (3, down, height)]
-            .map(|(n, of, side)| pixel(edges[n], of, side));
+        // In the precision of the overlay: some edges are halfway between two pixels.
+        let pixel = |share: f64, side: u32| (share as f32 * side as f32).round() as u32;
+        let [left, top, right, bottom] = [(0, tile.width), (1, tile.height), (2, tile.width), (3, tile.height)]
+            .map(|(n, side)| pixel(edges[n], side));
         let line = 2 * self.scale;
         // Not in its middle, which the notices cover first.
         let row = bottom - line - 1;
