@@ -60,7 +60,7 @@ pub enum TokenError {
     Unusable {
         /// The file.
         path: String,
-        /// What is in it.
+        /// Its content.
         found: String,
     },
 }
