@@ -8,6 +8,8 @@
 //! coefficients are rounded as there (1.164, 2.018, 0.813, 0.391, 1.596), in 20-bit fixed point, so that the results
 //! are bit-identical.
 
+use super::planar::words_plain;
+
 pub(super) const SHIFT: i32 = 20;
 pub(super) const HALF: i32 = 1 << (SHIFT - 1);
 pub(super) const Y: i32 = coefficient(1.164);
@@ -80,6 +82,36 @@ impl Chroma<'_> {
             Self::Pairs { v_first: true, row } => paired_in_order::<true>(luma, row, out),
             Self::Pairs { v_first: false, row } => paired_in_order::<false>(luma, row, out),
             Self::Planes([u, v]) => halved([luma, u, v], out),
+        }
+    }
+}
+
+/// Most pixels of [`Chroma::words_of_rest`]: those of the largest block.
+const REST_MAX: usize = 64;
+
+impl Chroma<'_> {
+    /// Converts the pixels after the last whole block of a row to words.
+    #[inline(always)]
+    pub(super) fn words_of_rest(self, luma: &[u8], out: &mut [u32]) {
+        let mut planes = [[0; REST_MAX]; 3];
+        self.colors(luma, planes.each_mut().map(|plane| &mut plane[..luma.len()]));
+        let [r, g, b] = planes.each_ref().map(|plane| &plane[..luma.len()]);
+        words_plain([b, g, r], out);
+    }
+}
+
+/// The whole blocks of a row of chroma: of `PAIRS` bytes of alternating samples, or of `PLANE` samples of each kind.
+#[derive(Clone, Copy)]
+pub(super) enum ChromaBlocks<'a, const PAIRS: usize, const PLANE: usize> {
+    Pairs { v_first: bool, row: &'a [[u8; PAIRS]] },
+    Planes([&'a [[u8; PLANE]]; 2]),
+}
+
+impl<'a, const PAIRS: usize, const PLANE: usize> ChromaBlocks<'a, PAIRS, PLANE> {
+    pub(super) fn of(chroma: Chroma<'a>) -> Self {
+        match chroma {
+            Chroma::Pairs { v_first, row } => Self::Pairs { v_first, row: row.as_chunks().0 },
+            Chroma::Planes(planes) => Self::Planes(planes.map(|row| row.as_chunks().0)),
         }
     }
 }

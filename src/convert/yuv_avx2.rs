@@ -5,8 +5,7 @@
 
 use std::arch::x86_64::*;
 
-use super::planar::words_plain;
-use super::yuv::{self, Chroma, HALF, SHIFT, U_TO_BLUE, U_TO_GREEN, V_TO_GREEN, V_TO_RED, Y};
+use super::yuv::{self, Chroma, ChromaBlocks, HALF, SHIFT, U_TO_BLUE, U_TO_GREEN, V_TO_GREEN, V_TO_RED, Y};
 
 /// Pixels converted at a time.
 const BLOCK: usize = 32;
@@ -147,21 +146,9 @@ fn blocks<'a>(out: &'a mut [&mut [u8]; 3]) -> ([&'a mut [[u8; BLOCK]]; 3], [&'a 
     ([r, g, b], [r_rest, g_rest, b_rest])
 }
 
-/// The whole blocks of a row of chroma.
-#[derive(Clone, Copy)]
-enum Blocks<'a> {
-    Pairs { v_first: bool, row: &'a [[u8; BLOCK]] },
-    Planes([&'a [[u8; BLOCK / 2]]; 2]),
-}
+type Blocks<'a> = ChromaBlocks<'a, BLOCK, { BLOCK / 2 }>;
 
-impl<'a> Blocks<'a> {
-    fn of(chroma: Chroma<'a>) -> Self {
-        match chroma {
-            Chroma::Pairs { v_first, row } => Self::Pairs { v_first, row: row.as_chunks().0 },
-            Chroma::Planes(planes) => Self::Planes(planes.map(|row| row.as_chunks().0)),
-        }
-    }
-
+impl Blocks<'_> {
     /// Returns the colors of a block, in the order of [`spread`] if `SPREAD`; `None` after the last block. Not a callback for
     /// each block: the compiler calls those instead of inlining them.
     #[inline]
@@ -217,10 +204,7 @@ pub(super) fn words(luma: &[&[u8]], chroma: Chroma<'_>, out: &mut [u32]) {
     }
     let done = width / BLOCK * BLOCK;
     for (luma, out) in luma.iter().zip([upper_rest, lower_rest]) {
-        let mut planes = [[0; BLOCK]; 3];
-        chroma.after(done).colors(&luma[done..], planes.each_mut().map(|plane| &mut plane[..width - done]));
-        let [r, g, b] = planes.each_ref().map(|plane| &plane[..width - done]);
-        words_plain([b, g, r], out);
+        chroma.after(done).words_of_rest(&luma[done..], out);
     }
 }
 

@@ -6,9 +6,8 @@
 
 use std::arch::x86_64::*;
 
-use super::avx512::{Block, load, spread, store, words_of_planes};
-use super::planar::words_plain;
-use super::yuv::{Chroma, HALF, SHIFT, U_TO_BLUE, U_TO_GREEN, V_TO_GREEN, V_TO_RED, Y};
+use super::avx512::{load, spread, store, words_of_planes};
+use super::yuv::{Chroma, ChromaBlocks, HALF, SHIFT, U_TO_BLUE, U_TO_GREEN, V_TO_GREEN, V_TO_RED, Y};
 
 /// Pixels converted at a time.
 const BLOCK: usize = 64;
@@ -98,21 +97,9 @@ fn parted(bytes: __m512i) -> (__m512i, __m512i) {
     (_mm512_and_si512(bytes, _mm512_set1_epi16(0xff)), _mm512_srli_epi16::<8>(bytes))
 }
 
-/// The whole blocks of a row of chroma.
-#[derive(Clone, Copy)]
-enum Blocks<'a> {
-    Pairs { v_first: bool, row: &'a [Block] },
-    Planes([&'a [[u8; BLOCK / 2]]; 2]),
-}
+type Blocks<'a> = ChromaBlocks<'a, BLOCK, { BLOCK / 2 }>;
 
-impl<'a> Blocks<'a> {
-    fn of(chroma: Chroma<'a>) -> Self {
-        match chroma {
-            Chroma::Pairs { v_first, row } => Self::Pairs { v_first, row: row.as_chunks().0 },
-            Chroma::Planes(planes) => Self::Planes(planes.map(|row| row.as_chunks().0)),
-        }
-    }
-
+impl Blocks<'_> {
     /// Returns the colors of a block, in the order of [`spread`] if `SPREAD`; `None` after the last block. Not a callback for
     /// each block: the compiler calls those instead of inlining them.
     #[inline]
@@ -153,10 +140,7 @@ pub(super) fn words(luma: &[&[u8]], chroma: Chroma<'_>, out: &mut [u32]) {
     }
     let done = width / BLOCK * BLOCK;
     for (luma, out) in luma.iter().zip([upper_rest, lower_rest]) {
-        let mut planes = [[0; BLOCK]; 3];
-        chroma.after(done).colors(&luma[done..], planes.each_mut().map(|plane| &mut plane[..width - done]));
-        let [r, g, b] = planes.each_ref().map(|plane| &plane[..width - done]);
-        words_plain([b, g, r], out);
+        chroma.after(done).words_of_rest(&luma[done..], out);
     }
 }
 
