@@ -885,11 +885,7 @@ fn recordings_of_a_folder_play_side_by_side() {
     bench.key("i");
     bench.key("i");
     let shows = |seen: &RgbImage, recording: usize, at: usize| {
-        let payload = made[recording].frames[0][at].payload();
-        let top = recording as u32 * 266;
-        (60..200)
-            .step_by(3)
-            .all(|y| (0..240).all(|x| seen.get_pixel(x, top + y).0[1] == payload[(y * 480 + x) as usize]))
+        shows_in_column(seen, recording, made[recording].frames[0][at].payload())
     };
     bench.key("End");
     // The other recording is shorter.
@@ -909,6 +905,12 @@ fn recordings_of_a_folder_play_side_by_side() {
     assert!(code == 1 && said.contains("no recording (*.mcap) below the folder"), "{said}");
 }
 
+/// Returns whether the tile with this number, of tiles of 480x264 one below the other, shows a gray picture.
+fn shows_in_column(seen: &RgbImage, tile: usize, payload: &[u8]) -> bool {
+    let top = tile as u32 * 266;
+    (60..200).step_by(3).all(|y| (0..240).all(|x| seen.get_pixel(x, top + y).0[1] == payload[(y * 480 + x) as usize]))
+}
+
 /// The second recording begins 13 s after the first one.
 #[test]
 fn a_picture_that_a_replay_does_not_show_is_not_saved() {
@@ -925,13 +927,7 @@ fn a_picture_that_a_replay_does_not_show_is_not_saved() {
     bench.key("space");
     bench.key("i");
     bench.key("i");
-    let shows = |seen: &RgbImage, camera: usize, at: usize| {
-        let payload = made[camera].1[at].payload();
-        let top = camera as u32 * 266;
-        (60..200)
-            .step_by(3)
-            .all(|y| (0..240).all(|x| seen.get_pixel(x, top + y).0[1] == payload[(y * 480 + x) as usize]))
-    };
+    let shows = |seen: &RgbImage, camera: usize, at: usize| shows_in_column(seen, camera, made[camera].1[at].payload());
     bench.key("End");
     bench.until("the last picture", |seen| shows(seen, 1, 19));
     bench.key("Home");
