@@ -1,6 +1,8 @@
 //! Sockets, clocks and interfaces of this host, and the loops that drive the state machines of `discovery` and
 //! `bootloader`.
 
+use std::time::Duration;
+
 pub mod clock;
 pub(crate) mod datagram_batch;
 pub(crate) mod datagram_buffer;
@@ -13,3 +15,6 @@ pub mod startup;
 pub mod talk;
 #[cfg(any(feature = "http", feature = "mqtt"))]
 pub(crate) mod tls;
+
+/// Time until the next attempt when a connection cannot be accepted, which is mostly because too many files are open.
+pub(crate) const ACCEPT_RETRY: Duration = Duration::from_millis(100);

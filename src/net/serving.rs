@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
+use super::ACCEPT_RETRY;
 use crate::sync::locked;
 
 /// The next step after a client has been served.
@@ -158,7 +159,7 @@ fn accept(
             Ok((client, _)) => client,
             Err(error) => {
                 tracing::warn!("cannot accept a client: {error}");
-                if !stopping.wait_until(Instant::now() + Duration::from_millis(100)) {
+                if !stopping.wait_until(Instant::now() + ACCEPT_RETRY) {
                     return;
                 }
                 continue;

@@ -26,6 +26,7 @@ use super::reception::Reception;
 use super::spec::{ANY_ADDRESS, host_and_port};
 use super::{SessionOptions, SessionState};
 use crate::frame::{Frame, Lease, Pool, Received};
+use crate::net::ACCEPT_RETRY;
 use crate::net::clock::received_now;
 use crate::sync::locked;
 use crate::wire::content::Content;
@@ -180,7 +181,7 @@ async fn next(
                 }
                 Err(error) => {
                     tracing::debug!(%error, "accept failed");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    tokio::time::sleep(ACCEPT_RETRY).await;
                 }
             },
         }

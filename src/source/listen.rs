@@ -5,15 +5,12 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use tokio::io::ReadBuf;
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::net::ACCEPT_RETRY;
 use crate::wire::{LINE, header};
-
-/// Keeps a persistent error, such as too many open files, from becoming a busy loop.
-const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Clients that may wait at a time. A further one replaces the oldest, which has sent nothing so far.
 const MAX_WAITING: usize = 8;
@@ -72,7 +69,7 @@ impl Listener {
                 }
                 Err(error) => {
                     tracing::debug!(%error, "accept failed");
-                    tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
+                    tokio::time::sleep(ACCEPT_RETRY).await;
                 }
             }
         }

@@ -19,6 +19,7 @@ use super::config::CameraConfig;
 use super::fault::CameraFaults;
 use super::line::Line;
 use super::sockets::{Place, Sockets, StartError, nearby};
+use crate::net::ACCEPT_RETRY;
 use crate::sim::{Reel, Simulator};
 use crate::sync::locked;
 
@@ -26,9 +27,6 @@ use crate::sync::locked;
 const DATAGRAM_MAX_BYTES: usize = 512;
 /// Addresses of this host to try before reporting that none is free.
 const ADDRESS_ATTEMPTS: u32 = 64;
-/// Delay after a failed `accept`, which fails repeatedly while this process has no free file descriptors.
-const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
-
 /// A simulated camera on the network. Dropping it ends it.
 #[derive(Debug)]
 pub struct CameraSimulator {
@@ -350,7 +348,7 @@ impl Server {
         let Some(listener) = warned(listener) else { return };
         loop {
             let Ok((host, _)) = listener.accept().await else {
-                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
+                tokio::time::sleep(ACCEPT_RETRY).await;
                 continue;
             };
             if self.camera().connected(self.shared.now()) {
