@@ -94,7 +94,7 @@ impl Extent {
     }
 
     /// Returns the right shift that turns samples into an index of [`COLORS`]. `count_up_to` returns the number of samples up to
-    /// its argument. Does not call it for the usual picture, whose largest sample is no outlier.
+    /// its argument. Calls it only if the largest sample may be an outlier.
     pub(super) fn shift(&self, count_up_to: impl Fn(u16) -> u32) -> u32 {
         let measured = self.samples - self.zeros;
         let enough = measured - measured / 100 + self.zeros;

@@ -162,7 +162,7 @@ pub(super) fn pack12(level: SimdLevel, row: &[u8], out: &mut [u8]) {
     }
 }
 
-/// Converts packed gray pixels to words in one step. Returns `false` if there is no such code for the level or the format.
+/// Converts packed gray pixels to words in one step. Returns `false` if the level has no code for the format.
 pub(super) fn packed_words(level: SimdLevel, format: PixelFormat, row: &[u8], out: &mut [u32]) -> bool {
     match (level.0, format) {
         #[cfg(target_arch = "x86_64")]

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::inspect::LISTED_MAX;
 use crate::frame::{Counters, Frame};
 
-/// Tracks that are told apart, which bounds the memory to about 1 MiB. Further ones are not counted.
+/// Most different tracks that are counted. Bounds the memory to about 1 MiB.
 const TRACKS_MAX: usize = 100_000;
 
 /// Payload sizes in bytes.

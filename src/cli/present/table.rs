@@ -175,8 +175,7 @@ pub(crate) fn some_of(number: usize, all: usize) -> String {
     if number == all { number.to_string() } else { format!("{number} of {all}") }
 }
 
-/// A camera that does not number its frames shows losses as gaps in its rhythm only: an estimate. Without frames there is no
-/// rhythm.
+/// Returns the missing frames. Without frame numbers they are estimated from the rhythm of the frames, as soon as one arrived.
 fn missing(camera: &Summary) -> String {
     let estimated = camera.numbers.is_none() && camera.frames.received > 0 || camera.frames.estimated > 0;
     format!("{}{}", if estimated { "~" } else { "" }, camera.frames.missing)

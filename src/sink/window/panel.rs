@@ -275,7 +275,7 @@ impl Panel {
             let column = ((1.0 - ago) * (columns - 1) as f64).round().max(0.0) as usize;
             values[column.min(columns - 1)] = Some(count.map_or(f32::NAN, |count| count as f32));
         }
-        // Each value holds until the next, also that there is none.
+        // Each value holds until the next. `NaN` is a time without a count.
         let mut held = f32::NAN;
         let hold = |value: Option<f32>| {
             held = value.unwrap_or(held);

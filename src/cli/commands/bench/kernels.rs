@@ -31,7 +31,8 @@ pub(crate) const FORMATS: [PixelFormat; 6] = [
 /// Divisors of the sides of a JPEG while it is decoded, as for small tiles.
 const JPEG_REDUCTIONS: [usize; 3] = [2, 4, 8];
 
-/// Twelve pictures of the simulated camera, encoded by x265 with `bframes=0:keyint=12:crf=24:aud=1`: there is no encoder of H.265 here.
+/// Twelve pictures of the simulated camera, encoded by x265 with `bframes=0:keyint=12:crf=24:aud=1`,
+/// because oaktap has no encoder of H.265.
 const H265_STREAM: &[u8] = include_bytes!("moving.h265");
 const H265_SIZE: (u32, u32) = (640, 352);
 /// The delimiter at the start of each picture.
