@@ -193,9 +193,7 @@ pub(crate) fn feed(
         // Use the layout of the recording. The decoder could infer another one from the payload alone.
         decoder.announce(geometry);
     }
-    let detect_at = usize::try_from(wire.detect_at).unwrap_or(usize::MAX);
-    let head =
-        MessageHead { records: &wire.records, detect_at, header: &wire.header, detection_text: &wire.detections };
+    let head = head_of(wire);
     match wire.dialect.parse::<Protocol>() {
         Ok(protocol) => {
             decoder.recorded_picture(protocol, &head, payload, DeviceTime(wire.device_time_us), now, wire.stale);
@@ -208,23 +206,27 @@ pub(crate) fn feed(
 /// Returns the records, header and detections in the order in which the camera sent them. A picture that HTTP delimits gets
 /// the header that a camera with detections of this form would have sent over TCP, without a capture time: its time is that of
 /// its arrival, from which a receiver would estimate missing frames.
-pub(crate) fn bytes_before_payload(wire: &WireMessage) -> Vec<u8> {
-    if wire.dialect.parse::<Protocol>().is_ok() {
-        let payload_len = usize::try_from(wire.payload_len).unwrap_or(usize::MAX);
-        let device_time = DeviceTime(0);
-        let text = wire.detections.trim_ascii();
-        let fields = HeaderFields { device_time, payload_len, detections_len: text.len(), ..HeaderFields::default() };
-        return match text.first() {
-            None => encode::header(Dialect::Abcde, &fields),
-            Some(b'[' | b'{') => {
-                [&encode::detect_head(device_time, text.len()), text, &encode::header(Dialect::Frame, &fields)].concat()
-            }
-            Some(_) => [&encode::header(Dialect::Img, &fields), text].concat(),
-        };
+pub(crate) fn bytes_before_payload(dialect: &str, payload_len: usize, head: MessageHead<'_>) -> Vec<u8> {
+    if dialect.parse::<Protocol>().is_err() {
+        return head.parts().concat();
     }
+    let device_time = DeviceTime(0);
+    let text = head.detection_text.trim_ascii();
+    let fields = HeaderFields { device_time, payload_len, detections_len: text.len(), ..HeaderFields::default() };
+    match text.first() {
+        None => encode::header(Dialect::Abcde, &fields),
+        Some(b'[' | b'{') => {
+            [&encode::detect_head(device_time, text.len()), text, &encode::header(Dialect::Frame, &fields)].concat()
+        }
+        Some(_) => [&encode::header(Dialect::Img, &fields), text].concat(),
+    }
+}
+
+/// Returns the bytes that the camera sent before the payload of a recorded frame.
+pub(super) fn head_of(wire: &WireMessage) -> MessageHead<'_> {
     let WireMessage { records, header, detections: detection_text, .. } = wire;
     let detect_at = usize::try_from(wire.detect_at).unwrap_or(usize::MAX);
-    MessageHead { records, detect_at, header, detection_text }.parts().concat()
+    MessageHead { records, detect_at, header, detection_text }
 }
 
 #[cfg(test)]
@@ -247,7 +249,7 @@ mod tests {
                 detections: text.to_vec(),
                 ..WireMessage::default()
             };
-            let bytes = [bytes_before_payload(&wire), b"BGR".to_vec()].concat();
+            let bytes = [bytes_before_payload(&wire.dialect, 3, head_of(&wire)), b"BGR".to_vec()].concat();
             let mut decoder = Decoder::new(Pool::default(), Interpreter::default(), Limits::default());
             decoder.feed(&bytes, Received::default());
             decoder.finish();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::playback::{AtEnd, Due, Playback, Rhythm, Speed};
-use super::player::bytes_before_payload;
+use super::player::{bytes_before_payload, head_of};
 use super::{RecordedFrame, RecordingEntry, RecordingError, Series};
 use crate::error::with_causes;
 use crate::net::serving::{AfterClient, SingleClientServer, StopSignal, write_all};
@@ -188,7 +188,9 @@ impl CameraServer {
     fn write(&mut self, client: &TcpStream, recorded: &RecordedFrame) -> io::Result<()> {
         self.bytes.clear();
         self.bytes.extend_from_slice(&recorded.wire.context);
-        self.bytes.extend_from_slice(&bytes_before_payload(&recorded.wire));
+        let payload_len = usize::try_from(recorded.wire.payload_len).unwrap_or(usize::MAX);
+        let head = bytes_before_payload(&recorded.wire.dialect, payload_len, head_of(&recorded.wire));
+        self.bytes.extend_from_slice(&head);
         for bytes in [&self.bytes, &recorded.payload] {
             write_all(client, bytes)?;
             locked(&self.served).bytes += bytes.len() as u64;

@@ -158,7 +158,7 @@ impl Drop for ServedCamera {
     }
 }
 
-/// Keeps the reason why frames of video are not decoded. Waiting for a key frame is none if there was another.
+/// Keeps the last reason for a frame of video that is not decoded. Waiting for a key frame does not replace another reason.
 fn not_decoded(shared: Arc<Shared>) -> DecodeFailed {
     Box::new(move |_, error| {
         let is_wait = matches!(error, DecodeError::AwaitsKeyFrame | DecodeError::NoPicture);

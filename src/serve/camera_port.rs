@@ -15,13 +15,15 @@ use socket2::SockRef;
 use tokio::net::TcpListener;
 
 use super::camera::ServedCamera;
+use super::send_at_once;
 use super::viewer::{Viewer, ViewerKind};
 use crate::frame::Frame;
 use crate::hub::{RecvTimeoutError, group_lane};
+use crate::net::ACCEPT_RETRY;
 use crate::net::serving::write_all;
 use crate::recording::bytes_before_payload;
-use crate::recording::schema::WireMessage;
 use crate::sync::locked;
+use crate::wire::encode::MessageHead;
 
 /// Clients of one camera at a time. Further ones are closed at once.
 const MAX_CLIENTS: usize = 64;
@@ -29,13 +31,8 @@ const MAX_CLIENTS: usize = 64;
 /// Frames of video that wait for a slow client, before it continues at a key frame.
 const VIDEO_WAITING: usize = 16;
 
-/// Bytes that the system keeps for a client that does not read: with more, the newest frame would wait after old ones.
-const SEND_BUFFER_BYTES: usize = 256 << 10;
-
 /// How often a client's thread looks whether it has to end.
 const STOP_INTERVAL: Duration = Duration::from_millis(100);
-
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// The clients of one camera, each with a thread. Dropping it ends them.
 #[derive(Debug, Default)]
@@ -65,9 +62,7 @@ impl Clients {
             return Ok(());
         }
         stream.set_nonblocking(false)?;
-        // Both only reduce latency.
-        let _ = stream.set_nodelay(true);
-        let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES);
+        send_at_once(&SockRef::from(&stream));
         let handle = stream.try_clone()?;
         let (camera, ends) = (Arc::clone(camera), Arc::clone(&self.ends));
         let thread = thread::Builder::new().name(format!("serve {}", camera.name));
@@ -113,24 +108,11 @@ fn serve(stream: &TcpStream, camera: &ServedCamera, ends: &AtomicBool) {
             Err(RecvTimeoutError::Disconnected) => return,
         };
         let mut head = context.take().unwrap_or_default();
-        head.extend(bytes_before_payload(&wire(&frame)));
+        head.extend(bytes_before_payload(frame.dialect, frame.payload().len(), MessageHead::of(&frame)));
         // In one piece, because the official host assumes that the 32 bytes of a header arrive in one read.
         if [&head[..], frame.payload()].into_iter().any(|bytes| write_all(stream, bytes).is_err()) {
             return;
         }
         viewer.sent(head.len() + frame.payload().len());
-    }
-}
-
-/// Returns what precedes the payload of a frame.
-fn wire(frame: &Frame) -> WireMessage {
-    WireMessage {
-        dialect: frame.dialect.to_owned(),
-        records: frame.records.clone(),
-        header: frame.header.clone(),
-        detections: frame.detection_text.clone(),
-        detect_at: frame.detect_at as u64,
-        payload_len: frame.payload().len() as u64,
-        ..WireMessage::default()
     }
 }

@@ -15,6 +15,8 @@ use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 
+use super::send_at_once;
+use crate::net::ACCEPT_RETRY;
 use crate::sync::locked;
 
 /// Connections at a time. Further clients are closed at once.
@@ -28,11 +30,6 @@ const MAX_HEAD_BYTES: usize = 16 << 10;
 
 /// Longest time for the head of a request, and longest silence between two requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Bytes that the system keeps for a client that does not read: with more, the newest frame would wait after old ones.
-const SEND_BUFFER_BYTES: usize = 256 << 10;
-
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// Connections by address.
 #[derive(Clone, Debug, Default)]
@@ -92,9 +89,7 @@ pub(super) async fn accept(listener: TcpListener, router: Router) {
 }
 
 async fn serve(stream: TcpStream, router: Router, place: Place) {
-    // Both only reduce latency.
-    let _ = stream.set_nodelay(true);
-    let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES);
+    send_at_once(&SockRef::from(&stream));
     let (place, router) = (Arc::new(place), TowerToHyperService::new(router));
     let service = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(Arc::clone(&place));

@@ -103,21 +103,18 @@ fn families(samples: &[Sample]) -> Vec<Family> {
         let outcomes = [("confirmed", frames.confirmed), ("withdrawn", frames.withdrawn), ("lost", frames.lost)];
         outcomes.map(|(outcome, count)| (sample.labels(&[("outcome", outcome)]), count))
     };
-    let of_viewers =
-        |sample: &Sample, count: &dyn Fn(&ViewerCounts) -> Vec<(&'static str, u64)>| -> Vec<(Labels, u64)> {
-            let each = sample.viewers.iter().flat_map(|counts| {
-                let labels = |outcome: &'static str| match outcome {
-                    "" => sample.labels(&[("kind", counts.kind.name())]),
-                    outcome => sample.labels(&[("kind", counts.kind.name()), ("outcome", outcome)]),
-                };
-                count(counts).into_iter().map(move |(outcome, count)| (labels(outcome), count)).collect::<Vec<_>>()
-            });
-            each.collect()
-        };
-    let viewer_frames = |counts: &ViewerCounts| vec![("sent", counts.sent), ("superseded", counts.superseded)];
-    let viewer_bytes = |counts: &ViewerCounts| vec![("", counts.bytes)];
-    let present = |counts: &ViewerCounts| vec![("", counts.viewers)];
-    let present = samples.iter().flat_map(|sample| of_viewers(sample, &present));
+    let of_viewers = |values: fn(&Sample, &ViewerCounts) -> Vec<(Labels, u64)>| -> Vec<(Labels, u64)> {
+        let viewers = samples.iter().flat_map(|sample| sample.viewers.iter().map(move |counts| (sample, counts)));
+        viewers.flat_map(|(sample, counts)| values(sample, counts)).collect()
+    };
+    let viewer_frames = of_viewers(|sample, counts| {
+        let outcomes = [("sent", counts.sent), ("superseded", counts.superseded)];
+        let labels = |outcome| sample.labels(&[("kind", counts.kind.name()), ("outcome", outcome)]);
+        outcomes.map(|(outcome, count)| (labels(outcome), count)).to_vec()
+    });
+    let viewer_bytes =
+        of_viewers(|sample, counts| vec![(sample.labels(&[("kind", counts.kind.name())]), counts.bytes)]);
+    let present = of_viewers(|sample, counts| vec![(sample.labels(&[("kind", counts.kind.name())]), counts.viewers)]);
     vec![
         gauge("oaktap_camera_streaming", "1 while frames arrive", |sample| f64::from(u8::from(sample.is_streaming))),
         Family {
@@ -139,19 +136,19 @@ fn families(samples: &[Sample]) -> Vec<Family> {
             name: "oaktap_viewers",
             help: "Viewers that are connected",
             unit: None,
-            values: Values::Gauges(present.map(|(labels, count)| (labels, count as f64)).collect()),
+            values: Values::Gauges(present.into_iter().map(|(labels, count)| (labels, count as f64)).collect()),
         },
         Family {
             name: "oaktap_viewer_frames",
             help: "Frames for viewers by outcome",
             unit: None,
-            values: Values::Counters(samples.iter().flat_map(|sample| of_viewers(sample, &viewer_frames)).collect()),
+            values: Values::Counters(viewer_frames),
         },
         Family {
             name: "oaktap_viewer_sent",
             help: "Bytes sent to viewers",
             unit: Some(Unit::Bytes),
-            values: Values::Counters(samples.iter().flat_map(|sample| of_viewers(sample, &viewer_bytes)).collect()),
+            values: Values::Counters(viewer_bytes),
         },
     ]
 }

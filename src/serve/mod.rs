@@ -26,10 +26,11 @@ mod status;
 mod viewer;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::runtime::{Builder, Runtime};
 
 pub use self::address::{ServeAddress, is_host_name};
@@ -44,6 +45,9 @@ use crate::source::Session;
 
 /// Threads that serve. Pictures are made on threads of the cameras.
 const SERVE_THREADS: usize = 2;
+
+/// Bytes that the system keeps for a client that does not read.
+const SEND_BUFFER_BYTES: usize = 256 << 10;
 
 /// Longest time that the end waits for connections.
 const SHUTDOWN_MAX: Duration = Duration::from_millis(500);
@@ -114,12 +118,12 @@ fn asynchronous(listener: TcpListener) -> io::Result<tokio::net::TcpListener> {
     tokio::net::TcpListener::from_std(listener)
 }
 
-/// Opens the socket of a server.
-///
-/// # Errors
-/// The address is in use, or not one of this host.
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    TcpListener::bind(address)
+/// Sends without delay, and lets the system keep little for a client that does not read: with more, the newest frame would wait
+/// after old ones.
+fn send_at_once(stream: &SockRef<'_>) {
+    // Both only reduce latency.
+    let _ = stream.set_tcp_nodelay(true);
+    let _ = stream.set_send_buffer_size(SEND_BUFFER_BYTES);
 }
 
 impl Sink for Serve {

@@ -19,6 +19,26 @@ const STATE_INTERVAL: Duration = Duration::from_millis(100);
 /// The counts are sent with every fifth look.
 const COUNTS_EVERY: u32 = 5;
 
+/// State of a camera in words.
+#[derive(Serialize)]
+struct Told {
+    state: &'static str,
+    /// The state as a sentence.
+    text: String,
+    help: Option<String>,
+    /// The reason for a missing picture, although frames arrive.
+    no_picture: Option<String>,
+}
+
+impl Told {
+    fn new(camera: &ServedCamera, state: &SessionState) -> Self {
+        let (text, help) = text_of(state);
+        let no_picture = camera.no_picture();
+        let help = help.or(no_picture.as_ref().and_then(|no_picture| no_picture.help.map(str::to_owned)));
+        Self { state: state.word(), text, help, no_picture: no_picture.map(|no_picture| no_picture.error) }
+    }
+}
+
 /// State of one camera for the page.
 #[derive(Serialize)]
 struct PageCamera<'a> {
@@ -26,12 +46,8 @@ struct PageCamera<'a> {
     name: &'a str,
     /// Name for people.
     camera: &'a str,
-    state: &'static str,
-    /// The state as a sentence.
-    text: String,
-    help: Option<String>,
-    /// Why there is no picture, although frames arrive.
-    no_picture: Option<String>,
+    #[serde(flatten)]
+    told: Told,
     fps: f64,
     mbit_s: f64,
     /// Frames that were lost, damaged or missing.
@@ -45,10 +61,8 @@ struct PageCamera<'a> {
 #[derive(Serialize)]
 struct ApiCamera<'a> {
     name: &'a str,
-    state: &'static str,
-    text: String,
-    help: Option<String>,
-    no_picture: Option<String>,
+    #[serde(flatten)]
+    told: Told,
     /// Pictures that were encoded for viewers.
     encoded: u64,
     counts: Summary,
@@ -70,21 +84,18 @@ fn text_of(state: &SessionState) -> (String, Option<String>) {
 
 fn for_page<'a>(camera: &'a ServedCamera, session: &Session, now_ns: u64) -> PageCamera<'a> {
     let state = session.state();
-    let (text, help) = text_of(&state);
-    let no_picture = camera.no_picture();
+    let told = Told::new(camera, &state);
     let (rates, lost, last) = session.ledger().update(|stats| {
         let lost = stats.frames.withdrawn + stats.frames.lost + stats.frames.missing;
         (stats.rates(), lost, stats.span.map(|(_, last)| last.mono_ns))
     });
+    // A lost camera has no picture for another reason.
     let streams = matches!(state, SessionState::Streaming | SessionState::Stalled);
     let now = |rate: f64| if matches!(state, SessionState::Streaming) { rate } else { 0.0 };
     PageCamera {
         name: &camera.name,
         camera: &camera.title,
-        state: state.word(),
-        text,
-        help: help.or(no_picture.as_ref().and_then(|no_picture| no_picture.help.map(str::to_owned))),
-        no_picture: no_picture.filter(|_| streams).map(|no_picture| no_picture.error),
+        told: Told { no_picture: told.no_picture.filter(|_| streams), ..told },
         fps: now(rates.fps_arrival),
         mbit_s: now(rates.mbit_s),
         lost,
@@ -94,15 +105,9 @@ fn for_page<'a>(camera: &'a ServedCamera, session: &Session, now_ns: u64) -> Pag
 }
 
 fn for_programs<'a>(camera: &'a ServedCamera, session: &Session) -> ApiCamera<'a> {
-    let state = session.state();
-    let (text, help) = text_of(&state);
-    let no_picture = camera.no_picture();
     ApiCamera {
         name: &camera.name,
-        state: state.word(),
-        text,
-        help: help.or(no_picture.as_ref().and_then(|no_picture| no_picture.help.map(str::to_owned))),
-        no_picture: no_picture.map(|no_picture| no_picture.error),
+        told: Told::new(camera, &session.state()),
         encoded: camera.encoded(),
         counts: session.stats().summary(&camera.title),
         viewers: camera.viewers.each(),

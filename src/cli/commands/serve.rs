@@ -1,6 +1,6 @@
 //! `oaktap serve`: serves cameras to browsers and programs over HTTP.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::thread;
 
@@ -12,6 +12,7 @@ use oaktap::sink::record::RecordersMonitor;
 use oaktap::units::count;
 use serde::Serialize;
 
+use super::simulate::listener;
 use super::view::{over, separated};
 use crate::cli::fleet::FleetArgs;
 use crate::cli::present::{self, Usage, advised};
@@ -89,15 +90,18 @@ pub(crate) fn run(ctx: &Ctx, args: &ServeArgs) -> anyhow::Result<Outcome> {
         return Err(advised(error.into(), "create a token: (umask 077; head -c 24 /dev/urandom | base64 > token.txt)"));
     }
     let cameras = live::cameras(&separated(&args.fleet.sources()?));
-    let listener = listen(args.http, "--http")?;
-    let camera_ports = listen_for(args.camera_port, cameras.len())?;
+    let http = listener(args.http.0, 0, "--http")?;
+    let camera_ports = args.camera_port.map(|ServeAddress(first)| {
+        (0..).zip(&cameras).map(|(number, _)| listener(first, number, "--camera-port")).collect::<anyhow::Result<_>>()
+    });
+    let camera_ports: Vec<TcpListener> = camera_ports.transpose()?.unwrap_or_default();
     let served: Vec<_> = camera_ports.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
-    let address = listener.local_addr()?;
+    let address = http.local_addr()?;
     let options = ServeOptions { style: args.source.style()?, token, host_names: args.host_name.clone() };
     let mut server = Serve::new(options);
     live::connect(&cameras, &mut server)?;
     let receiving = Receiving::start(ctx, cameras, &args.source, &args.until, RecordersMonitor::default())?;
-    server.start(receiving.sessions(), listener, camera_ports).context("cannot start the server")?;
+    server.start(receiving.sessions(), http, camera_ports).context("cannot start the server")?;
     for (session, address) in receiving.sessions().iter().zip(served) {
         present::say(&format!("serving the protocol of {} at tcp://{address}", session.name()));
     }
@@ -120,27 +124,6 @@ pub(crate) fn run(ctx: &Ctx, args: &ServeArgs) -> anyhow::Result<Outcome> {
         present::result(present::json(&ViewersLine { viewers: &viewers })?.as_bytes())?;
     }
     receiving.finish(ctx, &[])
-}
-
-fn listen(address: ServeAddress, option: &str) -> anyhow::Result<TcpListener> {
-    serve::listen(address.0).map_err(|error| {
-        let is_taken = error.kind() == std::io::ErrorKind::AddrInUse;
-        let error = anyhow::Error::new(error).context(format!("cannot listen on {address}"));
-        if is_taken { advised(error, format!("choose another port: {option} PORT")) } else { error }
-    })
-}
-
-/// Opens a socket for each camera, at consecutive ports unless the system chooses them.
-fn listen_for(first: Option<ServeAddress>, cameras: usize) -> anyhow::Result<Vec<TcpListener>> {
-    let Some(ServeAddress(first)) = first else { return Ok(Vec::new()) };
-    let open = |number: usize| {
-        let port = if first.port() == 0 { Some(0) } else { u16::try_from(usize::from(first.port()) + number).ok() };
-        let Some(port) = port else {
-            return Err(Usage(format!("{cameras} cameras need ports up to 65535, but --camera-port is {first}")).into());
-        };
-        listen(ServeAddress(SocketAddr::new(first.ip(), port)), "--camera-port")
-    };
-    (0..cameras).map(open).collect()
 }
 
 /// Returns a line for each kind of viewer of each camera.

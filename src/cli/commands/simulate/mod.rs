@@ -302,11 +302,7 @@ pub(super) fn listener(listen: SocketAddr, number: u16, option: &str) -> anyhow:
         );
     }
     TcpListener::bind(address).with_context(|| format!("cannot listen on {address}")).map_err(|error| {
-        let help = match option {
-            "--serve" => "another program may use this port; --serve 127.0.0.1:0 selects a free one",
-            _ => "another program may use this port; --listen 127.0.0.1:0 selects a free one",
-        };
-        present::advised(error, help)
+        present::advised(error, format!("another program may use this port; {option} 127.0.0.1:0 selects a free one"))
     })
 }
 
