@@ -6,7 +6,7 @@ use oaktap::sync::locked;
 use serde::Serialize;
 
 use super::Ctx;
-use super::present::{self, Refused, advised, printable};
+use super::present::{self, Refused, printable, with_help};
 
 /// The success of a command for one of several cameras.
 pub(crate) trait CameraResult {
@@ -150,10 +150,7 @@ pub(crate) fn finish<T: CameraResult>(ctx: &Ctx, cameras: Vec<CameraEnd<T>>) -> 
         _ => true,
     };
     let error = if cameras.iter().all(refused) { Refused(text).into() } else { anyhow::Error::msg(text) };
-    Err(match again(ctx.command, &cameras) {
-        Some(help) => advised(error, help),
-        None => error,
-    })
+    Err(with_help(error, again(ctx.command, &cameras)))
 }
 
 /// Returns the help that selects the cameras to try again. `None`: they are all cameras. The others would be reset for

@@ -209,10 +209,7 @@ pub(crate) fn is_id(text: &str) -> bool {
 /// Adds the kinds of sources as help.
 fn invalid(error: &SourceSpecError) -> anyhow::Error {
     let usage = Usage(error.to_string()).into();
-    match error.help() {
-        Some(help) => advised(usage, help),
-        None => usage,
-    }
+    present::with_help(usage, error.help())
 }
 
 /// Refuses two cameras of one name. Upper and lower case are the same, because folders are named after cameras.

@@ -144,17 +144,19 @@ pub(crate) fn find(paths: &[PathBuf], ends: &[&str]) -> anyhow::Result<Vec<PathB
             }
         }
     }
-    let mut given = HashMap::<PathBuf, u64>::new();
+    // The place of each file in the list, and how often it is given.
+    let (mut places, mut times) = (HashMap::<PathBuf, usize>::new(), Vec::new());
     files.retain(|file| {
-        let times = given.entry(file.canonicalize().unwrap_or_else(|_| file.clone())).or_default();
-        *times += 1;
-        *times == 1
-    });
-    for file in &files {
-        let times = given.get(&file.canonicalize().unwrap_or_else(|_| file.clone())).copied().unwrap_or(1);
-        if times > 1 {
-            present::say(&format!("{} is given {times} times: taken once", file.display()));
+        let next = times.len();
+        let place = *places.entry(file.canonicalize().unwrap_or_else(|_| file.clone())).or_insert(next);
+        if place == next {
+            times.push(0);
         }
+        times[place] += 1;
+        place == next
+    });
+    for (file, times) in files.iter().zip(times).filter(|(_, times)| *times > 1) {
+        present::say(&format!("{} is given {times} times: taken once", file.display()));
     }
     Ok(files)
 }

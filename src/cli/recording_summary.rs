@@ -263,10 +263,7 @@ pub(crate) fn refused(error: RecordError) -> anyhow::Error {
         _ => help.to_owned(),
     });
     let error = anyhow::Error::new(error).context("cannot start recording");
-    match help {
-        Some(help) => present::advised(error, help),
-        None => error,
-    }
+    present::with_help(error, help)
 }
 
 #[cfg(test)]

@@ -128,11 +128,7 @@ pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
             Some(path) => present::naming(help, path),
             None => help.to_owned(),
         });
-        let error = match help {
-            Some(help) => present::advised(error.into(), help),
-            None => error.into(),
-        };
-        present::detailed(error, fields)
+        present::detailed(present::with_help(error.into(), help), fields)
     })?;
     present::say(&text(&report, &options.output));
     if ctx.json {

@@ -100,10 +100,7 @@ pub(crate) fn run(ctx: &Ctx, args: &RecoverArgs) -> anyhow::Result<Outcome> {
         }
         let recovered = recovered.map_err(|error| {
             let help = error.help().map(|help| present::naming(help, path));
-            match help {
-                Some(help) => present::advised(error.into(), help),
-                None => error.into(),
-            }
+            present::with_help(error.into(), help)
         });
         let mut recovered = match UnreadFile::unless_read(ctx, path, is_alone, recovered)? {
             Ok(recovered) => recovered,

@@ -96,10 +96,7 @@ pub(crate) fn run(ctx: &Ctx, args: &VerifyArgs) -> anyhow::Result<Outcome> {
     });
     if !unread.is_empty() {
         let error = anyhow::Error::msg(wrong.join(", "));
-        return Err(match help {
-            Some(help) => present::advised(error, help),
-            None => error,
-        });
+        return Err(present::with_help(error, help));
     }
     if !wrong.is_empty() {
         present::say(&wrong.join(", "));

@@ -92,7 +92,7 @@ pub(crate) fn stopped(text: impl fmt::Display) -> anyhow::Error {
 }
 
 /// Adds a help text, if there is one.
-pub(crate) fn with_help(error: anyhow::Error, help: Option<&'static str>) -> anyhow::Error {
+pub(crate) fn with_help(error: anyhow::Error, help: Option<impl Into<Cow<'static, str>>>) -> anyhow::Error {
     match help {
         Some(help) => advised(error, help),
         None => error,
@@ -101,18 +101,14 @@ pub(crate) fn with_help(error: anyhow::Error, help: Option<&'static str>) -> any
 
 /// Converts an error of this recording, with its help.
 pub(crate) fn recording_error(error: RecordingError, path: &Path) -> anyhow::Error {
-    match error.help().map(|help| command_line::naming(help, error.path().unwrap_or(path))) {
-        Some(help) => advised(error.into(), help),
-        None => error.into(),
-    }
+    let help = error.help().map(|help| command_line::naming(help, error.path().unwrap_or(path)));
+    with_help(error.into(), help)
 }
 
 /// Names the file in the help text of an error.
 pub(crate) fn with_file_named(error: anyhow::Error, path: &Path) -> anyhow::Error {
-    match help_of(&error).map(|help| command_line::naming(&help, path)) {
-        Some(help) => advised(error, help),
-        None => error,
-    }
+    let help = help_of(&error).map(|help| command_line::naming(&help, path));
+    with_help(error, help)
 }
 
 /// Converts an error of a bootloader session.
