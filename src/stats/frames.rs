@@ -33,6 +33,14 @@ pub struct FrameCounts {
     pub shown: u64,
 }
 
+impl FrameCounts {
+    /// Returns whether [`Self::missing`] is an estimate: without frame numbers, or in parts. Not before the first frame.
+    #[must_use]
+    pub const fn missing_is_estimate(&self, are_numbered: bool) -> bool {
+        !are_numbered && self.received > 0 || self.estimated > 0
+    }
+}
+
 /// Frames of video that a decoder took, by outcome. `taken == decoded + failed + skipped + pending` at every moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct VideoCounts {

@@ -225,9 +225,9 @@ impl Stats {
         self.findings().is_empty()
     }
 
-    /// Returns whether [`FrameCounts::missing`] is an estimate, to be shown with `~`. Not before the first frame.
+    /// Returns whether [`FrameCounts::missing`] is an estimate, to be shown with `~`.
     #[must_use]
     pub fn missing_is_estimate(&self) -> bool {
-        self.numbers().is_none() && self.frames.received > 0 || self.frames.estimated > 0
+        self.frames.missing_is_estimate(self.numbers().is_some())
     }
 }

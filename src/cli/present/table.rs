@@ -177,7 +177,7 @@ pub(crate) fn some_of(number: usize, all: usize) -> String {
 
 /// Returns the missing frames. Without frame numbers they are estimated from the rhythm of the frames, as soon as one arrived.
 fn missing(camera: &Summary) -> String {
-    let estimated = camera.numbers.is_none() && camera.frames.received > 0 || camera.frames.estimated > 0;
+    let estimated = camera.frames.missing_is_estimate(camera.numbers.is_some());
     format!("{}{}", if estimated { "~" } else { "" }, camera.frames.missing)
 }
 
