@@ -88,13 +88,10 @@ impl Screen {
 
     /// Returns the names given by the user that no stream has, once frames have arrived.
     fn missing_streams(&self) -> Vec<&str> {
-        let is_first = |name: &str| {
-            self.streams
-                .cameras
-                .iter()
-                .zip(&self.cameras)
-                .any(|(_, camera)| camera.ledger.update(|stats| stats.introduction.stream.as_deref() == Some(name)))
+        let has_first = |camera: &CameraInput, name: &str| {
+            camera.ledger.update(|stats| stats.introduction.stream.as_deref() == Some(name))
         };
+        let is_first = |name: &str| self.cameras[..self.camera_count()].iter().any(|camera| has_first(camera, name));
         let is_shown = |name: &str| self.cameras.iter().any(|camera| camera.stream.as_deref() == Some(name));
         let names = self.streams.only.iter().map(String::as_str);
         names.filter(|name| !is_shown(name) && !is_first(name)).collect()
@@ -106,7 +103,7 @@ impl Screen {
         if self.streams.reported || self.streams.only.is_empty() {
             return None;
         }
-        let cameras = &self.cameras[..self.streams.cameras.len()];
+        let cameras = &self.cameras[..self.camera_count()];
         let mut names: Vec<String> = Vec::new();
         let mut frames = 0;
         for camera in cameras {
