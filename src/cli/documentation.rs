@@ -11,7 +11,7 @@ use super::commands::completions::with_hints;
 
 /// Names that several commands have, with another help text in some. Each text must describe the same thing; a new name here
 /// needs a look at all of its texts.
-const SAME_THING: [&str; 22] = [
+const SAME_THING: [&str; 23] = [
     "app",          // A package.
     "camera",       // The name of a camera in a recording.
     "config",       // oaktap.toml.
@@ -29,6 +29,7 @@ const SAME_THING: [&str; 22] = [
     "plot",         // A plot.
     "ports",        // Ports of streams to try.
     "quality",      // Of encoded pictures.
+    "serve",        // Serve what the command has: `replay` the protocol of cameras, others a page.
     "size",         // Of pictures.
     "force",        // Write all the same.
     "threshold",    // The confidence of a detection.
@@ -73,8 +74,9 @@ fn one_name_is_one_thing_in_all_commands() {
         let (_, values, short, help) = &uses[0];
         for (command, other_values, other_short, other_help) in uses {
             // The value of `--output` is the kind of file that the command writes. `export` draws boxes, and `simulate` has a
-            // number of them. `--http` of `simulate` has its address in `--listen`.
-            let differ = ["output", "boxes", "http"].contains(&long.as_str());
+            // number of them. `--http` of `simulate` has its address in `--listen`, and `--serve` of
+            // `replay` has no port of its own.
+            let differ = ["output", "boxes", "http", "serve"].contains(&long.as_str());
             assert!(differ || values == other_values, "--{long} of {command}: {values:?}, {other_values:?}");
             assert_eq!(short, other_short, "--{long} of {command}");
             if help != other_help {

@@ -6,6 +6,7 @@ mod bootloader_fleet;
 mod camera_arg;
 mod camera_ends;
 mod camera_label;
+mod camera_server;
 mod camera_session;
 mod commands;
 mod configured_cameras;
@@ -258,10 +259,11 @@ mod tests {
     use super::*;
 
     /// The options of each heading. All others stand under "Options".
-    const HEADINGS: [(&str, &[&str]); 11] = [
+    const HEADINGS: [(&str, &[&str]); 12] = [
         (OUTPUT, &["json", "verbose", "quiet", "color", "status"]),
         (SEARCH, &["subnet", "wait", "udp_port"]),
         ("When to stop", &["frames", "duration"]),
+        ("Server", &["serve", "http", "camera_port", "token", "host_name", "tls_cert", "tls_key"]),
         (
             "Stream",
             &[
@@ -355,7 +357,14 @@ mod tests {
     ];
 
     /// Options of a command itself that share their name with an option under a heading.
-    const OWN: [(&str, &str); 4] = [("export", "quality"), ("replay", "camera"), ("flash", "app"), ("export", "boxes")];
+    const OWN: [(&str, &str); 6] = [
+        ("export", "quality"),
+        ("replay", "camera"),
+        ("replay", "serve"),
+        ("flash", "app"),
+        ("export", "boxes"),
+        ("simulate", "http"),
+    ];
     /// Commands whose `--config` describes an application; elsewhere it names cameras.
     const BUILDING: [&str; 2] = ["build", "flash"];
 

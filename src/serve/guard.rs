@@ -6,7 +6,7 @@ use std::time::Duration;
 use std::{fmt, fs, io};
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
 use super::routes::Server;
+use super::signature::{Signed, SigningKey, now_unix_s};
 
 /// Name of the cookie that the page gets for the token.
 const COOKIE: &str = "oaktap";
@@ -38,8 +39,11 @@ const HEADERS: [(header::HeaderName, &str); 5] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
     (header::CACHE_CONTROL, "no-store"),
-    (header::HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (EMBEDDING, "same-origin"),
 ];
+
+/// Says whether other pages may embed a picture.
+const EMBEDDING: header::HeaderName = header::HeaderName::from_static("cross-origin-resource-policy");
 
 /// Reason for not using a token.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +75,7 @@ pub struct Token {
     bearer: [u8; 32],
     cookie: String,
     cookie_hash: [u8; 32],
+    pub(super) signing: SigningKey,
 }
 
 impl fmt::Debug for Token {
@@ -104,7 +109,12 @@ impl Token {
         }
         let cookie = sha256(format!("oaktap cookie {text}").as_bytes());
         let cookie: String = cookie.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { bearer: sha256(text.as_bytes()), cookie_hash: sha256(cookie.as_bytes()), cookie })
+        Ok(Self {
+            bearer: sha256(text.as_bytes()),
+            cookie_hash: sha256(cookie.as_bytes()),
+            cookie,
+            signing: SigningKey::of_token(text),
+        })
     }
 
     /// Compares hashes, so that the time does not depend on how much of a wrong token is right.
@@ -117,8 +127,9 @@ impl Token {
     }
 
     /// Returns the header that gives the page its cookie.
-    fn set_cookie(&self) -> String {
-        format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict", self.cookie)
+    fn set_cookie(&self, is_encrypted: bool) -> String {
+        let secure = if is_encrypted { "; Secure" } else { "" };
+        format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict{secure}", self.cookie)
     }
 
     /// Returns whether a request has the token: as a bearer, as the password of a user, or as the cookie.
@@ -165,6 +176,8 @@ enum Credentials {
 pub(super) struct Guard {
     pub(super) token: Option<Token>,
     pub(super) host_names: Vec<String>,
+    /// The server uses TLS.
+    pub(super) is_encrypted: bool,
     /// Held while a wrong token is answered.
     pub(super) wrong: Mutex<()>,
 }
@@ -226,9 +239,13 @@ fn check(guard: &Guard, request: &Request) -> Result<(), Box<Response>> {
 /// Lets a request pass, or answers it.
 pub(super) async fn guard(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
+    let mut is_signed = false;
     let mut response = match check(&server.guard, &request) {
-        Ok(()) => match authorize(&server.guard, &path, request.headers()).await {
-            Ok(()) => next.run(request).await,
+        Ok(()) => match authorize(&server.guard, request.method(), request.uri(), request.headers()).await {
+            Ok(access) => {
+                is_signed = access == Access::Signed;
+                next.run(request).await
+            }
             Err(response) => response,
         },
         Err(response) => *response,
@@ -239,14 +256,41 @@ pub(super) async fn guard(State(server): State<Arc<Server>>, request: Request, n
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
+    if is_signed {
+        // Signed for other pages, too.
+        response.headers_mut().insert(EMBEDDING, HeaderValue::from_static("cross-origin"));
+    }
     response
 }
 
-async fn authorize(guard: &Guard, path: &str, headers: &HeaderMap) -> Result<(), Response> {
-    let Some(token) = guard.token.as_ref().filter(|_| !is_public(path)) else { return Ok(()) };
+/// Reason for answering a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    /// Its query has a valid signature.
+    Signed,
+    /// It has the token, or needs none.
+    Other,
+}
+
+async fn authorize(guard: &Guard, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Access, Response> {
+    let path = uri.path();
+    let Some(token) = guard.token.as_ref().filter(|_| !is_public(path)) else { return Ok(Access::Other) };
     let found = token.is_in(headers);
     if found == Credentials::Right {
-        return Ok(());
+        return Ok(Access::Other);
+    }
+    match token.signing.check(method, uri, now_unix_s()) {
+        Signed::Valid => return Ok(Access::Signed),
+        Signed::Expired { unix_s } => {
+            let text = format!("this address has expired ({unix_s} s since 1970); `POST /api/sign` makes a new one");
+            return Err(refuse(StatusCode::FORBIDDEN, text));
+        }
+        Signed::Wrong => {
+            let text = "the signature is not that of this address: its path, its queries, and the token of --token";
+            return Err(refuse(StatusCode::UNAUTHORIZED, text));
+        }
+        Signed::Malformed(expected) => return Err(refuse(StatusCode::UNAUTHORIZED, expected)),
+        Signed::No => {}
     }
     if found == Credentials::Wrong {
         wrong(guard).await;
@@ -279,7 +323,7 @@ pub(super) async fn sign_in(State(server): State<Arc<Server>>, headers: HeaderMa
         wrong(&server.guard).await;
         return refuse(StatusCode::UNAUTHORIZED, "this is not the token");
     }
-    (StatusCode::NO_CONTENT, [(header::SET_COOKIE, token.set_cookie())]).into_response()
+    (StatusCode::NO_CONTENT, [(header::SET_COOKIE, token.set_cookie(server.guard.is_encrypted))]).into_response()
 }
 
 /// `DELETE /api/session`: removes the page's cookie.
@@ -298,6 +342,7 @@ mod tests {
         Guard {
             token: Some(Token::new(SECRET).expect("long enough")),
             host_names: vec!["wall.lan".into()],
+            is_encrypted: false,
             wrong: Mutex::default(),
         }
     }
@@ -357,7 +402,7 @@ mod tests {
         let token = guard().token.expect("one");
         let found = |name: &str, value: &str| token.is_in(request("GET", &[(name, value)]).headers());
         let password = |text: &str| format!("Basic {}", STANDARD.encode(text));
-        let cookie = token.set_cookie();
+        let cookie = token.set_cookie(false);
         let cookie = cookie.split(';').next().expect("a pair");
         for (name, value, expected) in [
             ("authorization", format!("Bearer {SECRET}"), Credentials::Right),
@@ -374,6 +419,7 @@ mod tests {
         ] {
             assert_eq!(found(name, &value), expected, "{name}: {value}");
         }
+        assert!(!cookie.contains("Secure") && token.set_cookie(true).ends_with("; Secure"));
         assert!(!cookie.contains(SECRET) && !format!("{token:?}").contains(SECRET));
     }
 

@@ -6,16 +6,21 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::StatusCode;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::{Service as _, service_fn};
+use hyper::service::{HttpService, Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
+use super::guard::refuse;
 use super::send_at_once;
+use super::tls::Tls;
 use crate::net::ACCEPT_RETRY;
 use crate::sync::locked;
 
@@ -69,14 +74,17 @@ impl Drop for Place {
     }
 }
 
+/// First byte of a TLS connection: the type of a handshake record. No method of HTTP begins with it.
+const TLS_HANDSHAKE: u8 = 22;
+
 /// Accepts connections until its task is dropped.
-pub(super) async fn accept(listener: TcpListener, router: Router) {
+pub(super) async fn accept(listener: TcpListener, router: Router, tls: Option<Tls>) {
     let connections = Connections::default();
     loop {
         match listener.accept().await {
             Ok((stream, from)) => match connections.place(from.ip()) {
                 Some(place) => {
-                    tokio::spawn(serve(stream, router.clone(), place));
+                    tokio::spawn(serve(stream, router.clone(), place, tls.clone()));
                 }
                 None => tracing::debug!(%from, "refused a connection: too many"),
             },
@@ -88,13 +96,50 @@ pub(super) async fn accept(listener: TcpListener, router: Router) {
     }
 }
 
-async fn serve(stream: TcpStream, router: Router, place: Place) {
+async fn serve(stream: TcpStream, router: Router, place: Place, tls: Option<Tls>) {
     send_at_once(&SockRef::from(&stream));
     let (place, router) = (Arc::new(place), TowerToHyperService::new(router));
     let service = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(Arc::clone(&place));
         router.call(request)
     });
+    let from = place.address;
+    let Some(tls) = tls else { return respond(stream, service, from).await };
+    // Both the first byte and the handshake may never arrive.
+    match timeout(HEAD_TIMEOUT, handshake(stream, &tls)).await {
+        Ok(Ok(Opened::Tls(stream))) => respond(*stream, service, from).await,
+        Ok(Ok(Opened::Plain(stream))) => {
+            let text = "this port serves HTTPS only: expected an address that begins with https://";
+            let refusal = service_fn(async |_: Request<Incoming>| {
+                Ok::<_, std::convert::Infallible>(refuse(StatusCode::BAD_REQUEST, text))
+            });
+            respond(stream, refusal, from).await;
+        }
+        Ok(Err(error)) => tracing::debug!(%from, %error, "TLS handshake"),
+        Err(_) => tracing::debug!(%from, "TLS handshake: no end within {} s", HEAD_TIMEOUT.as_secs()),
+    }
+}
+
+/// A connection to a server with a certificate.
+enum Opened {
+    Tls(Box<tokio_rustls::server::TlsStream<TcpStream>>),
+    /// The client does not use TLS.
+    Plain(TcpStream),
+}
+
+async fn handshake(stream: TcpStream, tls: &Tls) -> std::io::Result<Opened> {
+    let mut first = [0];
+    if stream.peek(&mut first).await? == 1 && first[0] != TLS_HANDSHAKE {
+        return Ok(Opened::Plain(stream));
+    }
+    Ok(Opened::Tls(Box::new(tls.acceptor().accept(stream).await?)))
+}
+
+async fn respond<S>(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, service: S, from: IpAddr)
+where
+    S: HttpService<Incoming, ResBody = axum::body::Body>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
@@ -102,7 +147,7 @@ async fn serve(stream: TcpStream, router: Router, place: Place) {
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     if let Err(error) = connection.await {
-        tracing::debug!(from = %place.address, %error, "HTTP connection");
+        tracing::debug!(%from, %error, "HTTP connection");
     }
 }
 

@@ -19,10 +19,14 @@ mod http;
 mod metrics;
 mod mjpeg;
 mod page;
+mod page_message;
 mod routes;
 mod shot;
+mod signature;
+mod signed_query;
 mod socket;
 mod status;
+mod tls;
 mod viewer;
 
 use std::io;
@@ -38,6 +42,7 @@ use self::camera::ServedCamera;
 use self::camera_port::Clients;
 pub use self::guard::{Token, TokenError};
 use self::routes::Server;
+pub use self::tls::{Tls, TlsFileError};
 pub use self::viewer::{ViewerCounts, ViewerKind};
 use crate::live::{Camera, Sink};
 use crate::overlay::Style;
@@ -61,6 +66,8 @@ pub struct ServeOptions {
     pub token: Option<Token>,
     /// Names of this host in requests, besides `localhost` and addresses.
     pub host_names: Vec<String>,
+    /// Encrypts HTTP, if there is a certificate.
+    pub tls: Option<Tls>,
 }
 
 /// Counts of the viewers of one camera.
@@ -105,7 +112,7 @@ impl Serve {
         }
         let listener = asynchronous(http)?;
         runtime.spawn(status::publish(Arc::clone(&server)));
-        runtime.spawn(http::accept(listener, routes::router(server)));
+        runtime.spawn(http::accept(listener, routes::router(server), self.options.tls.clone()));
         drop(inside);
         self.runtime = Some(runtime);
         Ok(())

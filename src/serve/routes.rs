@@ -9,7 +9,7 @@ use axum::extract::{DefaultBodyLimit, Extension, Path, State};
 use axum::http::{StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use tokio::sync::{Mutex, watch};
 
 use super::camera::ServedCamera;
@@ -17,10 +17,10 @@ use super::guard::{Guard, guard, refuse, session, sign_in, sign_out};
 use super::http::Place;
 use super::shot::ShotSize;
 use super::viewer::ViewerKind;
-use super::{ServeOptions, events, metrics, mjpeg, page, socket, status};
+use super::{ServeOptions, events, metrics, mjpeg, page, signature, socket, status};
 use crate::source::Session;
 
-/// Longest body of a request in bytes. No request needs one.
+/// Longest body of a request in bytes.
 const MAX_BODY_BYTES: usize = 4 << 10;
 
 /// Time that a snapshot waits for a picture.
@@ -39,9 +39,9 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn new(options: &ServeOptions, cameras: &[Arc<ServedCamera>], sessions: &[Session]) -> Arc<Self> {
-        let ServeOptions { token, host_names, .. } = options.clone();
+        let ServeOptions { token, host_names, tls, .. } = options.clone();
         Arc::new(Self {
-            guard: Guard { token, host_names, wrong: Mutex::default() },
+            guard: Guard { token, host_names, is_encrypted: tls.is_some(), wrong: Mutex::default() },
             cameras: cameras.iter().cloned().zip(sessions.iter().cloned()).collect(),
             status: watch::Sender::new("{\"cameras\":[]}".into()),
         })
@@ -78,6 +78,7 @@ pub(super) fn router(server: Arc<Server>) -> Router {
         .route("/page/{file}", get(page::file))
         .route("/healthz", get(async || "ok\n"))
         .route("/api/session", get(session).post(sign_in).delete(sign_out))
+        .route("/api/sign", post(signature::sign))
         .route("/api/cameras", get(cameras))
         .route("/api/openapi.json", get(description))
         .route("/metrics", get(counts))

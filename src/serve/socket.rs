@@ -16,11 +16,11 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::ws::{Message, WebSocket};
-use serde::Deserialize;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::camera::ServedCamera;
+use super::page_message::{PageMessage, Watch};
 use super::routes::Server;
 use super::shot::{Shot, ShotSize};
 use super::viewer::{Viewer, ViewerKind};
@@ -34,22 +34,6 @@ const ON_THE_WAY_MAX: u32 = 2;
 
 /// Longest time to send one message.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Messages of the page.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "lowercase", deny_unknown_fields)]
-enum Request {
-    Watch(Vec<Watch>),
-    Drawn(String),
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Watch {
-    camera: String,
-    /// Width of the picture in pixels of the screen.
-    width: u32,
-}
 
 /// A camera that the page shows.
 struct Watched {
@@ -84,11 +68,11 @@ impl Page<'_> {
     /// Applies a message of the page. Returns whether it is valid.
     fn apply(&mut self, text: &str) -> bool {
         match serde_json::from_str(text) {
-            Ok(Request::Watch(list)) => {
+            Ok(PageMessage::Watch(list)) => {
                 self.watch(&list);
                 true
             }
-            Ok(Request::Drawn(name)) => {
+            Ok(PageMessage::Drawn(name)) => {
                 if let Some(watched) = self.watched.iter_mut().find(|watched| watched.camera.name == name) {
                     watched.on_the_way = watched.on_the_way.saturating_sub(1);
                 }

@@ -1,15 +1,23 @@
 //! `oaktap serve`: HTTP, the page in a browser, and the camera's own protocol.
 
 #[cfg(unix)]
+mod beside;
+#[cfg(unix)]
 mod browser;
 #[cfg(unix)]
 mod camera_port;
+#[cfg(unix)]
+mod hostile;
 #[cfg(unix)]
 mod http;
 #[cfg(unix)]
 mod limits;
 #[cfg(unix)]
 mod server;
+#[cfg(unix)]
+mod signing;
+#[cfg(unix)]
+mod tls;
 #[cfg(unix)]
 mod viewers;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::program::{oaktap, signal};
+use crate::program::{Running, oaktap, signal};
 
 /// Longer than any operation takes on a busy machine.
 pub(crate) const AGES: Duration = Duration::from_secs(60);
@@ -25,8 +25,13 @@ pub(crate) struct Server {
 impl Server {
     /// Starts it on a free port.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let all = [&["serve", "--json", "--http", "127.0.0.1:0"], arguments].concat();
-        let mut child = oaktap(&all).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        Self::run(&[&["serve", "--json", "--http", "127.0.0.1:0"], arguments].concat())
+    }
+
+    /// Starts any command that serves.
+    pub(crate) fn run(arguments: &[&str]) -> Self {
+        let mut child =
+            oaktap(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
         let mut errors = BufReader::new(child.stderr.take().expect("a pipe"));
         let (mut text, mut port, mut camera_ports) = (String::new(), None, Vec::new());
         while port.is_none() {
@@ -35,10 +40,17 @@ impl Server {
             let number =
                 |rest: &str| rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().expect("a port");
             camera_ports.extend(line.split_once(" at tcp://127.0.0.1:").map(|(_, rest)| number(rest)));
-            port = line.split_once(" at http://127.0.0.1:").map(|(_, rest)| number(rest));
+            let http = ["http", "https"].map(|scheme| format!(" at {scheme}://127.0.0.1:"));
+            let serves = line.starts_with("serving ");
+            port = http.iter().find_map(|at| line.split_once(at)).filter(|_| serves).map(|(_, rest)| number(rest));
             text.push_str(&line);
         }
         Self { child, errors, port: port.expect("a port"), camera_ports }
+    }
+
+    /// Process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends a request with these headers and returns the connection, from which the response can be read.
@@ -84,6 +96,29 @@ impl Drop for Server {
         // It has already ended if the test passed.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A simulated camera in a process of its own, for one client at a time.
+pub(crate) struct Camera {
+    _process: Running,
+    /// `tcp://HOST:PORT`
+    pub(crate) address: String,
+}
+
+impl Camera {
+    pub(crate) fn start(options: &[&str]) -> Self {
+        let mut program = oaktap(&[&["simulate", "--listen", "127.0.0.1:0"], options].concat());
+        let mut process =
+            Running(program.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts"));
+        let mut line = String::new();
+        let mut errors = BufReader::new(process.0.stderr.take().expect("a pipe"));
+        errors.read_line(&mut line).expect("text");
+        // It prints more while it runs.
+        std::thread::spawn(move || errors.read_to_string(&mut String::new()));
+        let address = line.split_whitespace().find(|word| word.starts_with("tcp://"));
+        let address = address.unwrap_or_else(|| panic!("no address: {line}")).to_owned();
+        Self { _process: process, address }
     }
 }
 

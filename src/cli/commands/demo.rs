@@ -34,7 +34,7 @@ pub(crate) struct DemoArgs {
 pub(crate) fn run(ctx: &Ctx, args: &DemoArgs) -> anyhow::Result<Outcome> {
     let uris = [SourceSpec::Sim(Box::new(SimConfig { records: true, ..SimConfig::default() })).into()];
     let source = SourceArgs::default();
-    let (receiving, mut screen) = watch(ctx, (&uris, &[]), &source, &args.until, RECORDINGS.as_ref())?;
+    let (receiving, mut screen) = watch(ctx, (&uris, &[]), &source, &args.until, RECORDINGS.as_ref(), None)?;
     present::say("simulated camera at 40 frames per second over loopback TCP; press ? in the window for its keys");
     let mut player = Player::new(ctx, receiving, &args.until, &source, RECORDINGS.as_ref());
     let mut shown = window::show(&mut screen, None, &mut player);

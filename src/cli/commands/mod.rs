@@ -29,6 +29,8 @@ mod view;
 
 use clap::Subcommand;
 
+pub(super) use simulate::listener;
+
 use super::{Ctx, Outcome};
 
 #[derive(Debug, Subcommand)]

@@ -17,6 +17,7 @@ use oaktap::sink::record::{
 use oaktap::units::{Bytes, count};
 
 use super::view::separated;
+use crate::cli::camera_server::{CameraServer, ServeBesideArgs};
 use crate::cli::fleet::FleetArgs;
 use crate::cli::layout_note::Explained;
 use crate::cli::receiving::Receiving;
@@ -40,6 +41,7 @@ Examples:
   oaktap record 192.168.1.50 192.168.1.51 -o recordings --split 10min --keep 500GB
   oaktap record 192.168.1.50 -o recordings --trigger 'person>0.6' --pre 10s --post 30s
   oaktap record --all -o recordings --status 10s
+  oaktap record 192.168.1.50 -o recordings --serve 8080
   oaktap record sim: -o cam.mcap -d 10s";
 
 #[derive(Args, Clone, Debug)]
@@ -83,6 +85,9 @@ pub(crate) struct RecordArgs {
     #[arg(long, value_name = "TIME", default_value = "10s", requires = "trigger", value_parser = value_parsers::duration)]
     #[arg(help_heading = "Trigger")]
     post: Duration,
+
+    #[command(flatten)]
+    beside: ServeBesideArgs,
 
     #[command(flatten)]
     source: SourceArgs,
@@ -144,15 +149,20 @@ pub(crate) fn run(ctx: &Ctx, args: &RecordArgs) -> anyhow::Result<Outcome> {
     new_files::refuse_standard_output(&args.output, "a .mcap file or a folder")?;
     check_output(&args.output)?;
     let cameras = live::cameras(&separated(&args.fleet.sources()?));
+    let mut server = args.beside.open(style.clone())?;
     explain_guesses(&cameras);
     let mut recorders = Recorders::new(args.options(cameras.len(), style.names));
     live::connect(&cameras, &mut recorders)?;
+    server.as_mut().map(|server| server.connect(&cameras)).transpose()?;
     recorders.start().map_err(recording_summary::refused)?;
     // With a trigger, the recorder counts fewer frames than the camera sends.
     let until = Until { frames: args.until.frames.filter(|_| args.trigger.is_none()), ..args.until };
     let receiving = Receiving::start(ctx, cameras, &args.source, &until, recorders.monitor())?;
+    server.as_mut().map(|server| server.start(receiving.sessions(), Vec::new())).transpose()?;
     watch(ctx, args, &receiving, &mut recorders);
     let recordings = receiving.end_recordings(Some(recorders));
+    let viewers = server.map(CameraServer::finish);
+    viewers.map(|viewers| viewers.print(ctx)).transpose()?;
     // With --json and --status, the paths are in the lines of JSON.
     if !ctx.json && args.source.status.is_none() {
         let paths = recordings.iter().flat_map(|recording| recording.paths());

@@ -250,7 +250,7 @@ pub(super) fn open(
     let (cameras, _) = recorded_cameras(paths, &[], Joining::Recordings)?;
     let playback = on_one_time_line(Playback::new(Speed::Times(1.0), false), &cameras, false).waiting_at_end();
     let source = SourceArgs { playback: Some(playback), expect: None, ..source.clone() };
-    watch(ctx, (&sources(&cameras, Speed::Times(1.0), false), &[]), &source, &Until::default(), record)
+    watch(ctx, (&sources(&cameras, Speed::Times(1.0), false), &[]), &source, &Until::default(), record, None)
 }
 
 fn sources(cameras: &[RecordedCamera], speed: Speed, looped: bool) -> Vec<NamedSource> {
@@ -284,7 +284,7 @@ fn window(ctx: &Ctx, args: &ReplayArgs, cameras: &[RecordedCamera]) -> anyhow::R
     // In a window, the user may seek back from the end.
     let playback = if args.show.no_window { playback } else { playback.waiting_at_end() };
     let source = SourceArgs { playback: Some(playback), ..args.show.source.clone() };
-    ShowArgs { source, ..args.show.clone() }.show(ctx, &uris, &[])
+    ShowArgs { source, ..args.show.clone() }.show(ctx, &uris, &[], None)
 }
 
 /// Counts of one served camera.

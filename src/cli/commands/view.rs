@@ -18,6 +18,7 @@ use oaktap::source::{FileSpec, NamedSource, Session, SourceSpec};
 use oaktap::view::{ViewOptions, Views};
 
 use super::replay::{self, ReplayArgs, name_of_camera};
+use crate::cli::camera_server::{CameraServer, ServeBesideArgs};
 use crate::cli::fleet::FleetArgs;
 use crate::cli::receiving::{Receiving, Unpictured};
 use crate::cli::source_args::SourceArgs;
@@ -36,6 +37,7 @@ Examples:
   oaktap view front=192.168.1.50 back=192.168.1.51
   oaktap view --config oaktap.toml
   oaktap view --all --status 10s --json
+  oaktap view 192.168.1.50 --serve
   oaktap view file:cam.mcap
   oaktap view sim:
 
@@ -93,6 +95,9 @@ pub(crate) struct ViewArgs {
     stream: Vec<String>,
 
     #[command(flatten)]
+    beside: ServeBesideArgs,
+
+    #[command(flatten)]
     show: ShowArgs,
 }
 
@@ -102,6 +107,7 @@ impl ViewArgs {
         Self {
             fleet: FleetArgs::of(sources.iter().map(ToString::to_string).collect(), None),
             stream: Vec::new(),
+            beside: ServeBesideArgs::default(),
             show: ShowArgs {
                 no_window: false,
                 record: RECORDINGS.into(),
@@ -123,13 +129,18 @@ pub(crate) fn run(ctx: &Ctx, args: &ViewArgs) -> anyhow::Result<Outcome> {
         if !args.stream.is_empty() {
             return Err(without_streams());
         }
+        if args.beside.is_given() {
+            let error = present::Usage("--serve is not for a folder of recordings".to_owned());
+            return Err(present::advised(error.into(), "`oaktap serve DIR` serves its recordings"));
+        }
         return replay::run(ctx, &ReplayArgs::of(folders, args.show.clone()));
     }
     let uris = separated(&args.fleet.sources()?);
     if !args.stream.is_empty() && uris.iter().any(|source| source.spec.recording().is_some()) {
         return Err(without_streams());
     }
-    args.show.show(ctx, &uris, &args.stream)
+    let server = args.beside.open(args.show.source.style()?)?;
+    args.show.show(ctx, &uris, &args.stream, server)
 }
 
 /// Receives what the window shows: first what the command line names, then files that the user drops on the window.
@@ -140,6 +151,8 @@ pub(super) struct Player<'a> {
     deadline: Option<Instant>,
     source: &'a SourceArgs,
     record: &'a Path,
+    /// Serves the cameras of the command line.
+    server: Option<CameraServer>,
     /// How the reception before ended, if the user has dropped files.
     ended: Option<anyhow::Result<Outcome>>,
 }
@@ -152,12 +165,17 @@ impl<'a> Player<'a> {
         source: &'a SourceArgs,
         record: &'a Path,
     ) -> Self {
-        Self { ctx, receiving, until: *until, deadline: until.deadline(), source, record, ended: None }
+        Self { ctx, receiving, until: *until, deadline: until.deadline(), source, record, server: None, ended: None }
+    }
+
+    /// Also serves what the window shows now.
+    fn with_server(self, server: Option<CameraServer>) -> Self {
+        Self { server, ..self }
     }
 
     /// Prints a summary. Reports what went wrong first.
     pub(super) fn finish(self, screen: Screen) -> anyhow::Result<Outcome> {
-        let last = ended(self.ctx, self.receiving, screen);
+        let last = ended(self.ctx, self.receiving, screen, self.server);
         match self.ended {
             Some(Err(error)) => Err(error),
             Some(Ok(Outcome::Lossy)) => last.map(|_| Outcome::Lossy),
@@ -167,7 +185,7 @@ impl<'a> Player<'a> {
 }
 
 /// Ends the reception, finishes recordings, and prints a summary.
-fn ended(ctx: &Ctx, receiving: Receiving, mut screen: Screen) -> anyhow::Result<Outcome> {
+fn ended(ctx: &Ctx, receiving: Receiving, mut screen: Screen, server: Option<CameraServer>) -> anyhow::Result<Outcome> {
     let recorders = screen.take_recorders();
     let unseen = screen.unseen().into_iter().map(|health| health.map(Unpictured::from)).collect();
     if let Some(note) = screen.missing_streams_note() {
@@ -176,6 +194,7 @@ fn ended(ctx: &Ctx, receiving: Receiving, mut screen: Screen) -> anyhow::Result<
     // Ends the views, so that the summary counts everything that they did.
     drop(screen);
     let recordings = receiving.end_recordings(recorders);
+    server.map(|server| server.finish().print(ctx)).transpose()?;
     receiving.without_pictures(unseen).finish(ctx, &recordings)
 }
 
@@ -190,7 +209,7 @@ impl Program for Player<'_> {
             error.root_cause().to_string()
         })?;
         let before = std::mem::replace(&mut self.receiving, receiving);
-        let result = ended(self.ctx, before, std::mem::replace(screen, new));
+        let result = ended(self.ctx, before, std::mem::replace(screen, new), self.server.take());
         self.until = Until::default();
         if !matches!(self.ended, Some(Err(_))) {
             let lossy = matches!(self.ended, Some(Ok(Outcome::Lossy)));
@@ -222,9 +241,18 @@ pub(super) fn separated(sources: &[NamedSource]) -> Vec<NamedSource> {
 
 impl ShowArgs {
     /// Shows the sources, and the further streams of them with these names or all, until a stop condition holds, and prints a summary.
-    pub(super) fn show(&self, ctx: &Ctx, sources: &[NamedSource], streams: &[String]) -> anyhow::Result<Outcome> {
-        let (receiving, mut screen) = watch(ctx, (sources, streams), &self.source, &self.until, &self.record)?;
-        let mut player = Player::new(ctx, receiving, &self.until, &self.source, &self.record);
+    /// `server`: also serves them.
+    pub(super) fn show(
+        &self,
+        ctx: &Ctx,
+        sources: &[NamedSource],
+        streams: &[String],
+        mut server: Option<CameraServer>,
+    ) -> anyhow::Result<Outcome> {
+        let shown = (sources, streams);
+        let (receiving, mut screen) = watch(ctx, shown, &self.source, &self.until, &self.record, server.as_mut())?;
+        let player = Player::new(ctx, receiving, &self.until, &self.source, &self.record);
+        let mut player = player.with_server(server);
         let shown = if self.no_window {
             without_window(&mut screen, || player.done());
             Ok(())
@@ -262,6 +290,7 @@ pub(super) fn watch(
     source: &SourceArgs,
     until: &Until,
     record: &Path,
+    mut server: Option<&mut CameraServer>,
 ) -> anyhow::Result<(Receiving, Screen)> {
     let style = source.style()?;
     let (notify, notes) = note_channel();
@@ -281,7 +310,9 @@ pub(super) fn watch(
     live::connect(&cameras, &mut views)?;
     live::connect(&cameras, &mut recorders)?;
     let pictures = window::subscribe(&cameras, &views);
+    server.as_mut().map(|server| server.connect(&cameras)).transpose()?;
     let receiving = Receiving::start(ctx, cameras.clone(), source, until, recorders.monitor())?;
+    server.map(|server| server.start(receiving.sessions(), Vec::new())).transpose()?;
     let screen = Screen::new(receiving.sessions(), views, pictures, (notify, notes), present::log);
     Ok((receiving, screen.with_streams(cameras, streams.to_vec()).with_recorders(recorders)))
 }

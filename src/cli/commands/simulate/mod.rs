@@ -293,7 +293,7 @@ fn start(args: &SimulateArgs, number: u16, reel: &Arc<Reel>) -> anyhow::Result<S
 }
 
 /// Listens on the port of `listen` plus `number`, or on a free port if it is 0. `option` is the option that gave the address.
-pub(super) fn listener(listen: SocketAddr, number: u16, option: &str) -> anyhow::Result<TcpListener> {
+pub(in crate::cli) fn listener(listen: SocketAddr, number: u16, option: &str) -> anyhow::Result<TcpListener> {
     let mut address = listen;
     if listen.port() != 0 {
         let port = listen.port().checked_add(number);

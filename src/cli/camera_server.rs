@@ -1,0 +1,185 @@
+//! The server of `oaktap serve`, and the same server beside a window or a recorder.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args;
+use oaktap::live::{self, Camera, Sink as _};
+use oaktap::overlay::Style;
+use oaktap::serve::{
+    CameraViewers, Serve, ServeAddress, ServeOptions, Tls, TlsFileError, Token, ViewerCounts, is_host_name,
+};
+use oaktap::source::Session;
+use oaktap::units::count;
+use serde::Serialize;
+
+use super::Ctx;
+use super::commands::listener;
+use super::present::{self, Usage, advised};
+
+/// Options of the server.
+pub(crate) const SERVER: &str = "Server";
+
+/// Creates a certificate and its key. A test runs it.
+pub(crate) const CERTIFICATE_RECIPE: &str = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes \
+                                             -days 365 -subj /CN=cameras.lan -addext subjectAltName=DNS:cameras.lan \
+                                             -keyout key.pem -out cert.pem";
+
+/// Options that say who may connect, and how.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct AccessArgs {
+    /// File with the token that clients must send, 16 to 256 characters; required beyond 127.0.0.1
+    #[arg(long, value_name = "FILE", help_heading = SERVER)]
+    token: Option<PathBuf>,
+
+    /// Also accept requests for this name of the computer, such as cameras.lan; repeatable
+    #[arg(long, value_name = "NAME", value_parser = host_name, help_heading = SERVER)]
+    host_name: Vec<String>,
+
+    /// Encrypt (HTTPS) with the certificate in this PEM file, followed by those of its issuers
+    #[arg(long, value_name = "FILE", requires = "tls_key", help_heading = SERVER)]
+    tls_cert: Option<PathBuf>,
+
+    /// Private key of --tls-cert, a PEM file without a password
+    #[arg(long, value_name = "FILE", requires = "tls_cert", help_heading = SERVER)]
+    tls_key: Option<PathBuf>,
+}
+
+fn host_name(text: &str) -> Result<String, String> {
+    if is_host_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected a name without port, such as cameras.lan".to_owned())
+    }
+}
+
+/// Options of a command that can serve beside its own work.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct ServeBesideArgs {
+    /// Also serve the cameras to browsers and programs, as `oaktap serve` does; without a value at 127.0.0.1:8080, and then
+    /// written after the cameras
+    #[arg(long, value_name = "[ADDRESS:]PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:8080")]
+    #[arg(help_heading = SERVER)]
+    serve: Option<ServeAddress>,
+
+    #[command(flatten)]
+    access: AccessArgs,
+}
+
+impl ServeBesideArgs {
+    /// Returns whether the command serves.
+    pub(crate) const fn is_given(&self) -> bool {
+        self.serve.is_some()
+    }
+
+    /// Opens the socket, if the command serves.
+    pub(crate) fn open(&self, style: Style) -> anyhow::Result<Option<CameraServer>> {
+        let AccessArgs { token, host_name, tls_cert, .. } = &self.access;
+        let needless =
+            [("--token", token.is_some()), ("--host-name", !host_name.is_empty()), ("--tls-cert", tls_cert.is_some())];
+        match (self.serve, needless.into_iter().find(|(_, is_given)| *is_given)) {
+            (None, Some((option, _))) => Err(Usage(format!("`{option}` requires `--serve`")).into()),
+            (None, None) => Ok(None),
+            (Some(address), _) => self.access.open(address, "--serve", style).map(Some),
+        }
+    }
+}
+
+impl AccessArgs {
+    /// Opens the socket. `option`: the one that gave the address.
+    pub(crate) fn open(&self, address: ServeAddress, option: &str, style: Style) -> anyhow::Result<CameraServer> {
+        let token = self.token.as_deref().map(Token::read).transpose()?;
+        if address.is_exposed() && token.is_none() {
+            let error = Usage(format!("other computers can reach {address}: expected --token FILE"));
+            let help = "create a token: (umask 077; head -c 24 /dev/urandom | base64 > token.txt)";
+            return Err(advised(error.into(), help));
+        }
+        let files = self.tls_cert.as_deref().zip(self.tls_key.as_deref());
+        let tls = files.map(|(certificate, key)| Tls::read(certificate, key)).transpose().map_err(tls_error)?;
+        let http = listener(address.0, 0, option)?;
+        let is_encrypted = tls.is_some();
+        let serve = Serve::new(ServeOptions { style, token, host_names: self.host_name.clone(), tls });
+        Ok(CameraServer { serve, http: Some(http), is_encrypted, is_exposed: address.is_exposed() })
+    }
+}
+
+fn tls_error(error: TlsFileError) -> anyhow::Error {
+    advised(error.into(), format!("create a certificate and its key: {CERTIFICATE_RECIPE}"))
+}
+
+/// A server of cameras.
+#[derive(Debug)]
+pub(crate) struct CameraServer {
+    serve: Serve,
+    /// Taken by [`Self::start`].
+    http: Option<TcpListener>,
+    is_encrypted: bool,
+    is_exposed: bool,
+}
+
+impl CameraServer {
+    /// Subscribes to the cameras, before their sessions start.
+    pub(crate) fn connect(&mut self, cameras: &[Camera]) -> anyhow::Result<()> {
+        Ok(live::connect(cameras, &mut self.serve)?)
+    }
+
+    /// Begins to accept clients, and says where.
+    pub(crate) fn start(&mut self, sessions: &[Session], camera_ports: Vec<TcpListener>) -> anyhow::Result<()> {
+        let Some(http) = self.http.take() else { return Ok(()) };
+        let address = http.local_addr()?;
+        self.serve.start(sessions, http, camera_ports).context("cannot start the server")?;
+        let cameras = count(sessions.len() as u64, "camera", "cameras");
+        let scheme = if self.is_encrypted { "https" } else { "http" };
+        present::say(&format!("serving {cameras} at {scheme}://{address}/"));
+        if self.is_exposed && !self.is_encrypted {
+            present::say("clients need the token; pictures are not encrypted on the network");
+        }
+        Ok(())
+    }
+
+    /// Ends all connections, and prints the counts of their viewers. Call it after the sessions were stopped: frames that
+    /// arrive while connections end would count as superseded.
+    pub(crate) fn finish(self) -> ServedViewers {
+        let viewers = ServedViewers(self.serve.finish());
+        viewers.lines().iter().for_each(|line| present::say(line));
+        viewers
+    }
+}
+
+/// Counts of the viewers of each camera.
+#[derive(Debug)]
+pub(crate) struct ServedViewers(Vec<CameraViewers>);
+
+/// Counts of viewers for `--json`.
+#[derive(Serialize)]
+struct ViewersLine<'a> {
+    viewers: &'a [CameraViewers],
+}
+
+impl ServedViewers {
+    /// Prints the counts as a line of JSON with `--json`.
+    pub(crate) fn print(&self, ctx: &Ctx) -> anyhow::Result<()> {
+        if ctx.json {
+            present::result(present::json(&ViewersLine { viewers: &self.0 })?.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Returns a line for each kind of viewer of each camera.
+    fn lines(&self) -> Vec<String> {
+        let line = |camera: &str, counts: &ViewerCounts| {
+            format!(
+                "{camera}: {} by {}: {} offered = {} sent + {} superseded + {} pending",
+                counts.kind.name(),
+                count(counts.viewers_total, "viewer", "viewers"),
+                counts.offered,
+                counts.sent,
+                counts.superseded,
+                counts.pending
+            )
+        };
+        let viewers = self.0.iter();
+        viewers.flat_map(|camera| camera.viewers.iter().map(move |counts| line(&camera.camera, counts))).collect()
+    }
+}

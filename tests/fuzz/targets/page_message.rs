@@ -1,0 +1,45 @@
+//! Messages of the page: no input panics or holds much memory, and every message that the page can write is read exactly.
+#![no_main]
+
+use arbitrary::{Arbitrary, Unstructured};
+use libfuzzer_sys::fuzz_target;
+use oaktap_fuzz::memory;
+use serde_json::json;
+
+// The file alone: the feature that has it needs most of the dependencies.
+#[path = "../../../src/serve/page_message.rs"]
+mod page_message;
+
+use page_message::PageMessage;
+
+#[derive(Arbitrary, Debug)]
+enum Written<'a> {
+    Watch(Vec<(&'a str, u32)>),
+    Drawn(&'a str),
+}
+
+fuzz_target!(|input: &[u8]| {
+    if let Ok(text) = std::str::from_utf8(input) {
+        let (message, held) = memory::peak(|| serde_json::from_str::<PageMessage>(text).ok());
+        assert!(held <= 64 * text.len() + (16 << 10), "{held} bytes were held for a message of {}", text.len());
+        if let Some(PageMessage::Watch(list)) = message {
+            assert!(list.len() <= text.len() / 2);
+        }
+    }
+    let Ok(written) = Written::arbitrary(&mut Unstructured::new(input)) else { return };
+    let text = match &written {
+        Written::Watch(list) => {
+            let list: Vec<_> = list.iter().map(|(camera, width)| json!({ "camera": camera, "width": width })).collect();
+            json!({ "watch": list })
+        }
+        Written::Drawn(camera) => json!({ "drawn": camera }),
+    };
+    match (serde_json::from_str(&text.to_string()), written) {
+        (Ok(PageMessage::Watch(read)), Written::Watch(list)) => {
+            let read: Vec<_> = read.iter().map(|watch| (watch.camera.as_str(), watch.width)).collect();
+            assert_eq!(read, list);
+        }
+        (Ok(PageMessage::Drawn(read)), Written::Drawn(camera)) => assert_eq!(read, camera),
+        (read, written) => panic!("{written:?} was read as {read:?}"),
+    }
+});
