@@ -1,5 +1,7 @@
 //! Depths inside of boxes.
 
+use std::time::Duration;
+
 use super::{ConvertError, Converter};
 use crate::frame::{DeviceTime, Frame};
 
@@ -32,14 +34,32 @@ impl Interval {
 /// Part of the width and of the height of a box that is measured, around its middle: its corners show the background.
 const MEASURED_SHARE: f32 = 0.5;
 
-/// The last depth picture of a camera, in which boxes of later frames are measured.
-#[derive(Debug)]
-pub struct DepthMap {
-    converter: Converter,
+/// One depth picture.
+#[derive(Debug, Default)]
+struct Depths {
     /// Millimeters; 0 is not measured.
     samples: Vec<u16>,
     size: (usize, usize),
     taken: Option<DeviceTime>,
+}
+
+impl Depths {
+    /// Returns the time between both in microseconds.
+    fn apart_us(&self, frame: &Frame) -> Option<i64> {
+        Some(frame.device_time.since(self.taken?).saturating_abs())
+    }
+}
+
+/// The last two depth pictures of a camera. Boxes of a frame are measured in the one that was taken nearest to it.
+#[derive(Debug)]
+pub struct DepthMap {
+    converter: Converter,
+    last: Depths,
+    before: Depths,
+    /// The nearest to the current frame is the one before the last.
+    measures_before: bool,
+    /// The next depth picture did not arrive in time.
+    is_late: bool,
     depth_interval: Interval,
     frame_interval: Interval,
     /// Frames that were taken at another time, until one was not.
@@ -52,9 +72,10 @@ impl Default for DepthMap {
     fn default() -> Self {
         Self {
             converter: Converter::default(),
-            samples: Vec::new(),
-            size: (0, 0),
-            taken: None,
+            last: Depths::default(),
+            before: Depths::default(),
+            measures_before: false,
+            is_late: false,
             depth_interval: Interval::default(),
             frame_interval: Interval::default(),
             unmatched: Some(0),
@@ -69,21 +90,54 @@ impl DepthMap {
     /// # Errors
     /// As [`Converter::picture`]. It then has no depths.
     pub fn read(&mut self, frame: &Frame) -> Result<bool, ConvertError> {
-        let size = self.converter.depth(frame, &mut self.samples).inspect_err(|_| self.taken = None)?;
+        // The older of both pictures is overwritten.
+        let size = self.converter.depth(frame, &mut self.before.samples).inspect_err(|_| {
+            (self.last.taken, self.before.taken) = (None, None);
+        })?;
         if let Some((width, height)) = size {
-            self.size = (width as usize, height as usize);
-            self.taken = Some(frame.device_time);
+            self.before.size = (width as usize, height as usize);
+            self.before.taken = Some(frame.device_time);
+            std::mem::swap(&mut self.last, &mut self.before);
+            (self.measures_before, self.is_late) = (false, false);
             self.depth_interval.add(frame.device_time);
         }
         Ok(size.is_some())
     }
 
-    /// Returns whether the boxes of the next frame of the other stream are measured: the depth picture was taken at most 0.2 s and
-    /// one interval of the slower stream before or after it, by the camera's clock.
+    /// Returns whether the next depth picture may be nearer to this frame than the last one: it is expected within half an interval
+    /// of the depth stream. Read it before [`Self::covers`] is asked, or call [`Self::give_up`].
+    #[must_use]
+    pub fn awaits_next(&self, frame: &Frame) -> bool {
+        let Some(taken) = self.last.taken.filter(|_| !self.is_late) else { return false };
+        let since = frame.device_time.since(taken);
+        since > self.depth_interval.us / 2 && since <= self.apart_max_us().saturating_add(self.depth_interval.us)
+    }
+
+    /// Returns whether there was no depth picture so far.
+    #[must_use]
+    pub const fn awaits_first(&self) -> bool {
+        self.last.taken.is_none() && !self.is_late
+    }
+
+    /// Does not wait any longer for the next depth picture, until there is one.
+    pub const fn give_up(&mut self) {
+        self.is_late = true;
+    }
+
+    /// Returns the longest time that a frame waits for the next depth picture.
+    #[must_use]
+    pub fn longest_wait(&self) -> Duration {
+        Duration::from_micros(u64::try_from(self.apart_max_us()).unwrap_or_default())
+    }
+
+    /// Returns whether the boxes of the next frame of the other stream are measured: a depth picture was taken at most 0.2 s and
+    /// one interval of the slower stream before or after it, by the camera's clock. [`Self::median`] measures in the nearest one.
     pub fn covers(&mut self, frame: &Frame) -> bool {
         self.frame_interval.add(frame.device_time);
-        let Some(taken) = self.taken else { return false };
-        let covers = frame.device_time.since(taken).saturating_abs() <= self.apart_max_us();
+        let Some(last) = self.last.apart_us(frame) else { return false };
+        let before = self.before.apart_us(frame);
+        self.measures_before = before.is_some_and(|before| before < last);
+        let covers = before.map_or(last, |before| before.min(last)) <= self.apart_max_us();
         match &mut self.unmatched {
             _ if covers => self.unmatched = None,
             Some(unmatched) => *unmatched = unmatched.saturating_add(1),
@@ -99,7 +153,7 @@ impl DepthMap {
     /// Returns a sentence, once, if no depth picture was taken near any of many frames, so that no box is measured.
     pub fn mismatch(&mut self) -> Option<String> {
         self.unmatched.take_if(|unmatched| *unmatched >= UNMATCHED)?;
-        let apart = self.frame_interval.last?.since(self.taken?).saturating_abs() as f64 / 1e6;
+        let apart = self.frame_interval.last?.since(self.last.taken?).saturating_abs() as f64 / 1e6;
         let most = self.apart_max_us() as f64 / 1e6;
         Some(format!(
             "depth pictures and boxes are {apart:.1} s apart by the camera's clock, so boxes have no depth_mm: expected at most \
@@ -121,12 +175,13 @@ impl DepthMap {
             let end = ((middle + half) * side as f32).max(0.0).ceil() as usize;
             from.min(side)..end.min(side)
         };
-        let (width, height) = self.size;
+        let depths = if self.measures_before { &self.before } else { &self.last };
+        let (width, height) = depths.size;
         let (columns, rows) = (span(xmin, xmax, width), span(ymin, ymax, height));
-        self.taken?;
+        depths.taken?;
         self.inside.clear();
         for row in rows {
-            let row = &self.samples[row * width..][columns.clone()];
+            let row = &depths.samples[row * width..][columns.clone()];
             self.inside.extend(row.iter().filter(|sample| **sample != 0));
         }
         let middle = self.inside.len().checked_sub(1)? / 2;
@@ -164,6 +219,35 @@ mod tests {
         assert_eq!(map.median([f32::NEG_INFINITY, 0.0, f32::INFINITY, 1.0]), None);
         assert!(map.read(&depths(&[0; 32], 8, 4)).expect("a depth picture"));
         assert_eq!(map.median([0.0, 0.0, 1.0, 1.0]), None, "nothing was measured");
+    }
+
+    /// Both streams have equal times, and the depth picture arrives after the frame.
+    #[test]
+    fn boxes_are_measured_in_the_picture_of_their_time_although_it_arrives_later() {
+        let depth_at = |second: i64| {
+            let mut frame = depths(&[1000 + second as u16; 32], 8, 4);
+            frame.device_time = DeviceTime(second * 1_000_000);
+            frame
+        };
+        let mut map = DepthMap::default();
+        assert!(!map.awaits_next(&taken(1_000_000)), "no depth was seen");
+        for second in 1..5 {
+            assert!(map.read(&depth_at(second)).expect("a depth picture"));
+            let frame = taken((second + 1) * 1_000_000);
+            assert!(map.awaits_next(&frame), "second {second}");
+            assert!(!map.awaits_next(&taken(second * 1_000_000 + 100_000)) || second == 1, "the last one is nearer");
+            assert!(map.read(&depth_at(second + 1)).expect("a depth picture"));
+            assert!(!map.awaits_next(&frame) && map.covers(&frame));
+            assert_eq!(map.median([0.0, 0.0, 1.0, 1.0]), Some(1001 + second as u16));
+            assert!(map.covers(&taken(second * 1_000_000 + 400_000)));
+            assert_eq!(map.median([0.0, 0.0, 1.0, 1.0]), Some(1000 + second as u16), "the one before is nearer");
+        }
+        let late = taken(6_000_000);
+        assert!(map.awaits_next(&late));
+        map.give_up();
+        assert!(!map.awaits_next(&late) && map.covers(&late));
+        assert!(map.read(&depth_at(6)).expect("a depth picture") && map.awaits_next(&taken(7_000_000)));
+        assert!(!map.awaits_next(&taken(60_000_000)), "another clock");
     }
 
     fn taken(us: i64) -> Frame {

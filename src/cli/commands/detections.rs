@@ -1,6 +1,8 @@
 //! `oaktap detections`: prints the detections of each frame as one line of JSON.
 
+use std::collections::VecDeque;
 use std::io;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use oaktap::convert::DepthMap;
@@ -100,33 +102,31 @@ fn print(
     let mut explained = Explained::new(session.name());
     let mut left = args.until.frames.unwrap_or(u64::MAX);
     let mut not_printed = 0;
-    let mut depths = DepthMap::default();
+    let mut measured = Measured::new(session.name());
     while left > 0 {
-        if receiving.over() && args.until.frames.is_none() {
-            left = left.min(detections.waiting());
-        } else if receiving.over() {
+        let is_over = receiving.over();
+        if is_over && args.until.frames.is_none() {
+            left = left.min(measured.waiting(&detections));
+        } else if is_over {
             break;
         }
-        let (number, detected) = match detections.recv_timeout(receiving.stop_check_interval()) {
-            Ok(numbered) => numbered,
-            Err(RecvTimeoutError::Timeout) => continue,
-            Err(RecvTimeoutError::Disconnected) => break,
-        };
+        let (number, detected, is_covered) =
+            match measured.recv_timeout(&mut detections, receiving.stop_check_interval(), is_over) {
+                Ok(numbered) => numbered,
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
         let camera = Some(session.name());
         let line = match &detected {
             Detected::Frame(detected) => {
                 explained.frame(&detected.frame);
                 let sha256 = args.hash.then(|| present::sha256(detected.frame.payload()));
-                // Kept only of depth beside other streams, or because of --hash.
-                let is_read = !detected.frame.payload().is_empty()
-                    && depths.read(&detected.frame).unwrap_or_else(|error| {
-                        tracing::warn!(camera = session.name(), "depths cannot be read: {error}");
-                        true
-                    });
                 let record = DetectionRecord { camera, sha256, ..DetectionRecord::new(detected, number, style) };
-                let covers = !is_read && depths.covers(&detected.frame);
-                depths.mismatch().inspect(|text| present::log(&format!("{}: {text}", session.name())));
-                if covers { present::json(&record.measured_in(&mut depths))? } else { present::json(&record)? }
+                if is_covered {
+                    present::json(&record.measured_in(&mut measured.depths))?
+                } else {
+                    present::json(&record)?
+                }
             }
             Detected::Measurement(Measurement { topic, value, stale }, received) => {
                 present::json(&MeasurementRecord {
@@ -143,7 +143,7 @@ fn print(
             Ok(()) => left = left.saturating_sub(u64::from(matches!(detected, Detected::Frame(_)))),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break, // The reader has closed the pipe.
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                not_printed = 1 + detections.waiting();
+                not_printed = 1 + measured.waiting(&detections);
                 break;
             }
             Err(error) => return Err(present::output_error(error)),
@@ -151,4 +151,87 @@ fn print(
     }
     detections.finish();
     Ok(not_printed)
+}
+
+/// The frames of one camera with the depths inside of their boxes. A frame waits until the depth picture of its time has arrived.
+struct Measured<'a> {
+    camera: &'a str,
+    depths: DepthMap,
+    waiting: VecDeque<WaitingFrame>,
+}
+
+struct WaitingFrame {
+    number: u64,
+    detected: Detected,
+    /// It is a depth picture, or one that could not be read.
+    is_depth: bool,
+    since: Instant,
+}
+
+impl<'a> Measured<'a> {
+    fn new(camera: &'a str) -> Self {
+        Self { camera, depths: DepthMap::default(), waiting: VecDeque::new() }
+    }
+
+    /// Returns the number of frames that were received and not returned.
+    fn waiting(&self, detections: &Detections) -> u64 {
+        self.waiting.len() as u64 + detections.waiting()
+    }
+
+    /// Returns the next frame or number with its number, and whether the boxes are measured in [`Self::depths`]. If the
+    /// reception `is_over`, no frame waits for a depth picture that has not arrived.
+    fn recv_timeout(
+        &mut self,
+        detections: &mut Detections,
+        timeout: Duration,
+        is_over: bool,
+    ) -> Result<(u64, Detected, bool), RecvTimeoutError> {
+        loop {
+            let mut timeout = timeout;
+            if let Some(first) = self.waiting.front() {
+                let left = self.depths.longest_wait().saturating_sub(first.since.elapsed());
+                if left.is_zero() || (is_over && detections.waiting() == 0) {
+                    self.depths.give_up();
+                }
+                if !first.awaits_depth(&self.depths)
+                    && let Some(first) = self.waiting.pop_front()
+                {
+                    let is_covered = self.covers(&first);
+                    return Ok((first.number, first.detected, is_covered));
+                }
+                timeout = timeout.min(left);
+            }
+            match detections.recv_timeout(timeout) {
+                Ok((number, detected)) => {
+                    let is_depth = self.read(&detected);
+                    self.waiting.push_back(WaitingFrame { number, detected, is_depth, since: Instant::now() });
+                }
+                Err(RecvTimeoutError::Disconnected) if !self.waiting.is_empty() => self.depths.give_up(),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Reads a depth picture. Payloads are kept only of depth beside other streams, or because of `--hash`.
+    fn read(&mut self, detected: &Detected) -> bool {
+        let Detected::Frame(detected) = detected else { return false };
+        !detected.frame.payload().is_empty()
+            && self.depths.read(&detected.frame).unwrap_or_else(|error| {
+                tracing::warn!(camera = self.camera, "depths cannot be read: {error}");
+                true
+            })
+    }
+
+    fn covers(&mut self, waiting: &WaitingFrame) -> bool {
+        let Detected::Frame(detected) = &waiting.detected else { return false };
+        let covers = !waiting.is_depth && self.depths.covers(&detected.frame);
+        self.depths.mismatch().inspect(|text| present::log(&format!("{}: {text}", self.camera)));
+        covers
+    }
+}
+
+impl WaitingFrame {
+    fn awaits_depth(&self, depths: &DepthMap) -> bool {
+        matches!(&self.detected, Detected::Frame(detected) if !self.is_depth && depths.awaits_next(&detected.frame))
+    }
 }

@@ -1,5 +1,6 @@
 //! Reads the chosen frames of recordings, one file after the other.
 
+mod ahead;
 mod copies;
 mod video_start;
 
@@ -20,6 +21,7 @@ use crate::recording::{
     MissingFiles, Played, PlayedFrame, PlayedMeasurement, Player, Reader, RecordingError, missing_files, natural_order,
 };
 use crate::units::count;
+use ahead::Ahead;
 use copies::leave_out_copies;
 use video_start::note_sets;
 
@@ -108,8 +110,10 @@ pub(super) struct Frames {
     now_ns: i64,
     /// Set if frames of video are returned decoded.
     decoding: Option<Decoding>,
-    /// Set if numbers are returned as well, and boxes are measured: the last depth picture beside each camera.
+    /// Set if numbers are returned as well, and boxes are measured: the last depth pictures beside each camera.
     depths: Option<Vec<DepthMap>>,
+    /// What was read of the current file in search of the next depth picture.
+    ahead: Ahead,
     /// Leave out depth pictures without a chosen detection.
     without_depth: bool,
 }
@@ -212,6 +216,7 @@ impl Frames {
             now_ns: start.max(from),
             decoding: None,
             depths: None,
+            ahead: Ahead::default(),
             without_depth: false,
         })
     }
@@ -346,7 +351,8 @@ impl Frames {
                 continue;
             };
             let end_ns = self.range.end.saturating_add(MAX_DISORDER_NS);
-            let mut played = match player.next_played() {
+            let (next, is_measured) = self.ahead.next(player);
+            let mut played = match next {
                 Ok(Some(Played::Frame(played))) if played.log_ns < end_ns => played,
                 Ok(Some(Played::Measurement(measurement))) if measurement.log_ns < end_ns => {
                     let camera = file.cameras.get(measurement.camera).copied().flatten();
@@ -376,10 +382,20 @@ impl Frames {
                     continue;
                 }
             };
-            if let (Some(depths), Some(beside)) = (&mut self.depths, file.beside.get(played.camera).copied().flatten())
-                && let Err(error) = depths[beside].read(&played.frame)
-            {
-                report.note(format!("depths beside {} cannot be read: {error}", self.cameras[beside].name));
+            if let Some(depths) = &mut self.depths {
+                let beside = |camera: usize| file.beside.get(camera).copied().flatten();
+                let own = beside(played.camera).filter(|_| !is_measured);
+                let mut read = own.map_or(Ok(false), |own| depths[own].read(&played.frame));
+                if let Some(camera) = file.cameras.get(played.camera).copied().flatten()
+                    && file.beside.contains(&Some(camera))
+                {
+                    let is_beside = |other: usize| beside(other) == Some(camera);
+                    let ahead = self.ahead.read_depths(player, is_beside, &played.frame, &mut depths[camera]);
+                    read = read.and(ahead.map(|()| true));
+                }
+                if let Err(error) = read {
+                    report.note(format!("depths in {} cannot be read: {error}", file.path.display()));
+                }
             }
             let Some(camera) = file.cameras.get(played.camera).copied().flatten() else { continue };
             if file.without_clock.get(played.camera) == Some(&true) {
@@ -445,6 +461,7 @@ impl Frames {
     /// Ends the current file. Counts the frames that are missing in it.
     fn end_file(&mut self, report: &mut ExportReport) {
         let Some((file, player)) = self.current.take() else { return };
+        self.ahead = Ahead::default();
         for (camera, _) in file.cameras.iter().enumerate().filter(|(_, chosen)| chosen.is_some()) {
             report.missing += player.reader().missing(camera);
             report.not_recorded += player.not_recorded(camera);
