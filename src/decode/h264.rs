@@ -1,4 +1,28 @@
 //! H.264 by openh264.
+//!
+//! Two decoders in Rust were compared with it in November 2026. Milliseconds of CPU time per picture of 1920x1080 (x264, 8 Mbit/s,
+//! no B-frames), in brackets the share of the speed of `ffmpeg -threads 1`, medians of three runs in turn on a Xeon:
+//!
+//! | | baseline | high | high without weighted prediction |
+//! |---|---|---|---|
+//! | ffmpeg 5.1 | 3.0 | 5.6 | 5.6 |
+//! | openh264 0.9.9 | 5.1 (0.58) | 12.2 (0.46) | 9.9 (0.56) |
+//! | rusty_h264-decoder 0.17.0 | 5.8 (0.51) | 9.0 (0.62) | 8.8 (0.63) |
+//! | rust_h264 0.6.0 | 15.0 (0.20) | 16.8 (0.33) | 15.7 (0.36) |
+//!
+//! All three give the pictures of ffmpeg, byte for byte, and those in Rust also decode B-frames. rust_h264 has the most features,
+//! but is the slowest. rusty_h264-decoder does not report all damage, so that wrong pictures are shown as good ones, and its
+//! caller cannot detect the first two of these (160x96, 10 frames, one damaged at a time):
+//!
+//! | wrong pictures as good ones | openh264 | rusty_h264-decoder |
+//! |---|---|---|
+//! | high, frame cut short | 0 of 27 | 26 of 27 |
+//! | high, one bit inverted | 34 of 180 | 161 of 180 |
+//! | baseline, one bit inverted | 86 of 180 | 65 of 180 |
+//! | baseline, frame missing | 0 of 9 | 6 of 9 |
+//!
+//! Of openh264's time in the high profile, CABAC takes 40 %, and weighted prediction, which has no assembly, a fifth. Compiling it
+//! without its stack protector would save 2 to 6 %.
 
 use openh264::OpenH264API;
 use openh264::decoder::{DecodeOptions, Decoder, DecoderConfig, Flush};
