@@ -29,6 +29,9 @@ pub enum Policy {
     /// At most this many items, which depend on those before them, such as frames of video. A full lane drops all of them,
     /// and then every item up to the next one that a taker can start with. For lanes of [`group_lane`].
     DropToStart(usize),
+    /// At most this many items, and as many bytes as the budget has left. A full lane drops all items that wait and queues the
+    /// one that is offered. For takers that want every item while they keep up, and otherwise the newest.
+    DropQueue(usize, Budget),
 }
 
 /// Creates a lane; `name` appears in the ledger. Each item weighs 1, so a lane of [`Policy::Bytes`] is usually a
@@ -58,9 +61,10 @@ fn new_lane<T>(
     starts: fn(&T) -> bool,
 ) -> (Lane<T>, Taker<T>) {
     let (tx, rx) = match policy {
-        Policy::DropOldest(items) | Policy::DropNewest(items) | Policy::DropToStart(items) => {
-            crossbeam_channel::bounded(items.max(1))
-        }
+        Policy::DropOldest(items)
+        | Policy::DropNewest(items)
+        | Policy::DropToStart(items)
+        | Policy::DropQueue(items, _) => crossbeam_channel::bounded(items.max(1)),
         Policy::Bytes(_) => crossbeam_channel::unbounded(),
     };
     let shared = Arc::<Shared>::default();
@@ -160,6 +164,14 @@ impl<T> Lane<T> {
                 Some(reservation) => Some(reservation),
                 None => return self.counters.dropped(),
             },
+            Policy::DropQueue(_, budget) => {
+                let bytes = (self.weigh)(&item);
+                // A budget without reservations grants one of any size. An item that is being taken still has its own.
+                budget.reserve(bytes).or_else(|| {
+                    self.drop_queue();
+                    budget.reserve(bytes)
+                })
+            }
         };
         let mut queued = Queued { item, counters: Arc::clone(&self.counters), _reservation: reservation };
         while let Err(TrySendError::Full(back)) = self.tx.try_send(queued) {
@@ -171,10 +183,12 @@ impl<T> Lane<T> {
                     }
                     queued = back;
                 }
+                Policy::DropQueue(..) => {
+                    self.drop_queue();
+                    queued = back;
+                }
                 Policy::DropToStart(_) => {
-                    while let Ok(oldest) = self.rx.try_recv() {
-                        oldest.counters.dropped();
-                    }
+                    self.drop_queue();
                     if !(self.starts)(&back.item) {
                         self.shared.awaits_start.store(true, Ordering::SeqCst);
                         return self.counters.dropped();
@@ -211,7 +225,7 @@ impl<T> Lane<T> {
     pub fn has_room(&self) -> bool {
         !self.is_open()
             || match &self.policy {
-                Policy::DropOldest(_) => true,
+                Policy::DropOldest(_) | Policy::DropQueue(..) => true,
                 Policy::DropNewest(_) | Policy::DropToStart(_) => !self.tx.is_full(),
                 Policy::Bytes(budget) => budget.used() <= budget.limit() / 2,
             }
@@ -234,6 +248,13 @@ impl<T> Lane<T> {
     #[must_use]
     pub fn counter(&self) -> LaneCounter {
         LaneCounter(Arc::clone(&self.counters))
+    }
+
+    /// Drops all items that wait.
+    fn drop_queue(&self) {
+        while let Ok(oldest) = self.rx.try_recv() {
+            oldest.counters.dropped();
+        }
     }
 
     /// Frees the queue of a dropped taker. Its items stay counted as queued.
@@ -382,6 +403,22 @@ mod tests {
         assert!(!lane.has_room());
         lane.offer(30);
         assert_eq!((taker.try_take(), taker.try_take()), (Some(30), None), "a start replaces a full queue");
+    }
+
+    #[test]
+    fn a_full_lane_that_drops_its_queue_keeps_the_newest_item() {
+        let (mut lane, taker) = weighed_lane("client", Policy::DropQueue(3, Budget::new(100)), |bytes: &usize| *bytes);
+        let taken = |taker: &Taker<usize>| std::iter::from_fn(|| taker.try_take()).collect::<Vec<_>>();
+        (1..4).for_each(|item| lane.offer(item));
+        assert_eq!(taken(&taker), [1, 2, 3], "a taker that keeps up gets every item");
+        (1..6).for_each(|item| lane.offer(item));
+        assert_eq!(taken(&taker), [4, 5], "the fourth item found three");
+        [60, 50, 30].into_iter().for_each(|item| lane.offer(item));
+        assert_eq!(taken(&taker), [50, 30], "110 bytes exceed the budget");
+        lane.offer(500);
+        assert!(lane.has_room());
+        assert_eq!(taken(&taker), [500], "an item above the budget passes alone");
+        assert_eq!(numbers(lane.counter().counts()), (12, 8, 4, 0));
     }
 
     #[test]

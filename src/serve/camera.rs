@@ -3,19 +3,19 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 use super::shot::{Shot, ShotMaker, ShotSize};
 use super::viewer::{Viewer, ViewerKind, Viewers};
 use crate::decode::DecodeError;
 use crate::frame::Frame;
-use crate::hub::{Hub, Lane, Policy, RecvTimeoutError, Taker, lane};
+use crate::hub::{Budget, Hub, Policy, RecvTimeoutError, Taker, lane, weighed_lane};
 use crate::live::{Camera, DecodeFailed, Decoding, PictureLanes};
 use crate::overlay::Style;
 use crate::sink::detections::DetectedFrame;
 use crate::sink::record::ConnectionContext;
-use crate::source::Outlets;
+use crate::source::{Incident, Outlets};
 use crate::sync::locked;
 
 /// How often the thread looks whether somebody watches while no frame arrives.
@@ -23,6 +23,13 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Frames of `/events` that wait for a slow client, without their pictures.
 const EVENTS_WAITING: usize = 64;
+
+/// Frames that wait for a client of the camera's own protocol. Up to ten arrive at once when a connection begins, because
+/// later frames decide whether they are stale.
+pub(super) const CLIENT_WAITING: usize = 32;
+
+/// Bytes of the pictures that wait for a client: ten raw pictures of 1920x1080.
+const CLIENT_WAITING_BYTES: usize = 64 << 20;
 
 /// Reason why a camera has no picture.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +56,46 @@ pub(super) struct ServedCamera {
 #[derive(Default)]
 struct Seen {
     records: ConnectionContext,
-    is_video: Option<bool>,
+    /// Number of connections of the camera that have ended.
+    connection: u64,
+    /// Number of the last frame.
+    last_id: u64,
+}
+
+impl Seen {
+    fn frame(&mut self, frame: &Frame) {
+        // A recording that plays again from its beginning.
+        if frame.id < std::mem::replace(&mut self.last_id, frame.id) {
+            self.end_connection();
+            self.last_id = frame.id;
+        }
+        self.records.observe(frame);
+    }
+
+    /// The records of a connection are not valid on the next one.
+    fn end_connection(&mut self) {
+        self.connection += 1;
+        (self.last_id, self.records) = (0, ConnectionContext::default());
+    }
+}
+
+/// Records of a connection of the camera.
+pub(super) struct ValidRecords {
+    /// Number of the connection.
+    pub(super) connection: u64,
+    /// Lines of 32 bytes.
+    pub(super) bytes: Vec<u8>,
+}
+
+/// A confirmed frame that waits for a client.
+pub(super) struct Waiting {
+    /// Number of the frame among those that were offered to the client, from 0.
+    pub(super) number: u64,
+    /// Number of the connection of the camera that sent it.
+    pub(super) connection: u64,
+    /// Time at which it began to wait.
+    pub(super) since: Instant,
+    pub(super) frame: Arc<Frame>,
 }
 
 #[derive(Default)]
@@ -79,10 +125,13 @@ impl ServedCamera {
         let thread = thread::Builder::new().name(format!("serve {}", camera.name)).spawn(move || worker.run())?;
         let seen = Arc::<Mutex<Seen>>::default();
         let seen_by_tap = Arc::clone(&seen);
-        camera.outlets.confirmed.tap(move |frame: &Arc<Frame>| {
-            let mut seen = locked(&seen_by_tap);
-            seen.records.observe(frame);
-            seen.is_video = Some(frame.kind.is_video());
+        camera.outlets.confirmed.tap(move |frame: &Arc<Frame>| locked(&seen_by_tap).frame(frame));
+        // Incidents are in one order with the confirmed frames.
+        let seen_by_tap = Arc::clone(&seen);
+        camera.outlets.incidents.tap(move |incident: &Incident| {
+            if incident.event.ends_connection() {
+                locked(&seen_by_tap).end_connection();
+            }
         });
         Ok(Arc::new(Self {
             name: camera.short_name.clone(),
@@ -115,19 +164,23 @@ impl ServedCamera {
         viewer
     }
 
-    /// Subscribes a lane to the confirmed frames.
-    pub(super) fn confirmed(&self, lane: Lane<Arc<Frame>>) {
-        self.outlets.confirmed.add(lane);
+    /// Adds a client of the camera's own protocol, with the records that are valid on the current connection.
+    pub(super) fn watch_confirmed(&self) -> (Viewer<Waiting>, ValidRecords) {
+        let policy = Policy::DropQueue(CLIENT_WAITING, Budget::new(CLIENT_WAITING_BYTES));
+        let (lane, taker) = weighed_lane("client", policy, |waiting: &Waiting| waiting.frame.payload().len());
+        let viewer = self.viewers.add(ViewerKind::CameraPort, lane.counter(), taker);
+        let (seen, mut number) = (Arc::clone(&self.seen), 0..);
+        self.outlets.confirmed.add_mapped(lane, move |frame| {
+            let (connection, number) = (locked(&seen).connection, number.next()?);
+            Some(Waiting { number, connection, since: Instant::now(), frame: Arc::clone(frame) })
+        });
+        let seen = locked(&self.seen);
+        (viewer, ValidRecords { connection: seen.connection, bytes: seen.records.records() })
     }
 
-    /// Returns whether the camera sends video; `None` before its first frame.
-    pub(super) fn sends_video(&self) -> Option<bool> {
-        locked(&self.seen).is_video
-    }
-
-    /// Returns the records of the camera's connection that are still valid.
-    pub(super) fn valid_records(&self) -> Vec<u8> {
-        locked(&self.seen).records.records()
+    /// Returns the number of the camera's connection. Frames of earlier connections have been offered to every client.
+    pub(super) fn connection(&self) -> u64 {
+        locked(&self.seen).connection
     }
 
     /// Returns why the last frame has no picture.

@@ -1,11 +1,12 @@
 //! The camera's own protocol again, for any number of clients.
 //!
 //! Each client gets the bytes of the camera unchanged: its confirmed frames, with their records, headers and detections. A slow
-//! client gets the newest frame; of video, it continues at a key frame. Clients that connect later first get the records of the
-//! connection that are still valid, as those that connect to the camera do.
+//! client gets the newest frame of each stream; of video, it continues at a key frame. Clients that connect later first get the
+//! records of the connection that are still valid, as those that connect to the camera do. When the connection of the camera
+//! ends, those of its clients end, too: they reconnect, as with a camera that restarts.
 
 use std::io;
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -14,22 +15,29 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::net::TcpListener;
 
-use super::camera::ServedCamera;
+use super::camera::{CLIENT_WAITING, ServedCamera, Waiting};
 use super::send_at_once;
-use super::viewer::{Viewer, ViewerKind};
-use crate::frame::Frame;
-use crate::hub::{RecvTimeoutError, group_lane};
+use crate::hub::RecvTimeoutError;
 use crate::net::ACCEPT_RETRY;
+use crate::net::clock::received_now;
 use crate::net::serving::write_all;
 use crate::recording::bytes_before_payload;
+use crate::source::RepeatedWarning;
 use crate::sync::locked;
+use crate::wire::LINE;
 use crate::wire::encode::MessageHead;
 
-/// Clients of one camera at a time. Further ones are closed at once.
+/// Clients of one camera at a time. Further ones get a note and are closed.
 const MAX_CLIENTS: usize = 64;
 
-/// Frames of video that wait for a slow client, before it continues at a key frame.
-const VIDEO_WAITING: usize = 16;
+/// The record that a client above [`MAX_CLIENTS`] gets. A receiver shows it as the reason for the end of the connection.
+const REFUSAL: &[u8; LINE] = b"@N 64 clients are connected     ";
+
+/// A client for which a frame has waited longer than this is slow, and gets the newest frames.
+const DELAY_MAX: Duration = Duration::from_millis(500);
+
+/// Streams of video of one client that are remembered: a camera may send any number of names.
+const MAX_VIDEO_STREAMS: usize = 16;
 
 /// How often a client's thread looks whether it has to end.
 const STOP_INTERVAL: Duration = Duration::from_millis(100);
@@ -39,6 +47,7 @@ const STOP_INTERVAL: Duration = Duration::from_millis(100);
 pub(super) struct Clients {
     ends: Arc<AtomicBool>,
     threads: Mutex<Vec<(TcpStream, JoinHandle<()>)>>,
+    refusals: Mutex<RepeatedWarning>,
 }
 
 impl Clients {
@@ -46,7 +55,7 @@ impl Clients {
     pub(super) async fn accept(self: Arc<Self>, listener: TcpListener, camera: Arc<ServedCamera>) {
         loop {
             let accepted = listener.accept().await;
-            let started = accepted.and_then(|(stream, _)| self.start(stream.into_std()?, &camera));
+            let started = accepted.and_then(|(stream, client)| self.start(stream.into_std()?, client, &camera));
             if let Err(error) = started {
                 tracing::debug!(%error, "accept failed");
                 tokio::time::sleep(ACCEPT_RETRY).await;
@@ -54,19 +63,29 @@ impl Clients {
         }
     }
 
-    fn start(&self, stream: TcpStream, camera: &Arc<ServedCamera>) -> io::Result<()> {
+    fn start(&self, stream: TcpStream, client: SocketAddr, camera: &Arc<ServedCamera>) -> io::Result<()> {
         let mut threads = locked(&self.threads);
         threads.retain(|(_, thread)| !thread.is_finished());
         if threads.len() >= MAX_CLIENTS {
-            tracing::debug!(camera = camera.name, "refused a client: too many");
-            return Ok(());
+            if let Some(more) = locked(&self.refusals).admit(received_now().mono_ns) {
+                tracing::warn!(
+                    camera = camera.name,
+                    "refused a client of the camera port, {client}: {MAX_CLIENTS} clients are connected{more}"
+                );
+            }
+            return write_all(&stream, REFUSAL);
         }
         stream.set_nonblocking(false)?;
         send_at_once(&SockRef::from(&stream));
         let handle = stream.try_clone()?;
         let (camera, ends) = (Arc::clone(camera), Arc::clone(&self.ends));
         let thread = thread::Builder::new().name(format!("serve {}", camera.name));
-        threads.push((handle, thread.spawn(move || serve(&stream, &camera, &ends))?));
+        let serving = thread.spawn(move || {
+            serve(&stream, &camera, &ends);
+            // The other handle of the socket would keep it open. Fails if the client has left.
+            let _ = stream.shutdown(Shutdown::Both);
+        });
+        threads.push((handle, serving?));
         Ok(())
     }
 }
@@ -83,36 +102,80 @@ impl Drop for Clients {
     }
 }
 
-/// Subscribes once it is known whether the camera sends video. `None` if the server ends before.
-fn subscribe(camera: &ServedCamera, ends: &AtomicBool) -> Option<Viewer<Arc<Frame>>> {
-    while !ends.load(Ordering::SeqCst) {
-        if let Some(is_video) = camera.sends_video() {
-            let waiting = if is_video { VIDEO_WAITING } else { 1 };
-            let (lane, taker) = group_lane("client", waiting, |frame: &Arc<Frame>| frame.is_key_frame());
-            let viewer = camera.viewers.add(ViewerKind::CameraPort, lane.counter(), taker);
-            camera.confirmed(lane);
-            return Some(viewer);
-        }
-        thread::sleep(STOP_INTERVAL);
-    }
-    None
+/// Selects the frames that a client gets.
+#[derive(Default)]
+struct Selection {
+    /// Number of the next frame unless the lane drops frames.
+    next: u64,
+    /// Streams of video of which the client has a key frame and all frames since.
+    decodable: Vec<Option<Arc<str>>>,
 }
 
+impl Selection {
+    /// Returns the frames to send: of each stream the newest of `waiting`, and of video those from the last key frame on.
+    fn of(&mut self, waiting: Vec<Waiting>) -> Vec<Waiting> {
+        let replaces = |later: &Waiting, key: bool, earlier: &Waiting| {
+            key && later.connection == earlier.connection && later.frame.stream == earlier.frame.stream
+        };
+        // The first frame replaces none.
+        let keys: Vec<_> = waiting.iter().enumerate().map(|(at, item)| at > 0 && item.frame.is_key_frame()).collect();
+        let is_newest =
+            |at: usize| !(at + 1..waiting.len()).any(|later| replaces(&waiting[later], keys[later], &waiting[at]));
+        let newest: Vec<_> = (0..waiting.len()).map(is_newest).collect();
+        let selected = waiting.into_iter().zip(newest).filter(|(item, newest)| self.can_decode(item) && *newest);
+        selected.map(|(item, _)| item).collect()
+    }
+
+    /// Returns whether the client can decode a frame. Call it with every frame, in their order.
+    fn can_decode(&mut self, Waiting { number, frame, .. }: &Waiting) -> bool {
+        if std::mem::replace(&mut self.next, number + 1) != *number {
+            self.decodable.clear();
+        }
+        if !frame.kind.is_video() || self.decodable.contains(&frame.stream) {
+            return true;
+        }
+        let is_key_frame = frame.is_key_frame();
+        if is_key_frame && self.decodable.len() < MAX_VIDEO_STREAMS {
+            self.decodable.push(frame.stream.clone());
+        }
+        is_key_frame
+    }
+}
+
+/// Sends frames until the client leaves, or until all frames of the connection of the camera with which it began are sent.
 fn serve(stream: &TcpStream, camera: &ServedCamera, ends: &AtomicBool) {
-    let Some(viewer) = subscribe(camera, ends) else { return };
-    let mut context = Some(camera.valid_records());
+    let (viewer, records) = camera.watch_confirmed();
+    let (mut records, mut own, mut selection) = (Some(records), None, Selection::default());
     while !ends.load(Ordering::SeqCst) {
-        let frame = match viewer.taker().recv_timeout(STOP_INTERVAL) {
-            Ok(frame) => frame,
+        let connection = camera.connection();
+        let first = match viewer.taker().recv_timeout(STOP_INTERVAL) {
+            Ok(first) => first,
+            // The frames of one connection of the camera are not followed by those of another one: numbers and capture times
+            // begin again, and a client would count that as lost frames.
+            Err(RecvTimeoutError::Timeout) if own.is_some_and(|own| own != connection) => return,
             Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => return,
         };
-        let mut head = context.take().unwrap_or_default();
-        head.extend(bytes_before_payload(frame.dialect, frame.payload().len(), MessageHead::of(&frame)));
-        // In one piece, because the official host assumes that the 32 bytes of a header arrive in one read.
-        if [&head[..], frame.payload()].into_iter().any(|bytes| write_all(stream, bytes).is_err()) {
-            return;
+        let is_slow = first.since.elapsed() > DELAY_MAX;
+        let mut waiting = vec![first];
+        if is_slow {
+            waiting.extend(std::iter::from_fn(|| viewer.taker().try_take()).take(CLIENT_WAITING));
         }
-        viewer.sent(head.len() + frame.payload().len());
+        let taken = waiting.len();
+        let selected = selection.of(waiting);
+        viewer.left_out(taken - selected.len());
+        for Waiting { connection, frame, .. } in selected {
+            if *own.get_or_insert(connection) != connection {
+                return;
+            }
+            let records = records.take().filter(|records| records.connection == connection);
+            let mut head = records.map(|records| records.bytes).unwrap_or_default();
+            head.extend(bytes_before_payload(frame.dialect, frame.payload().len(), MessageHead::of(&frame)));
+            // In one piece, because the official host assumes that the 32 bytes of a header arrive in one read.
+            if [&head[..], frame.payload()].into_iter().any(|bytes| write_all(stream, bytes).is_err()) {
+                return;
+            }
+            viewer.sent(head.len() + frame.payload().len());
+        }
     }
 }

@@ -90,6 +90,8 @@ struct Ledger {
     kind: ViewerKind,
     lane: LaneCounter,
     sent: AtomicU64,
+    /// Frames that were taken and not sent.
+    left_out: AtomicU64,
     bytes: AtomicU64,
 }
 
@@ -97,14 +99,15 @@ impl Ledger {
     fn counts(&self) -> ViewerCounts {
         // A frame is taken from the lane before it is sent. Read in the opposite order, no count becomes negative.
         let sent = self.sent.load(Ordering::SeqCst);
+        let left_out = self.left_out.load(Ordering::SeqCst);
         let lane = self.lane.counts();
         ViewerCounts {
             viewers: 1,
             viewers_total: 1,
             offered: lane.offered,
             sent,
-            superseded: lane.dropped,
-            pending: lane.queued + (lane.taken - sent),
+            superseded: lane.dropped + left_out,
+            pending: lane.queued + (lane.taken - sent - left_out),
             bytes: self.bytes.load(Ordering::SeqCst),
             ..ViewerCounts::none(self.kind)
         }
@@ -122,7 +125,13 @@ pub(super) struct Viewers {
 impl Viewers {
     /// Adds a viewer that takes from a lane.
     pub(super) fn add<T>(self: &Arc<Self>, kind: ViewerKind, lane: LaneCounter, taker: Taker<T>) -> Viewer<T> {
-        let ledger = Arc::new(Ledger { kind, lane, sent: AtomicU64::new(0), bytes: AtomicU64::new(0) });
+        let ledger = Arc::new(Ledger {
+            kind,
+            lane,
+            sent: AtomicU64::default(),
+            left_out: AtomicU64::default(),
+            bytes: AtomicU64::default(),
+        });
         locked(&self.present).push(Arc::clone(&ledger));
         Viewer { taker, ledger, viewers: Arc::clone(self) }
     }
@@ -189,6 +198,11 @@ impl<T> Viewer<T> {
     pub(super) fn sent(&self, bytes: usize) {
         self.ledger.bytes.fetch_add(bytes as u64, Ordering::SeqCst);
         self.ledger.sent.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Counts items that were taken and are not sent, because newer ones replace them.
+    pub(super) fn left_out(&self, items: usize) {
+        self.ledger.left_out.fetch_add(items as u64, Ordering::SeqCst);
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::error::SourceErrorKind;
 use super::expected::{Expected, Mismatch};
+use super::repeated_warning::RepeatedWarning;
 use super::value_hints::ValueHints;
 use super::{Continuity, Incident, IncidentEvent, Outlets, SourceSpec};
 use crate::device::contract::Contract;
@@ -68,30 +69,6 @@ enum WarningKind {
     Contradiction,
     Record,
     Skipped,
-}
-
-/// Limits a warning that may be due with every frame: logs the first, and then one each [`Self::INTERVAL_NS`].
-#[derive(Clone, Copy, Debug, Default)]
-struct RepeatedWarning {
-    logged_ns: Option<u64>,
-    left_out: u64,
-}
-
-impl RepeatedWarning {
-    const INTERVAL_NS: u64 = 10_000_000_000;
-
-    /// Returns what to add to the text of a warning that is due now; `None` if it is left out.
-    fn admit(&mut self, now_ns: u64) -> Option<String> {
-        if self.logged_ns.is_some_and(|logged_ns| now_ns.abs_diff(logged_ns) < Self::INTERVAL_NS) {
-            self.left_out += 1;
-            return None;
-        }
-        self.logged_ns = Some(now_ns);
-        Some(match std::mem::take(&mut self.left_out) {
-            0 => String::new(),
-            more => format!(" ({more} more since the last such line)"),
-        })
-    }
 }
 
 /// State of the stream after an event. A source without headers has an empty introduction.
@@ -481,14 +458,5 @@ mod tests {
             let stats = outlets.ledger.snapshot();
             assert_eq!((stats.wrong_layouts, stats.lossless()), (wrong, wrong == 0));
         }
-    }
-
-    #[test]
-    fn a_warning_that_repeats_is_logged_once_in_ten_seconds_with_a_count() {
-        let mut warning = RepeatedWarning::default();
-        let logged = (0..600).filter_map(|frame| Some((frame, warning.admit(40_000_000 * frame)?)));
-        let more = |frame, left_out| (frame, format!(" ({left_out} more since the last such line)"));
-        assert_eq!(logged.collect::<Vec<_>>(), [(0, String::new()), more(250, 249), more(500, 249)]);
-        assert_eq!(warning.admit(0), Some(" (99 more since the last such line)".to_owned()), "after a seek");
     }
 }

@@ -273,11 +273,15 @@ impl SourceError {
             SourceErrorKind::Connect(_) | SourceErrorKind::ConnectTimeout(_) => Some(
                 "`oaktap doctor CAMERA` checks the network; without DHCP, a camera has the address 169.254.1.222/16",
             ),
+            SourceErrorKind::Closed if self.conn.frames == 0 && self.conn.bytes == 0 => Some(
+                "the camera may serve other clients already: close one of them; otherwise `oaktap doctor CAMERA` says what it \
+                 runs",
+            ),
             SourceErrorKind::Closed if self.conn.frames == 0 => {
                 Some("the application on the camera has ended: power-cycle the camera")
             }
             SourceErrorKind::ClosedWithNote { .. } => {
-                Some("the camera serves three clients at a time: close one of them")
+                Some("the camera serves a limited number of clients at a time: close one of them")
             }
             SourceErrorKind::Idle(_) if self.conn.source.starts_with("udp:") => {
                 Some("the camera has stopped sending; a camera that sends rarely needs --idle-timeout")

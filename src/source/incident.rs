@@ -96,6 +96,16 @@ impl IncidentEvent {
         }
     }
 
+    /// Returns whether the frames after it are of another connection of the camera, also in a recording that is played.
+    #[must_use]
+    pub fn ends_connection(&self) -> bool {
+        match self {
+            Self::Disconnected { .. } => true,
+            Self::Recorded(incident) => incident.kind() == Some(IncidentKind::Disconnected),
+            _ => false,
+        }
+    }
+
     /// Returns the number that the camera sent, now or in a recording that is played.
     #[must_use]
     pub fn measurement(&self) -> Option<Measurement> {

@@ -31,6 +31,7 @@ mod played;
 #[cfg(any(feature = "http", feature = "mqtt"))]
 mod png;
 mod reception;
+mod repeated_warning;
 mod replay;
 mod session;
 mod spec;
@@ -56,6 +57,7 @@ pub use mqtt::{MqttError, MqttSpec};
 pub use named::{NamedSource, check_name, split_name};
 pub use options::SessionOptions;
 pub use outlets::{Continuity, Outlets};
+pub(crate) use repeated_warning::RepeatedWarning;
 pub use session::Session;
 pub use spec::{SourceSpec, SourceSpecError, intended, without_password};
 pub use state::{Outside, SessionState};

@@ -1,8 +1,9 @@
 //! The camera's own protocol, served again.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::thread;
+use std::time::Instant;
 
 use oaktap::sim::{SimConfig, Stream};
 use sha2::{Digest as _, Sha256};
@@ -109,6 +110,84 @@ fn luxonis_host_program_reads_a_served_camera_beside_two_other_clients() {
         assert_eq!(seen["boxes"].as_array().map(Vec::len), Some(truth.detections.len()), "{line}");
     }
     assert_eq!(lines.len(), 40);
+}
+
+/// A record or header of 32 bytes.
+fn line(text: &str) -> Vec<u8> {
+    format!("{text:32}").into_bytes()
+}
+
+/// A picture of color and one of depth, captured at the same time.
+fn pair(number: usize) -> [Vec<u8>; 2] {
+    let time = number as f64 / 10.0;
+    let color = [line("@S color"), line("@D 8 8 BGR888p"), line(&format!("IMG {time} 192 0")), vec![number as u8; 192]];
+    let depth = [line("@S depth"), line("@D 8 8 RAW16"), line(&format!("IMG {time} 128 0")), vec![number as u8; 128]];
+    [color.concat(), depth.concat()]
+}
+
+/// Connects a client, and waits until the server has it.
+fn subscribed(server: &Server, total: u64) -> TcpStream {
+    let client = TcpStream::connect(("127.0.0.1", server.camera_ports[0])).expect("it listens");
+    client.set_read_timeout(Some(AGES)).expect("a time");
+    let began = Instant::now();
+    while server.cameras()[0]["totals"][0]["viewers_total"].as_u64() < Some(total) {
+        assert!(began.elapsed() < AGES, "{}", server.cameras()[0]);
+    }
+    client
+}
+
+#[test]
+fn a_client_that_keeps_up_gets_every_frame_of_both_streams_and_then_the_end_of_the_cameras_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let server = Server::start(&[&format!("front=tcp://{address}"), "--camera-port", "0"]);
+    let (mut camera, _) = listener.accept().expect("the server connects");
+    let mut client = subscribed(&server, 1);
+    // Oaktap holds the first frames of a connection until later ones show whether they are stale.
+    let burst: Vec<u8> = (0..12).flat_map(pair).flatten().collect();
+    camera.write_all(&burst).expect("it reads");
+    let unconfirmed = pair(11)[1].len();
+    let mut received = vec![0; burst.len() - unconfirmed];
+    client.read_exact(&mut received).expect("frames");
+    assert!(received == burst[..received.len()], "a frame of the burst is missing");
+    camera.write_all(&pair(12).concat()).expect("it reads");
+    drop(camera);
+    let mut rest = Vec::new();
+    client.read_to_end(&mut rest).expect("the end");
+    let all: Vec<u8> = (0..13).flat_map(pair).flatten().collect();
+    let last = pair(12)[1].len();
+    assert!(
+        all[received.len()..].starts_with(&rest) && rest.len() >= all.len() - received.len() - last,
+        "{}",
+        rest.len()
+    );
+
+    // The next client gets the next connection from its first byte, without the records of the last one.
+    let mut client = subscribed(&server, 2);
+    let (mut camera, _) = listener.accept().expect("the server reconnects");
+    camera.write_all(&burst).expect("it reads");
+    client.read_exact(&mut received).expect("frames");
+    assert!(received == burst[..received.len()], "the second connection is another one");
+}
+
+#[test]
+fn a_client_above_the_limit_gets_the_reason_and_the_log_names_it() {
+    let server = Server::start(&[&format!("front=sim:?{SMALL}"), "--camera-port", "0"]);
+    let connect = || TcpStream::connect(("127.0.0.1", server.camera_ports[0])).expect("it listens");
+    let clients: Vec<_> = (0..64).map(|_| connect()).collect();
+    for _ in 0..2 {
+        let mut refused = connect();
+        refused.set_read_timeout(Some(AGES)).expect("a time");
+        let mut text = String::new();
+        refused.read_to_string(&mut text).expect("the end");
+        assert_eq!(text, String::from_utf8(line("@N 64 clients are connected")).expect("text"));
+    }
+    let address = format!("127.0.0.1:{}", server.camera_ports[0]);
+    let (code, _, err) = run(&["detections", &address, "-d", "1s"]);
+    assert!(code != 0 && err.contains("64 clients are connected") && !err.contains("power-cycle"), "{err}");
+    drop(clients);
+    let (_, _, err) = server.stop();
+    assert_eq!(err.matches("refused a client of the camera port, 127.0.0.1:").count(), 1, "{err}");
 }
 
 #[test]
