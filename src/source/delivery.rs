@@ -114,8 +114,8 @@ impl Delivery {
         self.streams.push(Arc::clone(stream));
         tracing::warn!(
             camera = %self.name,
-            "the camera also sends a stream `{stream}`, {}: windows and recordings have it as `{}_{stream}`, snapshots have \
-             the first one only",
+            "the camera also sends a stream `{stream}`, {}: windows and recordings have it as `{}_{stream}`; `oaktap snapshot` \
+             and `oaktap serve` have the first one only",
             frame.because,
             self.name
         );

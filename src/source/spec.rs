@@ -388,7 +388,8 @@ impl SourceSpec {
     #[must_use]
     pub fn help_without_frames(&self) -> &'static str {
         match self {
-            Self::Tcp { .. } | Self::Sim(_) => {
+            Self::Sim(_) => "give the simulated camera more time, such as `--duration 20s`: it begins with the command",
+            Self::Tcp { .. } => {
                 "another client may be connected: most cameras serve one client at a time; one that serves pictures over HTTP \
                  needs http://HOST:PORT/PATH"
             }
