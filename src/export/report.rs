@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::error::with_causes;
-use crate::recording::{MissingFiles, RecordingError};
+use crate::file::shell_word;
+use crate::recording::{MissingFiles, Reader, RecordingError};
 use crate::units::count;
 
 /// Reason for skipping a frame.
@@ -192,6 +193,17 @@ impl ExportReport {
         if self.measurements_left_out > 0 {
             let left_out = count(self.measurements_left_out, "measurement", "measurements");
             self.note(format!("{left_out} not exported: csv, parquet and jsonl have them"));
+        }
+    }
+
+    /// Adds a remark about a file of oaktap that ends before the clocks of its cameras.
+    pub(super) fn note_estimates(&mut self, reader: &Reader, path: &Path) {
+        if reader.torn_at().is_some() && reader.clocks().next().is_none() && !reader.about().is_empty() {
+            let file = shell_word(path);
+            self.note(format!(
+                "{file} ends before the clocks of its cameras, so `time_utc_ns` is an estimate made while recording; \
+                 `oaktap recover {file}` computes them"
+            ));
         }
     }
 

@@ -6,17 +6,16 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use serde::{Deserialize, Serialize};
-
+use super::clock_fit::{ClockFit, EarlierRun};
 use crate::frame::{DeviceTime, Frame};
 
 /// Length of a window, of which only the least delayed frame is kept. Windows are counted by arrival, so that a burst of
 /// frames after a stall falls into one window.
-const WINDOW_NS: i64 = 1_000_000_000;
+pub(super) const WINDOW_NS: i64 = 1_000_000_000;
 /// Number of windows that are kept: ten minutes.
 const WINDOWS_MAX: usize = 600;
 /// Largest drift that is accepted. Crystals are off by a few parts per million, and by a hundred when hot.
-const DRIFT_MAX: f64 = 500e-6;
+pub(super) const DRIFT_MAX: f64 = 500e-6;
 /// Limit of the slope of a line that is used. A drift of exactly [`DRIFT_MAX`] was stored by versions of oaktap that used
 /// clocks beyond it.
 const FITTED_DRIFT_MAX: f64 = 0.999 * DRIFT_MAX;
@@ -25,9 +24,9 @@ const FITTED_DRIFT_MAX: f64 = 0.999 * DRIFT_MAX;
 const DRIFT_NOISE_NS: f64 = 20e6;
 const DRIFT_NOISE_FACTOR: f64 = 3.0;
 /// Shortest span in microseconds over which drift is estimated. Over a shorter span jitter looks like drift.
-const DRIFT_SPAN_MIN_US: f64 = 10e6;
+pub(super) const DRIFT_SPAN_MIN_US: f64 = 10e6;
 /// A frame that is this much earlier than predicted, in nanoseconds, means that the camera's clock restarted.
-const EARLY_RESTART_NS: f64 = 3e9;
+pub(super) const EARLY_RESTART_NS: f64 = 3e9;
 /// Frames that are this much later than predicted, in nanoseconds, for `LATE_RESTART_WINDOWS` windows in a row mean the
 /// same. A shorter delay is attributed to the network.
 const LATE_RESTART_NS: f64 = 10e9;
@@ -35,15 +34,17 @@ const LATE_RESTART_WINDOWS: u32 = 3;
 /// A device time that goes back by more than this within a connection, in microseconds, means the same. From one connection
 /// to the next, any step back does.
 const BACKWARD_RESTART_US: i64 = 1_000_000;
+/// At a reconnect, a frame that differs by more than this from the prediction, in nanoseconds, means the same: the camera set
+/// its clock, or stopped it during the pause. The drift of the pause is added.
+const RECONNECT_RESTART_NS: f64 = 500e6;
+/// Number of windows in which a frame without the delay shows that the clock continued, and that the connection began slowly.
+const SLOW_BEGIN_WINDOWS: usize = 3;
+/// Number of earlier runs whose lines are kept.
+const EARLIER_RUNS_MAX: usize = 100;
 /// Frames that the camera may have queued before the connection (wire.md section 2.5). Their delay is not a restart.
 const HELD_FRAMES_MAX: u64 = 9;
 /// Time constant in microseconds with which the reported times approach a new line, so that they never jump forward.
 const SLEW_US: f64 = 4e6;
-/// A fitted line exceeds the arrivals by less than this, in nanoseconds, because its numbers are rounded.
-const ROUNDING_NS: i64 = 1_000_000;
-/// Time in nanoseconds that a frame may have waited in a camera whose clock restarted during the recording. A clock can
-/// restart at any time, so that older frames may be those of another run.
-const HELD_AFTER_RESTART_MAX_NS: i64 = 60_000_000_000;
 /// Share of windows that the error bound covers. The rest are taken for stalls.
 const ERROR_BOUND_SHARE: f64 = 0.9;
 
@@ -77,6 +78,10 @@ impl OffsetLine {
 #[derive(Clone, Debug, Default)]
 pub struct ClockModel {
     run: Option<ClockRun>,
+    /// The run before a connection that began with a late frame, until it is known whether the clock restarted.
+    interrupted: Option<ClockRun>,
+    /// The runs before [`Self::run`], the newest at the end.
+    earlier: VecDeque<EarlierRun>,
     frames: u64,
     restarts: u64,
     /// End of the last frame in bytes of its connection.
@@ -107,6 +112,8 @@ struct ClockRun {
     slew_from_us: f64,
     /// Number of consecutive windows that were too late by `LATE_RESTART_NS`.
     late: u32,
+    /// Arrivals of its first and its last frame, in nanoseconds since 1970, UTC.
+    arrived_ns: (i64, i64),
 }
 
 impl ClockModel {
@@ -137,16 +144,53 @@ impl ClockModel {
     pub fn observe(&mut self, device: DeviceTime, arrival_unix_ns: i64) -> i64 {
         self.frames += 1;
         let reconnected = std::mem::take(&mut self.reconnected);
+        if reconnected {
+            self.interrupted = None;
+        }
+        self.resume(device.0, arrival_unix_ns);
+        let mut began_late = false;
         let verdict = match &mut self.run {
+            Some(run) if !reconnected => run.observe(device.0, arrival_unix_ns),
             // Short connections can hide a restart: the clock goes back by less than `BACKWARD_RESTART_US`.
-            Some(run) if !reconnected || device.0 > run.last_us => run.observe(device.0, arrival_unix_ns),
-            _ => FrameClock::Restarted,
+            Some(run) if device.0 <= run.last_us => FrameClock::Restarted,
+            Some(run) => {
+                let (late_ns, limit_ns) = (run.late_ns(device.0, arrival_unix_ns), run.restart_ns(device.0));
+                began_late = late_ns > limit_ns;
+                if began_late || late_ns < -limit_ns && run.frames > HELD_FRAMES_MAX {
+                    FrameClock::Restarted
+                } else {
+                    run.observe(device.0, arrival_unix_ns)
+                }
+            }
+            None => FrameClock::Held,
         };
         if verdict != FrameClock::Same {
-            self.restarts += u64::from(self.run.is_some() && verdict == FrameClock::Restarted);
-            self.run = Some(ClockRun::new(device.0, arrival_unix_ns));
+            let ended = self.run.replace(ClockRun::new(device.0, arrival_unix_ns));
+            self.interrupted = None;
+            if let Some(ended) = ended.filter(|_| verdict == FrameClock::Restarted) {
+                self.restarts += 1;
+                self.earlier.push_back(ended.ended());
+                if self.earlier.len() > EARLIER_RUNS_MAX {
+                    self.earlier.pop_front();
+                }
+                self.interrupted = began_late.then_some(ended);
+            }
         }
         self.utc_ns(device)
+    }
+
+    /// Continues the run before a connection if a frame is not late by its clock: then the connection began slowly, and the
+    /// clock did not restart.
+    fn resume(&mut self, device_us: i64, arrival_ns: i64) {
+        let (Some(run), Some(interrupted)) = (&self.run, &mut self.interrupted) else { return };
+        if run.minima.len() >= SLOW_BEGIN_WINDOWS {
+            self.interrupted = None;
+        } else if interrupted.late_ns(device_us, arrival_ns) <= interrupted.restart_ns(device_us) {
+            interrupted.continue_from(run, device_us);
+            self.run = self.interrupted.take();
+            self.restarts -= 1;
+            self.earlier.pop_back();
+        }
     }
 
     /// Converts a device time to nanoseconds since 1970, UTC. Before the first frame, treats the device time as time since
@@ -169,19 +213,9 @@ impl ClockModel {
     /// Returns the current line, to be stored.
     #[must_use]
     pub fn fit(&self) -> Option<ClockFit> {
-        let run = self.run.as_ref()?;
-        let first = run.points().next().map_or(0.0, |point| point.device_us);
-        let device_from_us = run.origin_us.saturating_add(first as i64);
-        Some(ClockFit {
-            offset_ns: narrow(run.base_ns + run.line.at(first) as i128),
-            drift_ppm: run.line.slope * 1e3,
-            drift_is_known: run.follows_ns.is_some() || run.span_us() >= DRIFT_SPAN_MIN_US,
-            error_bound_ns: run.error_bound_ns(),
-            device_from_us,
-            device_to_us: run.last_us,
-            frames: self.frames,
-            restarts: self.restarts,
-        })
+        let fit = self.run.as_ref()?.stored();
+        let earlier = self.earlier.iter().cloned().collect();
+        Some(ClockFit { frames: self.frames, restarts: self.restarts, earlier, ..fit })
     }
 
     /// Returns [`Self::fit`] as metadata; empty before the first frame.
@@ -217,7 +251,48 @@ impl ClockRun {
             slew_ns: 0.0,
             slew_from_us: 0.0,
             late: 0,
+            arrived_ns: (arrival_ns, arrival_ns),
         }
+    }
+
+    /// Returns how much later than predicted a frame arrived, in nanoseconds.
+    fn late_ns(&self, device_us: i64, arrival_ns: i64) -> f64 {
+        (offset_ns(device_us, arrival_ns) - self.base_ns) as f64 - self.reported(self.x(device_us))
+    }
+
+    /// Returns the difference from the prediction, in nanoseconds, that shows a restart of the clock at a reconnect. Infinite
+    /// if times are those of the arrivals.
+    fn restart_ns(&self, device_us: i64) -> f64 {
+        let pause_us = self.x(device_us) - self.x(self.last_us);
+        if self.follows_ns.is_some() { f64::INFINITY } else { RECONNECT_RESTART_NS + pause_us * DRIFT_MAX * 1e3 }
+    }
+
+    /// Approaches its line from the time that a later run reports.
+    fn continue_from(&mut self, later: &Self, device_us: i64) {
+        let reported_ns = (later.base_ns - self.base_ns) as f64 + later.reported(later.x(device_us));
+        self.slew_from_us = self.x(device_us);
+        self.slew_ns = reported_ns - self.line.at(self.slew_from_us);
+    }
+
+    /// Returns its line, to be stored.
+    fn stored(&self) -> ClockFit {
+        let first = self.points().next().map_or(0.0, |point| point.device_us);
+        ClockFit {
+            offset_ns: narrow(self.base_ns + self.line.at(first) as i128),
+            drift_ppm: self.line.slope * 1e3,
+            drift_is_known: self.follows_ns.is_some() || self.span_us() >= DRIFT_SPAN_MIN_US,
+            error_bound_ns: self.error_bound_ns(),
+            device_from_us: self.origin_us.saturating_add(first as i64),
+            device_to_us: self.last_us,
+            frames: self.frames,
+            restarts: 0,
+            earlier: Vec::new(),
+        }
+    }
+
+    fn ended(&self) -> EarlierRun {
+        let (arrived_from_ns, arrived_to_ns) = self.arrived_ns;
+        EarlierRun { fit: self.stored(), arrived_from_ns, arrived_to_ns }
     }
 
     fn x(&self, device_us: i64) -> f64 {
@@ -256,6 +331,7 @@ impl ClockRun {
         }
         self.frames += 1;
         self.last_us = self.last_us.max(device_us);
+        self.arrived_ns.1 = self.arrived_ns.1.max(arrival_ns);
         let window = arrival_ns.div_euclid(WINDOW_NS);
         let mut better = point.late_ns < reported;
         if self.open.0 == window {
@@ -366,134 +442,8 @@ fn offset_ns(device_us: i64, arrival_ns: i64) -> i128 {
     i128::from(arrival_ns) - i128::from(device_us) * 1000
 }
 
-fn narrow(ns: i128) -> i64 {
+pub(super) fn narrow(ns: i128) -> i64 {
     i64::try_from(ns).unwrap_or(if ns < 0 { i64::MIN } else { i64::MAX })
-}
-
-/// The line of a [`ClockModel`] as stored in a recording.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ClockFit {
-    /// UTC (nanoseconds since 1970) at `device_from_us`, minus that device time in nanoseconds.
-    pub offset_ns: i64,
-    /// Drift in parts per million; negative if the camera's clock is fast. 0 if it is not known.
-    pub drift_ppm: f64,
-    /// The frames span enough time to estimate the drift.
-    pub drift_is_known: bool,
-    /// See [`ClockModel::error_bound_ns`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error_bound_ns: Option<i64>,
-    /// First device time that the line is fitted to, in microseconds.
-    pub device_from_us: i64,
-    /// Last device time that the line is fitted to, in microseconds.
-    pub device_to_us: i64,
-    /// Number of frames, including those before the last restart of the camera's clock.
-    pub frames: u64,
-    /// Number of times that the camera's clock restarted, mostly by a reboot. The line applies since the last restart.
-    pub restarts: u64,
-}
-
-/// Error of [`ClockFit::from_metadata`].
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("invalid clock metadata: expected a number for `{key}`, found {found}")]
-pub struct ClockError {
-    /// Key of the value.
-    pub key: &'static str,
-    /// The value, or `nothing`.
-    pub found: String,
-}
-
-impl ClockFit {
-    /// Largest drift of a clock that is used, in parts per million.
-    pub const DRIFT_MAX_PPM: f64 = DRIFT_MAX * 1e6;
-
-    /// Returns whether the times of frames are computed from the camera's clock. Otherwise it drifts by
-    /// [`Self::DRIFT_MAX_PPM`] or more, and times are those of the arrivals.
-    #[must_use]
-    pub fn is_used(&self) -> bool {
-        self.drift_ppm.abs() < Self::DRIFT_MAX_PPM
-    }
-
-    /// Returns why the clock is not used, if so.
-    #[must_use]
-    pub fn misfit(&self) -> Option<String> {
-        let (found, expected) = (self.drift_ppm, Self::DRIFT_MAX_PPM);
-        let why = || {
-            format!("cannot be fitted: found a drift of at least {found:+.0} ppm, expected less than {expected} ppm")
-        };
-        (!self.is_used()).then(why)
-    }
-
-    /// Converts a device time to nanoseconds since 1970, UTC.
-    #[must_use]
-    pub fn utc_ns(&self, device: DeviceTime) -> i64 {
-        let since = i128::from(device.0) - i128::from(self.device_from_us);
-        let drift = since as f64 * self.drift_ppm * 1e-3;
-        narrow(i128::from(self.offset_ns) + i128::from(device.0) * 1000 + drift.round() as i128)
-    }
-
-    /// Returns the capture time of a frame in nanoseconds since 1970, UTC: by this line, if it applies to the frame, or else the
-    /// one that was estimated when it arrived.
-    pub(super) fn capture_ns(&self, device_us: i64, is_stale: bool, arrival_ns: i64, estimated_ns: i64) -> i64 {
-        let utc_ns = self.utc_ns(DeviceTime(device_us));
-        let waited_ns = arrival_ns.saturating_sub(utc_ns);
-        // The least delayed frame of the first window is not always its first.
-        let is_in_window = || device_us >= self.device_from_us.saturating_sub(WINDOW_NS / 1000);
-        let is_fitted = device_us >= self.device_from_us || is_in_window() && (waited_ns as f64) < EARLY_RESTART_NS;
-        // Stale frames are older than the frames that the line is fitted to.
-        let is_held = is_stale && (self.restarts == 0 || waited_ns <= HELD_AFTER_RESTART_MAX_NS);
-        // No frame arrives before its capture, except by the clock of a later run.
-        let applies = self.is_used() && waited_ns >= -ROUNDING_NS && (is_fitted || is_held);
-        if applies { utc_ns.min(arrival_ns) } else { estimated_ns }
-    }
-
-    /// Returns the line as metadata.
-    #[must_use]
-    pub fn metadata(&self) -> BTreeMap<String, String> {
-        let mut all = BTreeMap::from([
-            ("offset_ns".to_owned(), self.offset_ns.to_string()),
-            ("drift_ppm".to_owned(), self.drift_ppm.to_string()),
-            ("device_from_us".to_owned(), self.device_from_us.to_string()),
-            ("device_to_us".to_owned(), self.device_to_us.to_string()),
-            ("frames".to_owned(), self.frames.to_string()),
-            ("restarts".to_owned(), self.restarts.to_string()),
-        ]);
-        if let Some(bound) = self.error_bound_ns {
-            all.insert("error_bound_ns".to_owned(), bound.to_string());
-        }
-        all
-    }
-
-    /// Parses metadata; `None` unless its clock is used. Older recorders stored a drift at the limit for every clock beyond
-    /// it.
-    pub(super) fn usable(metadata: &BTreeMap<String, String>) -> Option<Self> {
-        Self::from_metadata(metadata).ok().filter(Self::is_used)
-    }
-
-    /// Parses metadata. Ignores unknown keys.
-    ///
-    /// # Errors
-    /// A value is missing, or is not a number.
-    pub fn from_metadata(metadata: &BTreeMap<String, String>) -> Result<Self, ClockError> {
-        fn get<T: std::str::FromStr>(all: &BTreeMap<String, String>, key: &'static str) -> Result<T, ClockError> {
-            let found = all.get(key).ok_or(ClockError { key, found: "nothing".to_owned() })?;
-            found.parse().map_err(|_| ClockError { key, found: format!("{found:?}") })
-        }
-        let bound = "error_bound_ns";
-        let drift_ppm: f64 = get(metadata, "drift_ppm")?;
-        let (device_from_us, device_to_us): (i64, i64) =
-            (get(metadata, "device_from_us")?, get(metadata, "device_to_us")?);
-        let known_span = device_to_us as f64 - device_from_us as f64 >= DRIFT_SPAN_MIN_US;
-        Ok(Self {
-            offset_ns: get(metadata, "offset_ns")?,
-            drift_ppm,
-            error_bound_ns: if metadata.contains_key(bound) { Some(get(metadata, bound)?) } else { None },
-            device_from_us,
-            device_to_us,
-            drift_is_known: drift_ppm != 0.0 || known_span,
-            frames: get(metadata, "frames")?,
-            restarts: get(metadata, "restarts")?,
-        })
-    }
 }
 
 #[cfg(test)]
@@ -717,6 +667,79 @@ mod tests {
             assert_eq!((fit.restarts, fit.device_from_us), (4, 0), "{frames}: {fit:?}");
             assert!(fit.error_bound_ns.unwrap_or_default() < 1_000_000, "{frames}: {fit:?}");
         }
+    }
+
+    /// A camera that stops its clock during a pause, or sets it to a larger value, at 10 frames per second.
+    #[test]
+    fn a_clock_that_goes_forward_at_a_reconnect_restarts() {
+        const MS: i64 = 1_000_000;
+        for (frames, pause_ms, device_ms) in
+            [(10, 4000, 300), (15, 3700, 100), (100, 2000, 100), (100, 700, 100), (100, 700, 2700), (40, 700, 9_000_000)]
+        {
+            let mut model = ClockModel::default();
+            let (mut seen, mut last) = (Vec::new(), i64::MIN);
+            for connection in 0..3 {
+                for n in 0..frames {
+                    let arrival = EPOCH + (connection * (100 * frames + pause_ms) + 100 * n) * MS;
+                    let device = DeviceTime(1000 * (connection * (100 * frames + device_ms) + 100 * n));
+                    model.follow_connection(32 + 1032 * n as u64, 1000);
+                    let reported = model.observe(device, arrival);
+                    assert_eq!(arrival - reported, 0, "{frames} {pause_ms} {device_ms}: {connection}, {n}");
+                    assert!(reported > last);
+                    last = reported;
+                    seen.push((device.0, arrival));
+                }
+            }
+            let fit = ClockFit::from_metadata(&model.metadata()).expect("metadata");
+            assert_eq!((fit.restarts, fit.earlier.len()), (2, 2), "{fit:?}");
+            assert!(fit.error_bound_ns.unwrap_or_default() < 50 * MS, "{fit:?}");
+            for (device_us, arrival) in seen {
+                let off_ns = arrival - fit.capture_ns(device_us, false, arrival, 0);
+                assert!((0..MS).contains(&off_ns), "{frames} {pause_ms} {device_ms}: {off_ns} ns at {device_us} us");
+            }
+        }
+    }
+
+    /// The first frames of a run were late: only the line of this run has their capture times.
+    #[test]
+    fn frames_of_an_earlier_run_have_the_times_of_its_line() {
+        const MS: i64 = 1_000_000;
+        let mut model = ClockModel::default();
+        for n in 0..400 {
+            model.follow_connection(32 + 1032 * (n % 200) as u64, 1000);
+            let late_ms = if n % 200 < 5 { 500 - 100 * n % 200 } else { 0 };
+            // The second run continues with the device time of the first one after an hour.
+            model.observe(DeviceTime(100_000 * n), EPOCH + (3_600_000 * (n / 200) + 100 * n + late_ms) * MS);
+        }
+        let fit = ClockFit::from_metadata(&model.metadata()).expect("metadata");
+        for (n, late_ms, hours) in [(0, 500, 0), (100, 0, 0), (199, 7, 0), (200, 500, 1), (399, 0, 1)] {
+            let taken = EPOCH + (3_600_000 * hours + 100 * n) * MS;
+            let off_ns = taken - fit.capture_ns(100_000 * n, false, taken + late_ms * MS, 0);
+            assert!(off_ns.abs() < MS, "frame {n}: {off_ns} ns, {fit:?}");
+        }
+        // A stale frame that waited for 2 s when the first client connected.
+        let off_ns = EPOCH - 2000 * MS - fit.capture_ns(-2_000_000, true, EPOCH, 0);
+        assert!(off_ns.abs() < MS, "{off_ns} ns, {fit:?}");
+    }
+
+    /// The first frames of a connection are late, as on a lossy network: the clock of the camera continued.
+    #[test]
+    fn a_connection_that_begins_slowly_is_not_a_restart() {
+        const MS: i64 = 1_000_000;
+        let mut model = ClockModel::default();
+        let mut last = i64::MIN;
+        for n in 0..600 {
+            let in_connection = n % 200;
+            model.follow_connection(32 + 1032 * in_connection as u64, 1000);
+            let taken = EPOCH + 100 * n * MS;
+            let arrival = if in_connection < 20 { taken.max(EPOCH + (100 * (n - in_connection) + 2000) * MS) } else { taken };
+            let reported = model.observe(DeviceTime(100_000 * n), arrival);
+            assert!(reported <= arrival && reported >= last, "frame {n}: {reported} {last}");
+            last = reported;
+        }
+        let fit = model.fit().expect("a fit");
+        assert_eq!((fit.restarts, fit.earlier.len(), fit.device_from_us), (0, 0, 2_000_000), "{fit:?}");
+        assert!((fit.utc_ns(DeviceTime(59_900_000)) - EPOCH - 59_900 * MS).abs() < MS, "{fit:?}");
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use hdrhistogram::Histogram;
 use serde::{Serialize, Serializer};
 
-use super::clock::{ClockFit, ClockModel};
+use super::clock::ClockModel;
+use super::clock_fit::ClockFit;
 use super::decode::Decoders;
 use super::join::RecordedFrame;
 use super::mcap_record::RECORD_HEAD_BYTES;

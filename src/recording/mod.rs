@@ -20,6 +20,7 @@ mod channels;
 mod checksum;
 mod chunk_head;
 mod clock;
+mod clock_fit;
 mod decode;
 mod decompress;
 pub mod disk;
@@ -54,7 +55,8 @@ mod walk;
 mod watch;
 mod writer;
 
-pub use clock::{ClockError, ClockFit, ClockModel};
+pub use clock::ClockModel;
+pub use clock_fit::{ClockError, ClockFit, EarlierRun};
 pub use error::RecordingError;
 pub use join::{RecordedFrame, RecordingEntry, UnsupportedTopic};
 pub use parts::{MissingFiles, Part, PartFile, missing_files};

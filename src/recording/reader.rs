@@ -9,7 +9,7 @@ use mcap::records::op;
 use super::byte_window::read_all;
 use super::channels::Role;
 use super::checksum;
-use super::clock::ClockFit;
+use super::clock_fit::ClockFit;
 use super::join::{DamagedPicture, Join, JoinError, RecordedFrame, RecordingEntry};
 use super::salvage::payload_damage;
 use super::schema::{IncidentKind, RecordedIncident};

@@ -342,6 +342,7 @@ impl Recovery {
         }
         let camera = &mut self.cameras[recorded.camera];
         (camera.next, camera.last_ns) = (recorded.sequence.wrapping_add(1), recorded.log_ns);
+        camera.clock.follow_connection(recorded.wire.at, recorded.wire.payload_len);
         if !recorded.wire.stale {
             camera.clock.observe(DeviceTime(recorded.wire.device_time_us), recorded.log_ns);
         }

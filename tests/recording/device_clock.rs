@@ -130,3 +130,34 @@ fn an_export_has_the_capture_times_of_stale_frames_and_of_those_after_them() {
     };
     assert!(rows.len() > lines.len() && rows[1..].iter().all(is_right), "{:?}", &rows[..3]);
 }
+
+/// The clocks are at the end of a file.
+#[test]
+fn an_export_says_that_the_times_of_a_torn_file_are_estimates() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.mcap");
+    recorded(&path, 40, 7 * MS);
+    let intact = std::fs::read(&path).expect("a recording");
+    std::fs::write(&path, &intact[..intact.len() * 2 / 3]).expect("write");
+    let path = path.to_str().expect("UTF-8");
+    let export = |path: &str, name: &str| {
+        let table = folder.path().join(name);
+        let (code, _, said) = run(&["export", path, "-o", table.to_str().expect("UTF-8")]);
+        let text = std::fs::read_to_string(&table).expect("a table");
+        let row: Value = serde_json::from_str(text.lines().nth(200).expect("200 rows")).expect("JSON");
+        let early = row["arrival_unix_ns"].as_i64().expect("a time") - row["time_utc_ns"].as_i64().expect("a time");
+        (code, said, early)
+    };
+    let (code, said, early_ns) = export(path, "torn.jsonl");
+    let note = format!(
+        "{path} ends before the clocks of its cameras, so `time_utc_ns` is an estimate made while recording; `oaktap recover \
+         {path}` computes them"
+    );
+    assert!(code == 3 && said.contains(&note) && early_ns == 7 * MS, "{code} {early_ns}: {said}");
+    let saved = folder.path().join("saved.mcap");
+    let saved = saved.to_str().expect("UTF-8");
+    let (code, _, said) = run(&["recover", path, "-o", saved]);
+    assert_eq!(code, 3, "{said}");
+    let (code, said, early_ns) = export(saved, "saved.jsonl");
+    assert!(code == 0 && !said.contains("estimate") && early_ns < MS, "{code} {early_ns}: {said}");
+}

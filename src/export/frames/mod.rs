@@ -146,6 +146,8 @@ impl Frames {
                 let wanted = choice.cameras.is_empty() || choice.cameras.contains(&info.name);
                 if let Some(misfit) = misfit.filter(|_| wanted) {
                     report.note(format!("the clock of {} {misfit}; `time_utc_ns` is its arrival", info.name));
+                } else if wanted {
+                    report.note_estimates(player.reader(), path);
                 }
                 indices.push(wanted.then(|| camera_index(&mut cameras, info.name.clone(), info.labels.as_ref())));
             }

@@ -717,6 +717,33 @@ fn capture_times_follow_a_clock_that_goes_back_at_each_reconnect() {
     }
 }
 
+/// A camera that keeps its clock while it pauses for 4 s between its connections of 2.5 s.
+#[test]
+fn capture_times_follow_a_clock_that_goes_forward_at_each_reconnect() {
+    const FRAMES: u64 = 100;
+    const PAUSE_NS: u64 = 4_000_000_000;
+    let root = tempfile::tempdir().expect("a folder");
+    let recording = Recording::start(root.path(), |_| {});
+    for n in 0..3 * FRAMES {
+        let mut frame = frame(n, 100);
+        frame.at = n % FRAMES * 132;
+        let mono_ns = frame.received.mono_ns + n / FRAMES * PAUSE_NS;
+        frame.received = Received { mono_ns, unix_ns: BEGIN + mono_ns as i64 };
+        recording.offer_frame(frame);
+    }
+    let outcome = recording.recorder.finish();
+    let mut reader = Reader::open(&outcome.files[0].path).expect("a recording");
+    let stored = reader.clock("front").expect("a clock");
+    let mut frames = 0;
+    while let Some(entry) = reader.next_entry().expect("intact") {
+        let RecordingEntry::Frame(frame) = entry else { continue };
+        frames += 1;
+        let off_ns = frame.log_ns - frame.publish_ns;
+        assert!((0..1_000_000).contains(&off_ns), "frame {}: {off_ns} ns", frame.wire.id);
+    }
+    assert_eq!((frames, stored.restarts, stored.earlier.len()), (3 * FRAMES, 2, 2));
+}
+
 /// Frames that are lost while the disk is full and the memory used up: their incidents do not reach a file.
 #[test]
 fn damage_of_the_stream_is_counted_also_if_its_incidents_are_not_written() {
