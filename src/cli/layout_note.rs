@@ -1,30 +1,28 @@
 //! Says how the payloads of a camera are interpreted.
 
-use oaktap::frame::{Frame, Geometry};
+use oaktap::frame::{Frame, LayoutNotes};
 
 use super::present;
 
-/// Prints how the payloads of a stream are interpreted when that changes.
+/// Prints how the payloads of a camera are interpreted, for each layout of each stream once.
 #[derive(Debug, Default)]
 pub(crate) struct Explained {
     camera: String,
-    last: Option<Option<Geometry>>,
+    notes: LayoutNotes,
 }
 
 impl Explained {
     /// Explains the frames of a camera.
     pub(crate) fn new(camera: &str) -> Self {
-        Self { camera: camera.to_owned(), last: None }
+        Self { camera: camera.to_owned(), notes: LayoutNotes::default() }
     }
 
-    /// Prints the interpretation of a frame if its layout differs from that of the last frame.
+    /// Prints the interpretation of a frame if no frame of its stream had its layout before.
     pub(crate) fn frame(&mut self, frame: &Frame) {
-        if self.last == Some(frame.geometry) {
-            return;
-        }
-        self.last = Some(frame.geometry);
-        if let Some(note) = frame.layout_note() {
-            present::say(&format!("{}: {note}", self.camera));
+        let Some(note) = self.notes.of(frame) else { return };
+        match &frame.stream {
+            Some(stream) => present::say(&format!("{}_{stream}: {note}", self.camera)),
+            None => present::say(&format!("{}: {note}", self.camera)),
         }
     }
 }

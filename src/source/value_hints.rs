@@ -2,7 +2,9 @@
 //!
 //! Each hint is given once per camera. A hint changes nothing: the frames keep their values.
 
-use crate::frame::{BBox, Detection, Frame};
+use std::sync::Arc;
+
+use crate::frame::{BBox, Detection, Frame, Geometry, PayloadKind};
 
 /// Boxes whose values have to agree before they suggest a unit by being small. Networks without a threshold send many boxes
 /// of less than 1 %, but hardly these only.
@@ -24,6 +26,13 @@ const BACK_US: i64 = 1_000_000;
 
 /// Capture times that decrease in a row before they suggest a clock that runs backwards.
 const DECREASING: u32 = 3;
+
+/// Returns to the layout of the picture before last, in a row, that suggest two streams. People may change a layout and change it
+/// back.
+const ALTERNATIONS: u32 = 4;
+
+/// Streams whose layouts are compared. A peer may send any number of names.
+const STREAMS_MAX: usize = 16;
 
 /// The form in which a camera sends its boxes, which decides the units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +65,42 @@ pub(super) struct ValueHints {
     reversed: u32,
     small_distances: Small,
     clock: Clock,
+    layouts: Vec<(Option<Arc<str>>, Layouts)>,
+    merged: Once,
+}
+
+/// The last two layouts of a stream.
+#[derive(Debug, Default)]
+struct Layouts {
+    last: Option<Layout>,
+    before: Option<Layout>,
+    alternations: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Layout {
+    kind: PayloadKind,
+    geometry: Option<Geometry>,
+    /// Only of raw pictures in an unknown layout, because encoded ones have any length.
+    len: Option<usize>,
+}
+
+impl Layout {
+    fn of(frame: &Frame) -> Self {
+        let (kind, geometry) = (frame.kind, frame.geometry);
+        let is_unknown = kind == PayloadKind::Raw && geometry.is_none();
+        Self { kind, geometry, len: is_unknown.then(|| frame.payload().len()) }
+    }
+}
+
+impl std::fmt::Display for Layout {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.geometry, self.len) {
+            (Some(geometry), _) => write!(f, "{geometry}"),
+            (None, Some(len)) => write!(f, "{len} bytes"),
+            (None, None) => f.write_str(self.kind.name()),
+        }
+    }
 }
 
 /// A hint that is given once.
@@ -110,6 +155,7 @@ impl ValueHints {
     pub(super) fn of(&mut self, frame: &Frame) -> Vec<String> {
         let form = Form::of(frame);
         let mut hints = Vec::new();
+        hints.extend(self.streams(frame));
         for (at, found) in frame.detections.iter().enumerate() {
             let subject = || format!("box {} of frame {}", at + 1, frame.id);
             hints.extend(self.confidence(form, found, subject));
@@ -123,6 +169,29 @@ impl ValueHints {
             hints.extend(self.clock.backwards(frame));
         }
         hints
+    }
+
+    /// Pictures of two streams of which no `@S`, or that of only one, says to which stream they belong.
+    fn streams(&mut self, frame: &Frame) -> Option<String> {
+        let known = self.layouts.iter().position(|(stream, _)| *stream == frame.stream);
+        let at = known.unwrap_or_else(|| {
+            if self.layouts.len() < STREAMS_MAX {
+                self.layouts.push((frame.stream.clone(), Layouts::default()));
+            }
+            self.layouts.len() - 1
+        });
+        let Layouts { last, before, alternations } = &mut self.layouts[at].1;
+        let now = Layout::of(frame);
+        if *last == Some(now) {
+            return None;
+        }
+        *alternations = if *before == Some(now) { *alternations + 1 } else { 0 };
+        (*before, *last) = (*last, Some(now));
+        let other = before.filter(|_| *alternations >= ALTERNATIONS && self.merged.take())?;
+        Some(format!(
+            "the pictures of one stream alternate between {other} and {now}: expected one layout; if these are two streams, send \
+             `@S NAME` and `@D` before each picture of both"
+        ))
     }
 
     fn confidence(&mut self, form: Form, found: &Detection, subject: impl Fn() -> String) -> Option<String> {
@@ -329,6 +398,28 @@ mod tests {
             let expected = "5 boxes have a right edge on the left of the left one, or a lower edge above the upper one, such as 0.5, 0.25, 0.125, 0.5: expected ";
             assert!(matches!(&found[..], [one] if one.starts_with(expected)), "{found:?}");
         }
+    }
+
+    #[test]
+    fn two_streams_without_names_are_named_once() {
+        let of = |pictures: &[(Option<&str>, u32)]| {
+            let mut hints = ValueHints::default();
+            let frames = (0..40).zip(pictures.iter().cycle()).map(|(id, (stream, width))| {
+                let mut frame = frame(id, "", &[]);
+                frame.stream = stream.map(Arc::from);
+                frame.geometry = Geometry::tight(PixelFormat::Raw16, *width, 352).ok();
+                frame
+            });
+            frames.flat_map(|frame| hints.of(&frame)).collect::<Vec<_>>()
+        };
+        let expected = "the pictures of one stream alternate between 640x352 RAW16 and 320x352 RAW16: expected one layout; if these \
+                        are two streams, send `@S NAME` and `@D` before each picture of both";
+        for pictures in [&[(None, 640), (None, 320)][..], &[(None, 640), (None, 640), (None, 320)]] {
+            let found = of(pictures);
+            assert_eq!(found, [expected], "once");
+        }
+        assert_eq!(of(&[(None, 640), (Some("depth"), 320)]), [""; 0], "both are named");
+        assert_eq!(of(&[(None, 640), (None, 320), (None, 160)]), [""; 0], "a damaged stream");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::{io, thread};
 
 use super::{Drawing, FrameKind, Shared, Showing, Snapshot, ViewControls, ViewOptions};
 use crate::convert::{Converter, Placement};
-use crate::frame::{Frame, Picture};
+use crate::frame::{Frame, LayoutNotes, Picture};
 use crate::hub::{Hub, Lane, Policy, RecvTimeoutError, Taker, lane};
 use crate::live::{Camera, DecodeFailed, Decoding, PictureLanes};
 use crate::net::clock::received_now;
@@ -50,6 +50,7 @@ pub(super) struct Worker {
     snapshot_since_ns: Option<u64>,
     /// Size of the last picture in bytes.
     picture_bytes: usize,
+    layout_notes: LayoutNotes,
 }
 
 /// A frame that proved to be damaged.
@@ -165,6 +166,7 @@ impl Worker {
             snapshots: 0,
             snapshot_since_ns: None,
             picture_bytes: 0,
+            layout_notes: LayoutNotes::default(),
         })
     }
 
@@ -302,7 +304,7 @@ impl Worker {
         };
         if changed {
             tracing::info!(camera = %self.name, "{}", frame.because);
-            frame.layout_note().inspect(|note| (self.options.notify)(format!("{}: {note}", self.name)));
+            self.layout_notes.of(frame).inspect(|note| (self.options.notify)(format!("{}: {note}", self.name)));
         }
         converted.ok()?;
         self.picture_bytes = size_of_val(picture.words());

@@ -265,6 +265,21 @@ impl Interpreter {
         Ok(Some(Interpretation { geometry: Some(geometry), disputed, because, ..Interpretation::default() }))
     }
 
+    /// Returns the layout with the width and the format of an announcement whose height does not match. `None` if the announced size
+    /// matches in another format, or if the heights differ by more than a factor of 2.
+    fn near_announcement(&self, payload: &[u8]) -> Option<Geometry> {
+        let (announced, _) = self.announced.filter(|_| self.overrides == Overrides::default())?;
+        let (width, format, len) = (announced.width, announced.format, payload.len());
+        let in_format = |format| Geometry::tight(format, width, announced.height).is_ok_and(|other| fits(&other, len));
+        if announced.is_padded() || PixelFormat::ALL.into_iter().any(in_format) {
+            return None;
+        }
+        let two_rows = Geometry::tight(format, width, 2).ok()?.byte_len()?;
+        let height = u32::try_from(len.checked_mul(2)? / two_rows).ok()?;
+        let near = Geometry::tight(format, width, height).ok().filter(|near| near.byte_len() == Some(len))?;
+        (announced.height.div_ceil(2)..=announced.height.saturating_mul(2)).contains(&height).then_some(near)
+    }
+
     /// Suggests to exchange width and height if that explains the bytes much better.
     fn transposed_note(&self, stated: &Geometry, payload: &[u8]) -> Option<String> {
         if stated.width == stated.height || stated.is_padded() {
@@ -296,7 +311,20 @@ impl Interpreter {
                 ..Interpretation::default()
             };
         }
-        let Some(found) = self.candidates(payload) else {
+        let found = self.candidates(payload);
+        if let Some(near) = self.near_announcement(payload)
+            && found.as_ref().is_none_or(|found| !is_much_smoother(&found.geometry, &near, payload))
+        {
+            let _ = write!(because, "{len} bytes are interpreted as {near}, with the announced width and format");
+            return Interpretation {
+                geometry: Some(near),
+                guess: Some(Guess::ByContent),
+                disputed: true,
+                because: because.into(),
+                ..Interpretation::default()
+            };
+        }
+        let Some(found) = found else {
             if format.is_none() && payload.starts_with(&[0xff, 0xd8, 0xff]) {
                 let because = format!("{because}{len} bytes begin like a JPEG, but have no complete header");
                 return Interpretation {

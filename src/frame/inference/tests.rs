@@ -355,6 +355,30 @@ fn a_payload_of_another_length_than_announced_is_inferred() {
     );
 }
 
+/// A sender that rounds the height it announces, and whose first pictures are of one color.
+#[test]
+fn an_announced_height_that_does_not_match_is_corrected() {
+    for (announced, sent) in
+        [((160, 95), (160, 96)), ((640, 350), (640, 352)), ((640, 360), (640, 352)), ((320, 240), (320, 200))]
+    {
+        for format in [PixelFormat::Bgr888p, PixelFormat::Gray8, PixelFormat::Raw16, PixelFormat::Rgba8888] {
+            let stated = Geometry::tight(format, announced.0, announced.1).unwrap();
+            let expected = Geometry::tight(format, sent.0, sent.1).unwrap();
+            let mut interpreter = Interpreter::default();
+            interpreter.announce(stated);
+            let found = interpreter.interpret(&vec![90; expected.byte_len().unwrap()]).1;
+            assert_eq!(found, Some(expected), "{announced:?} {format}");
+            let because = interpreter.because();
+            assert!(because.starts_with(&format!("the stream announces {stated}, which does not match")), "{because}");
+            assert!(because.ends_with("with the announced width and format"), "{because}");
+        }
+    }
+    // The size is right, and the format is not.
+    let mut interpreter = Interpreter::default();
+    interpreter.announce(Geometry::tight(PixelFormat::Nv12, 640, 352).unwrap());
+    assert_eq!(interpreter.interpret(&vec![90; 640 * 352]).1.unwrap().to_string(), "640x352 GRAY8");
+}
+
 #[test]
 fn frames_carry_the_reason_for_their_layout() {
     let stored = Geometry::tight(PixelFormat::Rgb888p, 352, 640).unwrap();
