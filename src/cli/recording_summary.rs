@@ -11,6 +11,9 @@ use serde::Serialize;
 
 use super::present::{self, ExitReason};
 
+/// Unfinished files that a suggested command names.
+const RECOVER_MAX: usize = 3;
+
 /// Outcome of one recorder for `--json`.
 #[derive(Debug, Serialize)]
 pub(crate) struct RecordingSummary {
@@ -49,11 +52,11 @@ impl RecordingSummary {
             &self.outcome;
         let names = self.names();
         let kept: u64 = files.iter().map(|file| file.frames).sum();
+        // Only complete chunks are counted. `recover` also saves the intact frames of the last one.
+        let (at_least, at_most) = if unfinished.is_empty() { ("", "") } else { ("at least ", "at most ") };
+        let whole = at_least.to_owned() + &count(*frames, "frame", "frames");
         // The others are in files that were deleted or not finished.
-        let counted = match count(*frames, "frame", "frames") {
-            counted if kept == *frames => counted,
-            counted => format!("{counted} recorded, {kept} of them"),
-        };
+        let counted = if kept == *frames { whole.clone() } else { format!("{whole} recorded, {kept} of them") };
         let measurements: u64 = self.outcome.cameras.iter().map(|camera| camera.measurements).sum();
         let measurements = match measurements {
             0 => String::new(),
@@ -61,10 +64,7 @@ impl RecordingSummary {
         };
         let counted = counted + &measurements;
         let mut text = match &**files {
-            [] => format!(
-                "{names}: {counted}{measurements} recorded, no file finished",
-                counted = count(*frames, "frame", "frames")
-            ),
+            [] => format!("{names}: {whole}{measurements} recorded, no file finished"),
             [one] => format!("{}: {counted} in {}, {}", names, one.path.display(), Bytes(*bytes)),
             [first, .., last] => format!(
                 "{}: {counted} in {} files from {} to {}, {}",
@@ -75,13 +75,18 @@ impl RecordingSummary {
                 Bytes(*bytes)
             ),
         };
+        let not_written = count(
+            *lost,
+            "frame not recorded because of a write error",
+            "frames not recorded because of a write error",
+        );
+        let not_written = (*lost > 0).then(|| at_most.to_owned() + &not_written);
         let counted = [
             (
                 *dropped,
                 "frame not recorded because the disk was too slow or the memory too small",
                 "frames not recorded because the disk was too slow or the memory too small",
             ),
-            (*lost, "frame not recorded because of a write error", "frames not recorded because of a write error"),
             (*gaps, "gap is marked in the files", "gaps are marked in the files"),
             (*deleted, "old file was deleted because of --keep", "old files were deleted because of --keep"),
         ];
@@ -92,7 +97,7 @@ impl RecordingSummary {
             format!("cannot finish {shown}: `oaktap recover {path}` completes it, and may find more frames in it")
         });
         let odd = (!self.balances).then(|| "the frame counts do not balance: this is a bug in oaktap".to_owned());
-        for line in counted.chain(problems.iter().cloned()).chain(left).chain(odd) {
+        for line in not_written.into_iter().chain(counted).chain(problems.iter().cloned()).chain(left).chain(odd) {
             text.push_str("\n  ");
             text.push_str(&line);
         }
@@ -127,13 +132,20 @@ impl RecordingSummary {
                 "check the disk and the folder of -o: the lines above say what failed",
             ),
             (*gaps, "gap in the files", "gaps in the files", "`oaktap inspect FILE` lists the gaps"),
-            (unfinished, "unfinished file", "unfinished files", "`oaktap recover FILE` completes it"),
+            (unfinished, "unfinished file", "unfinished files", ""),
         ];
         let counted = counted.iter().filter(|(n, ..)| *n > 0);
         let mut help = counted.clone().map(|(.., help)| Cow::Borrowed(*help)).next();
-        let file = self.outcome.unfinished.first().map(PathBuf::as_path);
-        if let (Some(text), Some(path)) = (&help, file.filter(|_| *gaps == 0).or_else(|| self.paths().next())) {
+        if let (Some(text), Some(path)) = (&help, self.paths().next()) {
             help = Some(present::naming(text, path).into());
+        }
+        // Whatever is done about the disk, the frames of these files have to be saved.
+        let recover: Vec<_> = self.outcome.unfinished.iter().take(RECOVER_MAX).map(|path| shell_word(path)).collect();
+        if let Some(text) = help.take_if(|_| !recover.is_empty()) {
+            let files = recover.join(" ");
+            let more = if self.outcome.unfinished.len() > RECOVER_MAX { " ..." } else { "" };
+            let recover = format!("`oaktap recover {files}{more}` saves their frames");
+            help = Some(if text.is_empty() { recover } else { format!("{text}; then {recover}") }.into());
         }
         let mut texts: Vec<_> = counted.map(|(n, one, many, _)| count(*n, one, many)).collect();
         // That no detection matched the trigger is normal.
@@ -149,6 +161,16 @@ impl RecordingSummary {
     fn names(&self) -> String {
         let names: Vec<&str> = self.outcome.cameras.iter().map(|camera| camera.name.as_str()).collect();
         names.join(", ")
+    }
+
+    /// Returns whether nothing was received, and nothing else is to be said.
+    fn is_silent(&self) -> bool {
+        let RecorderOutcome { files, unfinished, deleted, cameras, problems, .. } = &self.outcome;
+        cameras.iter().all(sent_nothing)
+            && files.is_empty()
+            && unfinished.is_empty()
+            && (*deleted, problems.len()) == (0, 1)
+            && self.balances
     }
 
     /// Returns whether there were frames, but no detection matched the trigger.
@@ -216,11 +238,12 @@ fn texts_of_start(recordings: &[RecordingSummary], prefix: &str, shares: bool) -
         recorded.complete && recorded.balances && *deleted == 0 && problems.is_empty()
     };
     let (idle, rest): (Vec<_>, Vec<_>) = recordings.iter().partition(is_idle);
+    let (silent, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(|recorded| recorded.is_silent());
     let (plain, listed): (Vec<_>, Vec<_>) = rest.into_iter().partition(is_plain);
     let (plain, listed) = if shares && plain.len() > 1 {
         (plain, listed)
     } else {
-        let is_listed = |recorded: &&RecordingSummary| !is_idle(recorded);
+        let is_listed = |recorded: &&RecordingSummary| !is_idle(recorded) && !recorded.is_silent();
         (Vec::new(), recordings.iter().filter(is_listed).collect())
     };
     let mut texts: Vec<String> = listed.iter().map(|recorded| recorded.text()).collect();
@@ -231,6 +254,12 @@ fn texts_of_start(recordings: &[RecordingSummary], prefix: &str, shares: bool) -
         let bytes = Bytes(sum(|outcome| outcome.bytes));
         let cameras = present::some_of(plain.len(), recordings.len());
         texts.push(format!("{prefix}{cameras} cameras: {frames} in {files}, {bytes}"));
+    }
+    if !silent.is_empty() {
+        let names = silent.iter().map(|recorded| recorded.names()).collect::<Vec<_>>().join(", ");
+        let several = format!("{} cameras", silent.len());
+        let who = if silent.len() > present::LISTED_CAMERAS_MAX { several } else { names };
+        texts.push(format!("{prefix}nothing recorded: no frame of {who} received"));
     }
     if !idle.is_empty() {
         let who = if let [one] = &*idle { one.names() } else { format!("{prefix}{} cameras", idle.len()) };
@@ -297,7 +326,24 @@ mod tests {
             ),
             "{text}"
         );
+        assert!(text.starts_with("a: at least 10 frames in 2 files"), "{text}");
         assert!(text.contains("cannot finish z.mcap.partial: `oaktap recover z.mcap.partial`"), "{text}");
+    }
+
+    #[test]
+    fn the_advice_names_the_unfinished_files() {
+        let advice = |lost, files: &[&str]| {
+            let counts =
+                RecorderCounts { name: "a".to_owned(), offered: 9, recorded: 9 - lost, lost, ..RecorderCounts::default() };
+            let unfinished = files.iter().map(PathBuf::from).collect();
+            let outcome = RecorderOutcome { cameras: vec![counts], lost, unfinished, ..RecorderOutcome::default() };
+            RecordingSummary::from(outcome).exit_reason().expect("a reason").help.into_owned()
+        };
+        assert_eq!(advice(0, &["z.mcap.partial"]), "`oaktap recover z.mcap.partial` saves their frames");
+        let disk = "check the disk and the folder of -o: the lines above say what failed";
+        assert_eq!(advice(2, &["a b"]), format!("{disk}; then `oaktap recover 'a b'` saves their frames"));
+        assert_eq!(advice(2, &[]), disk);
+        assert!(advice(0, &["1", "2", "3", "4"]).starts_with("`oaktap recover 1 2 3 ...` saves"));
     }
 
     #[test]
@@ -314,6 +360,22 @@ mod tests {
         let unknown = idle("c", Some("no label is named `piza`"));
         let reason = "c: exit code 3: nothing was recorded: no label is named `piza`";
         assert_eq!(unknown.exit_reason().map(|reason| reason.text).as_deref(), Some(reason));
+    }
+
+    #[test]
+    fn cameras_that_sent_nothing_share_a_line() {
+        let silent = |name: &str, problem: Option<&str>| {
+            let counts = RecorderCounts { name: name.to_owned(), ..RecorderCounts::default() };
+            let problems = problem.map(str::to_owned).into_iter().collect();
+            RecordingSummary::from(RecorderOutcome { cameras: vec![counts], problems, ..RecorderOutcome::default() })
+        };
+        assert_eq!(texts(&[silent("a", None)]), ["nothing recorded: no frame of a received"]);
+        assert_eq!(
+            texts(&[silent("a", None), saved(0, "b"), silent("c", None)]),
+            ["b: 1 frame in b.mcap, 1.0 MB", "nothing recorded: no frame of a, c received"]
+        );
+        let refused = "d: 0 frames recorded, no file finished\n  the folder was removed\n  no frame of d received";
+        assert_eq!(texts(&[silent("d", Some("the folder was removed"))]), [refused]);
     }
 
     #[test]
