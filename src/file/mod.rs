@@ -208,11 +208,6 @@ impl NewFolders {
             }
         }
     }
-
-    /// Takes the folders of another list.
-    pub fn append(&mut self, mut other: Self) {
-        self.0.append(&mut other.0);
-    }
 }
 
 impl Drop for NewFolders {

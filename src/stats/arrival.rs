@@ -23,6 +23,8 @@ pub(super) struct Timed {
     pub(super) arrived_us: u64,
     /// Frames since the last one that were lost, or are missing in the recording that is played.
     pub(super) lost: u64,
+    /// The frame was counted before: a part of a recording plays again.
+    pub(super) repeated: bool,
 }
 
 impl Stats {
@@ -94,6 +96,7 @@ impl Stats {
             was_set,
             step_us,
             arrived_us,
+            repeated: self.repeats,
         };
         match frame.staleness.get() {
             Some(stale) => self.timed(timed, stale),
@@ -109,7 +112,7 @@ impl Stats {
     /// Counts a frame by its times, now that it is decided whether it is stale.
     pub(super) fn timed(&mut self, timed: Timed, stale: bool) {
         let Timed { device, received, bytes, is_numbered, follows, was_set, lost, .. } = timed;
-        self.frames.stale += u64::from(stale);
+        self.frames.stale += u64::from(stale && !timed.repeated);
         if !stale {
             self.fresh.get_or_insert(Fresh { first: received, frames: 0, bytes_before: bytes }).frames += 1;
         }

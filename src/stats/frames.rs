@@ -19,7 +19,7 @@ pub struct FrameCounts {
     pub no_memory: u64,
     /// Frames received partly because we closed the connection.
     pub unfinished: u64,
-    /// Received frames that were captured before we connected and waited in the camera's queue.
+    /// Received frames that were captured before we connected and waited in the camera's queue, without [`Self::repeated`] ones.
     pub stale: u64,
     /// Frames of which nothing arrived, whether lost on the way or never sent: counted by number where the camera
     /// numbers its frames ([`Stats::numbers`](super::Stats::numbers)), plus [`Self::estimated`]. Those of which a part
@@ -29,7 +29,7 @@ pub struct FrameCounts {
     pub estimated: u64,
     /// Pictures made.
     pub pictures: u64,
-    /// Pictures displayed.
+    /// Frames whose picture was displayed. A picture that is drawn again counts once.
     pub shown: u64,
 }
 

@@ -10,6 +10,9 @@ const COUNTED_MAX: usize = 16;
 /// Name under which the frames of further streams are counted.
 const FURTHER: &str = "further streams";
 
+/// Name of a first stream without a name.
+const UNNAMED: &str = "unnamed";
+
 /// Frames of one stream.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct StreamCounts {
@@ -86,7 +89,8 @@ impl StreamTally {
         self.first.received + self.others.iter().map(|(_, frames)| frames.received).sum::<u64>()
     }
 
-    /// Returns the frames by stream; empty if there is only one. `first`: name of the first one.
+    /// Returns the frames by stream; empty if there is only one. `first`: name of the first one on this connection. It may have
+    /// been cut before the camera sent it.
     pub(super) fn counts(&self, first: Option<&str>) -> Vec<StreamCounts> {
         if self.others.is_empty() {
             return Vec::new();
@@ -98,7 +102,8 @@ impl StreamTally {
             lost,
         };
         let others = self.others.iter().map(|(name, frames)| of(name, *frames));
-        std::iter::once(of(first.unwrap_or_default(), self.first)).chain(others).collect()
+        let first = first.or(self.first_name.as_deref()).unwrap_or(UNNAMED);
+        std::iter::once(of(first, self.first)).chain(others).collect()
     }
 }
 
@@ -150,6 +155,16 @@ mod tests {
         let counts = tally.counts(Some("color"));
         let counts: Vec<_> = counts.iter().map(|of| (of.name.as_str(), of.received, of.withdrawn, of.lost)).collect();
         assert_eq!(counts, [("color", 1, 1, 2), ("depth", 1, 1, 1)]);
+    }
+
+    /// A connection can end before the camera describes itself.
+    #[test]
+    fn the_first_stream_keeps_its_name_on_later_connections() {
+        let (mut tally, depth) = (StreamTally::default(), Arc::from("depth"));
+        tally.frame(Some(&depth));
+        assert_eq!(tally.counts(None)[0].name, "unnamed");
+        tally.named("color");
+        assert_eq!(tally.counts(None)[0].name, "color");
     }
 
     #[test]

@@ -11,6 +11,7 @@
 mod showing;
 mod worker;
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::{fmt, io, thread};
@@ -109,8 +110,40 @@ pub struct Snapshot {
     pub frame: Arc<Frame>,
 }
 
+/// A note for the user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// This text.
+    Text(String),
+    /// A picture was saved to this file.
+    Saved {
+        /// Path of the file.
+        path: PathBuf,
+        /// It has samples of 16 bits instead of colors.
+        is_depth: bool,
+    },
+}
+
+impl From<String> for Note {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Saved { path, is_depth: false } => write!(f, "saved {}", path.display()),
+            Self::Saved { path, is_depth: true } => {
+                write!(f, "saved {} as 16-bit gray, in millimeters if the camera sends depth", path.display())
+            }
+        }
+    }
+}
+
 /// Receives notes for the user.
-pub type Notify = Arc<dyn Fn(String) + Send + Sync>;
+pub type Notify = Arc<dyn Fn(Note) + Send + Sync>;
 
 /// Options of a view.
 #[derive(Clone)]

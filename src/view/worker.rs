@@ -274,7 +274,7 @@ impl Worker {
             if now_ns - *self.snapshot_since_ns.get_or_insert(now_ns) > SNAPSHOT_TIMEOUT_NS {
                 self.snapshot_since_ns = None;
                 self.snapshots = controls.snapshots;
-                (self.options.notify)(format!("{}: no snapshot: no confirmed frame within 2 s", self.name));
+                (self.options.notify)(format!("{}: no snapshot: no confirmed frame within 2 s", self.name).into());
             }
             return;
         };
@@ -304,7 +304,8 @@ impl Worker {
         };
         if changed {
             tracing::info!(camera = %self.name, "{}", frame.because);
-            self.layout_notes.of(frame).inspect(|note| (self.options.notify)(format!("{}: {note}", self.name)));
+            let note = self.layout_notes.of(frame);
+            note.inspect(|note| (self.options.notify)(format!("{}: {note}", self.name).into()));
         }
         converted.ok()?;
         self.picture_bytes = size_of_val(picture.words());

@@ -38,7 +38,7 @@ pub struct Recorders {
     finishing: Vec<JoinHandle<Vec<RecorderOutcome>>>,
     write_rate: WriteRate,
     monitor: RecordersMonitor,
-    /// Dropped after the recorders.
+    /// Folders that the running recorders created.
     new_folders: NewFolders,
 }
 
@@ -100,7 +100,7 @@ impl Recorders {
         self.stop(|_| {});
         (self.running, self.recorded) = (running, cameras);
         self.started += 1;
-        self.new_folders.append(new_folders);
+        self.new_folders = new_folders;
         self.monitor.set(self.recorded.start, self.running.iter().map(|recorder| recorder.monitor.clone()));
         self.write_rate = WriteRate::default();
         Ok(())
@@ -149,11 +149,14 @@ impl Recorders {
         // All at once, because each may wait 2 s for a full disk.
         running.iter().for_each(Recorder::stop);
         let recording = self.started;
+        let new_folders = std::mem::take(&mut self.new_folders);
         let finishing = std::thread::Builder::new().name("record end".to_owned()).spawn(move || {
             // Until the last one has ended, it may delete old files of the others.
             running.iter_mut().for_each(Recorder::end);
             let finish = |recorder: Recorder| RecorderOutcome { recording, ..recorder.finish() };
             let outcomes: Vec<_> = running.into_iter().map(finish).collect();
+            // A recorder that has started meanwhile creates its folder again with its first file.
+            drop(new_folders);
             finished(&outcomes);
             outcomes
         });
@@ -284,6 +287,26 @@ mod tests {
         let taken =
             |outlets: &Outlets| outlets.ledger.snapshot().lanes.iter().map(|lane| lane.taken).collect::<Vec<_>>();
         assert_eq!((taken(&a), taken(&b)), (vec![2, 1], vec![2, 0]), "each recording has a lane in the ledger");
+    }
+
+    #[test]
+    fn a_recording_without_frames_leaves_no_folder() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("recordings");
+        let (mut recorders, [a, _b]) = two(RecordOptions::new(RecordingTarget::Folder(path.clone())));
+        let stop = |recorders: &mut Recorders| {
+            let (tx, finished) = std::sync::mpsc::channel();
+            recorders.stop(move |outcomes| tx.send(outcomes.len()).expect("the test waits"));
+            finished.recv().expect("an end")
+        };
+        for _ in 0..2 {
+            recorders.start().expect("a folder");
+            assert_eq!((stop(&mut recorders), path.exists()), (2, false));
+        }
+        recorders.start().expect("a folder");
+        a.confirmed.offer(&frame(1));
+        stop(&mut recorders);
+        assert!(path.join("a").exists() && !path.join("b").exists());
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::hub::{Policy, RecvTimeoutError, Taker, lane};
 use crate::live::{Camera, DecodeFailed, Decoding, PictureLanes, Sink};
 use crate::overlay::{Overlay, Style};
 use crate::sync::locked;
-use crate::view::{Notify, Snapshot};
+use crate::view::{Note, Notify, Snapshot};
 
 /// Converts and saves confirmed frames of one camera, the newest ones only.
 #[derive(Debug)]
@@ -155,11 +155,8 @@ impl SnapshotSaver {
             let Snapshot { camera, picture, frame } = snapshot;
             let info = SnapshotInfo { camera: &camera, names: style.names(frame.labels.as_deref()) };
             notify(match write_picture(&target, &picture, &frame, info) {
-                Ok(path) if is_depth(&frame) => {
-                    format!("saved {} as 16-bit gray, in millimeters if the camera sends depth", path.display())
-                }
-                Ok(path) => format!("saved {}", path.display()),
-                Err(error) => with_causes(&error),
+                Ok(path) => Note::Saved { path, is_depth: is_depth(&frame) },
+                Err(error) => with_causes(&error).into(),
             });
         };
         match thread::Builder::new().name("snapshot".to_owned()).spawn(write) {
@@ -168,7 +165,7 @@ impl SnapshotSaver {
                 writers.retain(|writer| !writer.is_finished());
                 writers.push(writer);
             }
-            Err(error) => (self.notify)(format!("no snapshot: cannot start a thread: {error}")),
+            Err(error) => (self.notify)(format!("no snapshot: cannot start a thread: {error}").into()),
         }
     }
 }

@@ -12,7 +12,7 @@ use super::screen::Screen;
 use crate::recording::playback::Playback;
 use crate::sink::record::Recorders;
 use crate::units;
-use crate::view::{ViewControls, Zoom};
+use crate::view::{Note, ViewControls, Zoom};
 
 /// Number of cameras on a page: the keys 1 to 9 reach each of them.
 pub(super) const PAGE: usize = 9;
@@ -207,9 +207,19 @@ impl Screen {
         if with.is_empty() && !without.is_empty() {
             self.show_note("no picture to save".to_owned());
         }
+        self.saved.clear();
         for at in with {
             self.views.views()[at].control(|controls| controls.snapshots += 1);
         }
+    }
+
+    /// Adds a picture that was saved. Returns the text for all of them, if there are several.
+    pub(super) fn add_saved(&mut self, note: Note) -> Option<String> {
+        let Note::Saved { path, .. } = note else { return None };
+        self.saved.push(path);
+        let name = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let names = || self.saved.iter().map(name).collect::<Vec<_>>().join(", ");
+        (self.saved.len() > 1).then(|| format!("saved {} pictures: {}", self.saved.len(), names()))
     }
 
     /// Shows only this camera, or all of the page.

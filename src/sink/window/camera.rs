@@ -15,7 +15,7 @@ use crate::recording::playback::Playback;
 use crate::source::{FileSpec, Outside, Session, SessionState, SourceSpec};
 use crate::stats::Ledger;
 use crate::sync::unpark_waker;
-use crate::view::{Notify, View, Views};
+use crate::view::{Note, Notify, View, Views};
 
 #[derive(Debug)]
 pub(super) struct CameraInput {
@@ -115,7 +115,7 @@ pub fn subscribe(cameras: &[live::Camera], views: &Views) -> Vec<Subscription> {
 
 /// Creates a channel for notes to the screen; each note wakes the calling thread.
 #[must_use]
-pub fn note_channel() -> (Notify, Receiver<String>) {
+pub fn note_channel() -> (Notify, Receiver<Note>) {
     let (tx, rx) = channel();
     let window = thread::current();
     let notify = move |note| {

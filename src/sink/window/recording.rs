@@ -92,7 +92,7 @@ impl Screen {
     fn stop_recording(&mut self, which: String) {
         let notify = Arc::clone(&self.notify);
         if let Some(recorders) = &mut self.recorders {
-            recorders.stop(move |outcomes| notify(format!("stopped recording {which}: {}", summary(outcomes))));
+            recorders.stop(move |outcomes| notify(format!("stopped recording {which}: {}", summary(outcomes)).into()));
         }
         // Another recording may start before the next refresh.
         (self.recording, self.recording_since_ns) = (None, None);

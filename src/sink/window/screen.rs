@@ -1,6 +1,7 @@
 //! Composes the image of the window from the newest pictures of all cameras and the actions of keys.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
@@ -25,7 +26,7 @@ use crate::recording::playback::{Playback, PlaybackStatus};
 use crate::sink::record::{Recorders, RecordersHealth};
 use crate::source::{Session, SessionState};
 use crate::stats::{FrameCounts, Stats};
-use crate::view::{Notify, View, ViewHealth, Views};
+use crate::view::{Note, Notify, View, ViewHealth, Views};
 
 /// Interval at which the numbers of the HUD change, slow enough to read them.
 const STATUS_INTERVAL_NS: u64 = 250_000_000;
@@ -52,7 +53,9 @@ pub struct Screen {
     pub(super) playbacks: Vec<Playback>,
     /// Last known status of the first playback.
     pub(super) position: Option<PlaybackStatus>,
-    pub(super) notes: Receiver<String>,
+    pub(super) notes: Receiver<Note>,
+    /// Files of the pictures that were saved since the last press of the key.
+    pub(super) saved: Vec<PathBuf>,
     pub(super) print: fn(&str),
     /// The note and the time at which it expires.
     pub(super) note: Option<(String, u64)>,
@@ -117,7 +120,7 @@ impl Screen {
         sessions: &[Session],
         views: Views,
         subscriptions: Vec<Subscription>,
-        (notify, notes): (Notify, Receiver<String>),
+        (notify, notes): (Notify, Receiver<Note>),
         print: fn(&str),
     ) -> Self {
         let camera = |(session, subscription)| CameraInput::new(session, subscription);
@@ -151,6 +154,7 @@ impl Screen {
             playbacks,
             position: None,
             notes,
+            saved: Vec::new(),
             print,
             note: None,
             level: HudLevel::default(),
@@ -300,8 +304,10 @@ impl Screen {
             self.show_note(why);
         }
         while let Ok(note) = self.notes.try_recv() {
-            (self.print)(&note);
-            self.show_note(note);
+            let text = note.to_string();
+            (self.print)(&text);
+            let text = self.add_saved(note).unwrap_or(text);
+            self.show_note(text);
         }
         if self.note.as_ref().is_some_and(|(_, until_ns)| *until_ns < now_ns) {
             self.note = None;
@@ -328,8 +334,8 @@ impl Screen {
             let source = camera.stream_of.unwrap_or(at);
             self.stale |= camera.numbers.take_changed();
             while let Some(picture) = camera.pictures.try_take() {
-                // A view converts a frame again when the size of its tile changes.
-                tile.fresh |= tile.picture.as_ref().is_none_or(|last| last.frame_id != picture.frame_id);
+                // A view converts a frame again when the size of its tile or what it shows of it changes.
+                tile.fresh |= tile.counted != Some((picture.frame_id, picture.received.mono_ns));
                 tile.picture = Some(picture);
                 self.stale = true;
             }
@@ -406,6 +412,8 @@ impl Screen {
     pub(super) fn shown(&mut self) {
         for at in 0..self.tiles.len() {
             if self.is_shown(at) && std::mem::take(&mut self.tiles[at].fresh) {
+                let tile = &mut self.tiles[at];
+                tile.counted = tile.picture.as_ref().map(|picture| (picture.frame_id, picture.received.mono_ns));
                 self.cameras[at].ledger.update(Stats::shown);
             }
         }

@@ -36,6 +36,8 @@ pub(super) struct Tile {
     pub(super) picture: Option<Arc<Picture>>,
     /// The picture is not yet counted as shown.
     pub(super) fresh: bool,
+    /// Frame and arrival of the last picture that was counted as shown.
+    pub(super) counted: Option<(u64, u64)>,
     pub(super) status: CameraStatus,
     pub(super) zoom: Zoom,
     /// What the view was told to make. Pictures that were made before are scaled until the next one.
@@ -68,6 +70,7 @@ impl Tile {
         Self {
             picture: None,
             fresh: false,
+            counted: None,
             status,
             zoom: Zoom::default(),
             showing: None,
