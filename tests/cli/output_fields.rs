@@ -49,8 +49,8 @@ fn check<'a>(sections: &[&str], printed: impl IntoIterator<Item = &'a Value>) {
     let mut found = BTreeSet::new();
     printed.into_iter().for_each(|value| collect(value, "", &mut found));
     // An empty list has no fields to show.
-    let lists: BTreeSet<_> =
-        documented.keys().filter_map(|field| field.split_once("[]")).map(|(list, _)| list).collect();
+    let lists: BTreeSet<&str> =
+        documented.keys().flat_map(|field| field.match_indices("[]").map(|(at, _)| &field[..at])).collect();
     let undocumented: Vec<_> =
         found.iter().filter(|field| !documented.contains_key(*field) && !lists.contains(field.as_str())).collect();
     assert!(undocumented.is_empty(), "printed, but not in the documentation: {undocumented:?}");
@@ -115,6 +115,43 @@ fn every_field_of_a_benchmark_is_documented() {
     let report = printed.last_mut().expect("a summary")["summary"].as_object_mut().expect("an object");
     assert!(report.remove("cameras").is_some(), "described as the summary of a camera");
     check(&["Benchmark"], [&Value::Object(report.clone())]);
+}
+
+/// Replaces the names of a map by one, as the documentation has it.
+fn rename_fields(map: &mut Value, name: &str) {
+    let fields = map.as_object().expect("a map");
+    let any = fields.values().next().expect("a field").clone();
+    *map = serde_json::json!({ name: any });
+}
+
+/// A recording of several files of which one is missing and one is damaged, and a file that is not a recording.
+#[test]
+fn every_field_of_a_verification_is_documented() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().to_str().expect("UTF-8");
+    lines(&["record", "front=sim:?size=64x48", "-o", path, "--duration", "4500ms", "--split", "1s", "-q"]);
+    let files = std::fs::read_dir(folder.path().join("front")).expect("a folder");
+    let mut files: Vec<_> = files.map(|file| file.expect("a file").path()).collect();
+    files.sort();
+    assert!(files.len() >= 4, "{files:?}");
+    std::fs::remove_file(&files[1]).expect("remove");
+    let mut bytes = std::fs::read(&files[0]).expect("a recording");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&files[0], bytes).expect("write");
+    std::fs::write(folder.path().join("front/text.mcap"), "no recording").expect("write");
+    let (code, out, err) = run(&["verify", path, "--json"]);
+    assert_ne!(code, 0, "{err}");
+    let mut line: Value = serde_json::from_str(out.lines().next().expect("a line")).expect("JSON");
+    for file in line["files"].as_array_mut().expect("a list") {
+        rename_fields(&mut file["no_checksum"], "PART");
+    }
+    rename_fields(&mut line["missing_files"][0]["frames"], "CAMERA");
+    for list in ["files", "missing_files", "unread"] {
+        assert!(line[list][0].is_object(), "{list}: {line:#}");
+    }
+    assert!(line["files"][0]["findings"][0].is_object(), "{line:#}");
+    check(&["Verification"], [&line]);
 }
 
 /// A whole camera, whose stream states its layout, and one of which only a port is known, whose layout is guessed.

@@ -8,6 +8,7 @@
 //! A file is named `X.mcap.partial` until it is finished. A crash loses at most its last second. While the disk is full,
 //! the recorder waits. After any other write error it leaves the file as it is and starts another one.
 
+mod by_stream;
 mod context;
 mod error;
 mod limits;
@@ -40,6 +41,7 @@ pub use target::RecordingTarget;
 pub use trigger::{Trigger, TriggerError};
 pub use write_rate::format_remaining;
 
+use by_stream::DroppedFrames;
 use monitor::{OfferedDamage, RecorderMonitor};
 use retention::Retention;
 use shared::Shared;
@@ -117,6 +119,7 @@ struct Input {
     frames: LaneCounter,
     incidents: LaneCounter,
     damage: OfferedDamage,
+    dropped: DroppedFrames,
 }
 
 impl Input {
@@ -134,7 +137,8 @@ impl Input {
         let mut left = frames_max.unwrap_or(u64::MAX);
         let counter = frames.clone();
         let mut weight = LabelWeight::default();
-        let damage = OfferedDamage::default();
+        let (damage, drops) = (OfferedDamage::default(), DroppedFrames::default());
+        let of_lane = drops.clone();
         let (of_frames, of_incidents) = (damage.clone(), damage.clone());
         outlets.confirmed.add_mapped(frame_lane, move |frame: &Arc<Frame>| {
             left = left.checked_sub(1)?;
@@ -142,6 +146,7 @@ impl Input {
             // The worker marks the gap before this frame, however long the frame waits in the lane.
             let dropped = counter.counts().dropped;
             let bytes = frame.memory_bytes() + weight.of(frame, dropped);
+            let dropped = of_lane.before(frame.stream.as_ref(), dropped);
             Some(Item::Frame { camera, frame: Arc::clone(frame), dropped, bytes })
         });
         outlets.incidents.add_mapped(incident_lane, move |Incident { received, event }: &Incident| {
@@ -150,7 +155,7 @@ impl Input {
             Some(Item::Incident { camera, incident, at: *received })
         });
         outlets.ledger.watch(frames.clone());
-        Self { name: info.name.clone(), outlets: outlets.clone(), frames, incidents, damage }
+        Self { name: info.name.clone(), outlets: outlets.clone(), frames, incidents, damage, dropped: drops }
     }
 
     /// Ends both lanes: nothing is recorded after this returns.
@@ -191,7 +196,7 @@ impl Recorder {
             Worker::new(options, infos.clone(), taker, Arc::clone(&shared), create_disk, Arc::clone(retention))?;
         let connect = |(camera, (info, outlets))| Input::connect(camera, info, outlets, &lane, frames_max);
         let inputs: Vec<Input> = infos.iter().zip(&outlets).enumerate().map(connect).collect();
-        worker.set_counters(inputs.iter().map(|input| input.frames.clone()));
+        worker.set_counters(inputs.iter().map(|input| (input.frames.clone(), input.dropped.clone())));
         let name = format!("record {}", infos.first().map_or("", |info| &info.name)).replace('\0', "");
         let thread = std::thread::Builder::new().name(name).spawn(move || worker.run()).map_err(RecordError::Thread)?;
         let lanes = inputs.iter().map(|input| (input.frames.clone(), input.damage.clone())).collect();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::by_stream::ByStream;
 use super::target::FileNames;
 use crate::error::with_causes;
 use crate::frame::Frame;
@@ -196,11 +197,16 @@ impl Segment {
         self.writer.incident(camera, incident, unix_ns)
     }
 
-    /// Marks a gap of this many frames of a camera, if any.
-    pub(super) fn gap(&mut self, camera: usize, frames: u64, unix_ns: i64) -> Result<(), RecordingError> {
-        if frames == 0 {
-            return Ok(());
-        }
+    /// Marks a gap of this many frames of a camera, or of one of its further streams. Its stream must have been
+    /// [added](Self::add_stream).
+    pub(super) fn gap(
+        &mut self,
+        camera: usize,
+        stream: Option<&Arc<str>>,
+        frames: u64,
+        unix_ns: i64,
+    ) -> Result<(), RecordingError> {
+        let camera = stream.and_then(|name| self.stream(camera, name)).unwrap_or(camera);
         self.tally.gap(camera, frames);
         let text = count(frames, "frame is missing", "frames are missing") + ": the recorder could not write them";
         let kind = schema::IncidentKind::Gap.to_string();
@@ -295,8 +301,8 @@ fn per_camera(counts: &mut Vec<u64>, cameras: usize, streams: &[StreamChannel]) 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct LostFrames {
     pub(super) frames: Vec<u64>,
-    /// Frames that were missing before, whose gap markers are missing as well.
-    pub(super) gaps: Vec<u64>,
+    /// The same by stream, with those that were missing before, whose gap markers are missing as well.
+    pub(super) unmarked: Vec<ByStream>,
     /// Frames that are in the file, by camera of the file. Empty if it has none.
     pub(super) in_file: BTreeMap<String, u64>,
 }
@@ -312,10 +318,16 @@ impl LostFrames {
     ) -> Self {
         let in_file = channels.iter().zip(&all.frames).zip(&lost.frames).map(|((name, all), lost)| (name, all - lost));
         let in_file = in_file.filter(|(_, frames)| *frames > 0).map(|(name, frames)| (name.clone(), frames)).collect();
-        let FrameCounts { mut frames, mut gaps } = lost;
+        let FrameCounts { mut frames, gaps } = lost;
+        let mut unmarked = vec![ByStream::default(); cameras];
+        for (number, missing) in frames.iter().zip(&gaps).map(|(frames, gaps)| frames + gaps).enumerate() {
+            match streams.iter().find(|stream| stream.number == number) {
+                Some(stream) => unmarked[stream.camera].add(Some(&stream.name), missing),
+                None => unmarked[number].add(None, missing),
+            }
+        }
         per_camera(&mut frames, cameras, streams);
-        per_camera(&mut gaps, cameras, streams);
-        Self { frames, gaps, in_file }
+        Self { frames, unmarked, in_file }
     }
 }
 
@@ -445,13 +457,15 @@ mod tests {
         let channels = ["a", "b", "b_depth"].map(str::to_owned);
         let of = |written, exists| LostFrames::of(tally.lost(written, exists), &tally.all, 2, &channels, &streams);
         let in_file = |counts: &[(&str, u64)]| counts.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect();
-        let lost = |frames: [u64; 2], counts| LostFrames {
-            frames: frames.to_vec(),
-            gaps: vec![0; 2],
-            in_file: in_file(counts),
+        let depth = Arc::from("depth");
+        let lost = |first: u64, of_depth: u64, counts| {
+            let mut unmarked = vec![ByStream::default(); 2];
+            unmarked[1].add(None, first);
+            unmarked[1].add(Some(&depth), of_depth);
+            LostFrames { frames: vec![0, first + of_depth], unmarked, in_file: in_file(counts) }
         };
-        assert_eq!(of(200, true), lost([0, 2], &[("b", 1), ("b_depth", 2)]));
-        assert_eq!(of(100, true), lost([0, 4], &[("b", 1)]));
-        assert_eq!(of(200, false), lost([0, 5], &[]));
+        assert_eq!(of(200, true), lost(1, 1, &[("b", 1), ("b_depth", 2)]));
+        assert_eq!(of(100, true), lost(1, 3, &[("b", 1)]));
+        assert_eq!(of(200, false), lost(2, 3, &[]));
     }
 }

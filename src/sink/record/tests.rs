@@ -744,6 +744,28 @@ fn capture_times_follow_a_clock_that_goes_forward_at_each_reconnect() {
     assert_eq!((frames, stored.restarts, stored.earlier.len()), (3 * FRAMES, 2, 2));
 }
 
+/// Depth pictures that do not fit into the memory, beside small pictures that do.
+#[test]
+fn a_gap_is_marked_for_the_stream_that_it_belongs_to() {
+    let root = tempfile::tempdir().expect("a folder");
+    let recording = Recording::start(root.path(), |options| options.budget = Budget::new(10_000));
+    let depth: Arc<str> = "depth".into();
+    for n in 0..30 {
+        let is_depth = n % 3 == 2;
+        let mut frame = frame(n, if is_depth { 20_000 } else { 100 });
+        frame.stream = is_depth.then(|| Arc::clone(&depth));
+        recording.offer_frame(frame);
+        recording.until_taken();
+    }
+    let outcome = recording.recorder.finish();
+    let [counts] = &outcome.cameras[..] else { panic!("{outcome:?}") };
+    assert_eq!((counts.recorded, counts.dropped), (20, 10));
+    let report = crate::recording::inspect::inspect(&outcome.files[0].path).expect("a recording");
+    let missing: Vec<_> =
+        report.cameras.iter().map(|camera| (camera.name.as_str(), camera.frames, camera.missing)).collect();
+    assert_eq!(missing, [("front", 20, 0), ("front_depth", 0, 10)]);
+}
+
 /// Frames that are lost while the disk is full and the memory used up: their incidents do not reach a file.
 #[test]
 fn damage_of_the_stream_is_counted_also_if_its_incidents_are_not_written() {

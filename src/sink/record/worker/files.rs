@@ -259,7 +259,7 @@ impl Worker {
             taken.recorded -= lost.frames[number];
             taken.lost += lost.frames[number];
             // The next file marks these frames, and those of gap markers that were not written.
-            camera.lost_unmarked += lost.frames[number] + lost.gaps[number];
+            camera.lost_unmarked.append(&lost.unmarked[number]);
         }
         progress.current = None;
         let bytes = std::mem::take(&mut progress.current_bytes);
@@ -298,9 +298,9 @@ impl Worker {
         let mut progress = self.shared.progress();
         let mut lost = 0;
         for entry in rest {
-            if let Entry::Frame { camera, .. } = entry {
+            if let Entry::Frame { camera, frame, .. } = entry {
                 progress.taken[camera].lost += 1;
-                self.cameras[camera].lost_unmarked += 1;
+                self.cameras[camera].lost_unmarked.add(frame.stream.as_ref(), 1);
                 lost += 1;
             }
         }

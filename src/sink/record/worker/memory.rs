@@ -47,7 +47,7 @@ impl Worker {
                 known.context.observe(frame);
                 known.parameter_sets.observe(frame);
                 known.clock.observe_frame(frame, self.timeline.unix_ns(frame.received));
-                known.lost_unmarked += 1;
+                known.lost_unmarked.add(frame.stream.as_ref(), 1);
                 self.ready.pop_front();
                 let why = format!(
                     "a frame of {} is not recorded: writing it takes {} of memory, which --buffer does not leave",

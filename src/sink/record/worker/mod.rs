@@ -2,6 +2,7 @@
 //! failures.
 
 mod files;
+mod gaps;
 mod label_check;
 mod memory;
 
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use files::{DISK_CHECK_INTERVAL, Parts};
 use label_check::LabelCheck;
 
+use super::by_stream::{ByStream, DroppedFrames};
 use super::context::ConnectionContext;
 use super::parameter_sets::ParameterSets;
 use super::retention::Retention;
@@ -41,7 +43,7 @@ pub(super) enum Item {
         camera: usize,
         frame: Arc<Frame>,
         /// Frames of this camera that were dropped before it was offered.
-        dropped: u64,
+        dropped: Arc<ByStream>,
         /// Memory that it occupies.
         bytes: usize,
     },
@@ -64,7 +66,7 @@ impl Item {
 /// An item to write, or to keep until a trigger decides.
 #[derive(Debug)]
 enum Entry {
-    Frame { camera: usize, frame: Arc<Frame>, dropped: u64, bytes: usize },
+    Frame { camera: usize, frame: Arc<Frame>, dropped: Arc<ByStream>, bytes: usize },
     Incident { camera: usize, incident: schema::RecordedIncident, at: Received },
 }
 
@@ -82,10 +84,11 @@ struct CameraState {
     clock: ClockModel,
     context: ConnectionContext,
     counter: LaneCounter,
+    drops: DroppedFrames,
     /// Dropped frames that are marked in a file or were skipped.
-    dropped: u64,
+    dropped: Arc<ByStream>,
     /// Frames lost with a file that no other file marks yet.
-    lost_unmarked: u64,
+    lost_unmarked: ByStream,
     label_check: LabelCheck,
     parameter_sets: ParameterSets,
     /// A frame of this clip that a decoder can start with was taken.
@@ -186,13 +189,14 @@ impl Worker {
     }
 
     /// Sets the counters of the cameras' lanes, in the order of the cameras.
-    pub(super) fn set_counters(&mut self, counters: impl Iterator<Item = LaneCounter>) {
-        let camera = |counter| CameraState {
+    pub(super) fn set_counters(&mut self, counters: impl Iterator<Item = (LaneCounter, DroppedFrames)>) {
+        let camera = |(counter, drops)| CameraState {
             clock: ClockModel::default(),
             context: ConnectionContext::default(),
             counter,
-            dropped: 0,
-            lost_unmarked: 0,
+            drops,
+            dropped: Arc::default(),
+            lost_unmarked: ByStream::default(),
             label_check: LabelCheck::default(),
             parameter_sets: ParameterSets::default(),
             clip_begun: false,
@@ -444,8 +448,9 @@ impl Worker {
                 }
                 let known = &mut self.cameras[*camera];
                 let publish_ns = known.clock.observe_frame(frame, log_ns);
-                let missing = dropped.saturating_sub(known.dropped) + std::mem::take(&mut known.lost_unmarked);
-                known.dropped = *dropped;
+                let mut missing = dropped.since(&known.dropped);
+                missing.append(&std::mem::take(&mut known.lost_unmarked));
+                known.dropped = Arc::clone(dropped);
                 known.context.observe(frame);
                 let complete = if let Some(stream) = &frame.stream {
                     segment.add_stream(*camera, stream, &self.infos[*camera], || known.context.records())?;
@@ -459,11 +464,11 @@ impl Worker {
                 let mut progress = self.shared.progress();
                 progress.taken[*camera].recorded += 1;
                 progress.taken[*camera].damage.frame(is_bad);
-                progress.gaps += u64::from(missing > 0);
                 drop(progress);
-                let gap = segment.gap(*camera, missing, log_ns);
+                let marked = self.mark_missing(*camera, &missing, log_ns);
+                let Some(segment) = &mut self.segment else { return marked };
                 // Also after a failed gap marker, so that the frame is counted and lost with the rest of the file.
-                segment.frame(*camera, frame, log_ns, publish_ns).and(gap)
+                segment.frame(*camera, frame, log_ns, publish_ns).and(marked)
             }
         }
     }
@@ -475,15 +480,7 @@ impl Worker {
                 self.shared.progress().taken[camera].passed += 1;
             }
         }
-        for number in 0..self.cameras.len() {
-            let camera = &mut self.cameras[number];
-            let missing = camera.counter.counts().dropped.saturating_sub(camera.dropped) + camera.lost_unmarked;
-            let Some(segment) = self.segment.as_mut().filter(|_| missing > 0) else { continue };
-            self.shared.progress().gaps += 1;
-            if let Err(error) = segment.gap(number, missing, self.timeline.unix_ns(self.last)) {
-                self.abandon(&with_causes(&error));
-            }
-        }
+        self.mark_missing_at_end();
         self.finish_segment("the recording ends");
         self.count_unwritten();
         self.shared.progress().state = RecorderState::Finished;
