@@ -69,7 +69,7 @@ pub(crate) fn report_failure(ctx: &Ctx, camera: &str, name: Option<&str>, error:
         present::always_say(&format!("error: {label}: {} failed for the same reason as {first}", ctx.command));
         return document_failure(ctx, camera, name, error);
     }
-    present::failure_of(&format!("{label}: {} failed", ctx.command), error, ctx.command);
+    present::failure_of(&format!("{label}: {} failed", ctx.command), error, ctx.command, Some(name.unwrap_or(camera)));
     document_failure(ctx, camera, name, error)
 }
 

@@ -107,7 +107,8 @@ impl Only {
             false => problems.join(", "),
         };
         let help = "`oaktap detections CAMERA -n 1` prints a frame with the names that the camera sends";
-        (!problems.is_empty()).then(|| ExitReason { text: format!("{camera}: exit code 3: {text}"), help: help.into() })
+        let text = format!("{camera}: exit code 3: {text}");
+        (!problems.is_empty()).then(|| ExitReason { text, help: help.into(), camera: Some(camera.to_owned()) })
     }
 }
 
@@ -346,7 +347,7 @@ impl Receiving {
             if let Some(wanted) = self.frames_max.filter(|wanted| gave_up && found < *wanted) {
                 let text = format!("{}: exit code 3: sent {found} of {wanted} frames", summary.name);
                 let help = "`oaktap doctor CAMERA` checks the network and the camera".into();
-                reasons.push(ExitReason { text, help });
+                reasons.push(ExitReason { text, help, camera: Some(summary.name.clone()) });
             }
         }
         reasons.extend(recordings.iter().filter_map(RecordingSummary::exit_reason));
@@ -359,7 +360,7 @@ impl Receiving {
         }
         for Failure { camera, what, cause, .. } in &failures {
             let code = if is_fatal { String::new() } else { format!("{camera}: exit code 3: ") };
-            present::failure_of(&format!("{code}{what}"), cause, ctx.command);
+            present::failure_of(&format!("{code}{what}"), cause, ctx.command, Some(camera));
         }
         if is_fatal {
             let names: Vec<_> = failures.iter().map(|failure| failure.camera.as_str()).collect();

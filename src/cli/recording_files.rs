@@ -77,7 +77,7 @@ impl UnreadFile {
             Err(error) if is_alone || ctx.stop.asked() => Err(error),
             Err(error) => {
                 let error = present::with_file_named(error, path);
-                present::failure_of(&path.display().to_string(), &error, ctx.command);
+                present::failure_of(&path.display().to_string(), &error, ctx.command, None);
                 Ok(Err(Self { path: path.to_owned(), why: format!("{error:#}") }))
             }
         }

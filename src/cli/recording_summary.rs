@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use oaktap::file::{serialize_paths, shell_word};
 use oaktap::sink::record::{RecordError, RecorderCounts, RecorderOutcome, RecorderState};
@@ -75,11 +75,8 @@ impl RecordingSummary {
                 Bytes(*bytes)
             ),
         };
-        let not_written = count(
-            *lost,
-            "frame not recorded because of a write error",
-            "frames not recorded because of a write error",
-        );
+        let not_written =
+            count(*lost, "frame not recorded because of a write error", "frames not recorded because of a write error");
         let not_written = (*lost > 0).then(|| at_most.to_owned() + &not_written);
         let counted = [
             (
@@ -155,7 +152,9 @@ impl RecordingSummary {
                 "give --trigger a label that the camera sends: `oaktap detections CAMERA` prints them".into(),
             ));
         }
-        help.map(|help| ExitReason { text: format!("{}: exit code 3: {}", self.names(), texts.join(", ")), help })
+        let camera = self.outcome.cameras.first().map(|camera| camera.name.clone());
+        let text = || format!("{}: exit code 3: {}", self.names(), texts.join(", "));
+        help.map(|help| ExitReason { text: text(), help, camera })
     }
 
     fn names(&self) -> String {
@@ -333,9 +332,14 @@ mod tests {
     #[test]
     fn the_advice_names_the_unfinished_files() {
         let advice = |lost, files: &[&str]| {
-            let counts =
-                RecorderCounts { name: "a".to_owned(), offered: 9, recorded: 9 - lost, lost, ..RecorderCounts::default() };
-            let unfinished = files.iter().map(PathBuf::from).collect();
+            let counts = RecorderCounts {
+                name: "a".to_owned(),
+                offered: 9,
+                recorded: 9 - lost,
+                lost,
+                ..RecorderCounts::default()
+            };
+            let unfinished = files.iter().map(Into::into).collect();
             let outcome = RecorderOutcome { cameras: vec![counts], lost, unfinished, ..RecorderOutcome::default() };
             RecordingSummary::from(outcome).exit_reason().expect("a reason").help.into_owned()
         };

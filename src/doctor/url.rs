@@ -17,11 +17,12 @@ pub(super) fn judge(target: &CheckedCamera) -> Vec<Finding> {
         }
         (None, _) => {}
     }
+    let ip = target.ip.map_or_else(|| "IP".to_owned(), |ip| ip.to_string());
     let why = match target.is_simulated() {
-        true => "only the stream of a simulated camera is checked: it has no bootloader",
-        false => "only the stream of a URL is checked; `oaktap doctor IP` checks a camera itself",
+        true => "only the stream of a simulated camera is checked: it has no bootloader".to_owned(),
+        false => format!("only the stream of a URL is checked; `oaktap doctor {ip}` checks a camera itself"),
     };
-    findings.push(finding("discovery", Level::Skip, why.to_owned()));
+    findings.push(finding("discovery", Level::Skip, why));
     findings
 }
 

@@ -673,9 +673,14 @@ mod tests {
     #[test]
     fn a_clock_that_goes_forward_at_a_reconnect_restarts() {
         const MS: i64 = 1_000_000;
-        for (frames, pause_ms, device_ms) in
-            [(10, 4000, 300), (15, 3700, 100), (100, 2000, 100), (100, 700, 100), (100, 700, 2700), (40, 700, 9_000_000)]
-        {
+        for (frames, pause_ms, device_ms) in [
+            (10, 4000, 300),
+            (15, 3700, 100),
+            (100, 2000, 100),
+            (100, 700, 100),
+            (100, 700, 2700),
+            (40, 700, 9_000_000),
+        ] {
             let mut model = ClockModel::default();
             let (mut seen, mut last) = (Vec::new(), i64::MIN);
             for connection in 0..3 {
@@ -732,7 +737,8 @@ mod tests {
             let in_connection = n % 200;
             model.follow_connection(32 + 1032 * in_connection as u64, 1000);
             let taken = EPOCH + 100 * n * MS;
-            let arrival = if in_connection < 20 { taken.max(EPOCH + (100 * (n - in_connection) + 2000) * MS) } else { taken };
+            let arrival =
+                if in_connection < 20 { taken.max(EPOCH + (100 * (n - in_connection) + 2000) * MS) } else { taken };
             let reported = model.observe(DeviceTime(100_000 * n), arrival);
             assert!(reported <= arrival && reported >= last, "frame {n}: {reported} {last}");
             last = reported;

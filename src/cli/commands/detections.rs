@@ -87,7 +87,7 @@ fn exit_reason(session: &Session, printed: &anyhow::Result<u64>) -> Option<ExitR
         session.name()
     );
     let help = "write to a file (`> FILE`), or let the program that reads the output read faster".into();
-    Some(ExitReason { text, help })
+    Some(ExitReason { text, help, camera: None })
 }
 
 /// Prints the frames of one camera until a stop condition holds, and then those that wait. Then the lane ends, so that later

@@ -249,12 +249,13 @@ fn summary(findings: &[Finding], cameras: &[CheckedCamera]) -> String {
             continue;
         }
         let subjects: Vec<_> = problems.iter().filter(same).map(|finding| finding.subject.as_str()).collect();
+        let only = (subjects.len() == 1).then_some(finding.subject.as_str());
         let subjects = present::listed(&subjects).trim_start().to_owned();
         if subjects != heading {
             text.push_str(&format!("{subjects}\n"));
         }
         heading = subjects;
-        text.push_str(&check_lines(finding, finding.check.len()));
+        text.push_str(&check_lines(finding, finding.check.len(), only));
         printed.push(finding);
     }
     let count = |level| cameras.iter().filter(|camera| worst(camera) == level).count();
@@ -281,21 +282,23 @@ fn every_check(findings: &[Finding]) -> String {
     for subject in subjects {
         text.push_str(&format!("{subject}\n"));
         for finding in findings.iter().filter(|finding| finding.subject == subject) {
-            text.push_str(&check_lines(finding, width));
+            let camera = (subject != "host").then_some(subject);
+            text.push_str(&check_lines(finding, width, camera));
         }
     }
     text
 }
 
-fn check_lines(finding: &Finding, width: usize) -> String {
+/// `camera`: the one that the finding is about, if it is one.
+fn check_lines(finding: &Finding, width: usize, camera: Option<&str>) -> String {
     let Finding { check, level, observed, hint, commands, .. } = finding;
     let mut text = format!("  {level}  {check:<width$}  {observed}\n");
     if matches!(level, Level::Fail | Level::Warn) {
         let indent = " ".repeat(width + 10);
         let commands = commands.iter().map(|command| format!("$ {command}"));
-        text.extend(
-            hint.iter().map(|hint| present::repeating(hint)).chain(commands).map(|line| format!("{indent}{line}\n")),
-        );
+        let named = |hint: &String| camera.map_or_else(|| hint.clone(), |camera| present::naming_camera(hint, camera));
+        let hint = hint.iter().map(|hint| present::repeating(&named(hint)));
+        text.extend(hint.chain(commands).map(|line| format!("{indent}{line}\n")));
     }
     text
 }

@@ -329,9 +329,10 @@ async fn list(ctx: &Ctx, args: &ListArgs, fleet: &Fleet) -> anyhow::Result<Outco
     survey.unsent.iter().for_each(|unsent| present::say(&unsent.to_string()));
     let missing: Vec<_> = fleet.missing(&survey.cameras).map(|known| known.camera.to_string()).collect();
     if !missing.is_empty() {
+        let camera = if let [only] = &*missing { only } else { "CAMERA" };
         return Err(advised(
             anyhow::anyhow!("no reply from a camera at {}", present::listed(&missing)),
-            "`oaktap doctor IP` finds out why",
+            format!("`oaktap doctor {camera}` finds out why"),
         ));
     }
     if rows.is_empty() {

@@ -75,6 +75,26 @@ pub(crate) fn naming(text: &str, path: &Path) -> String {
     replacing(text, "FILE", &shell_word(path))
 }
 
+/// Replaces `CAMERA` in each command that a text quotes by the word that selects this camera, one of several: the word that the
+/// user gave, or its name in the file of cameras.
+pub(crate) fn naming_camera(text: &str, camera: &str) -> String {
+    naming_one_of(text, camera, &positionals(&given()))
+}
+
+fn naming_one_of(text: &str, camera: &str, given: &[String]) -> String {
+    let is_it = |word: &&String| match oaktap::source::split_name(word) {
+        Ok((Some(name), _)) => name == camera,
+        Ok((None, source)) => source == camera || source.strip_suffix(":5000") == Some(camera),
+        Err(_) => false,
+    };
+    let word = given.iter().find(is_it).map_or(camera, String::as_str);
+    // Commands for cameras do not take the source of a stream, nor several files.
+    if word.contains("://") || word.ends_with(".mcap") {
+        return text.to_owned();
+    }
+    replacing(text, "CAMERA", &shell_word(Path::new(&without_password(word))))
+}
+
 /// Replaces a word in each command that a text quotes.
 fn replacing(text: &str, placeholder: &str, word: &str) -> String {
     let mut parts: Vec<String> = text.split('`').map(str::to_owned).collect();
@@ -105,14 +125,22 @@ fn naming_given(text: &str, given: &[String]) -> String {
 
 /// Returns the value of the positional arguments of the command, if there is exactly one.
 fn only_positional(given: &[String]) -> Option<String> {
+    let mut values = positionals(given);
+    let only = values.pop()?;
+    values.is_empty().then_some(only)
+}
+
+/// Returns the values of the positional arguments of the command.
+fn positionals(given: &[String]) -> Vec<String> {
     let words = std::iter::once("oaktap".to_owned()).chain(given.iter().cloned());
-    let matches = Cli::command().ignore_errors(true).try_get_matches_from(words).ok()?;
-    let (name, matches) = matches.subcommand()?;
+    let matches = Cli::command().ignore_errors(true).try_get_matches_from(words);
+    let Ok(matches) = matches else { return Vec::new() };
+    let Some((name, matches)) = matches.subcommand() else { return Vec::new() };
     let program = Cli::command();
-    let positionals = program.find_subcommand(name)?.get_positionals();
-    let mut values = positionals.filter_map(|argument| matches.try_get_raw(argument.get_id().as_str()).ok()?).flatten();
-    let only = values.next()?.to_str()?.to_owned();
-    values.next().is_none().then_some(only)
+    let Some(command) = program.find_subcommand(name) else { return Vec::new() };
+    let values =
+        command.get_positionals().filter_map(|argument| matches.try_get_raw(argument.get_id().as_str()).ok()?);
+    values.flatten().map(|value| value.to_string_lossy().into_owned()).collect()
 }
 
 fn repeating_of(text: &str, given: &[String]) -> String {
@@ -213,6 +241,21 @@ mod tests {
             let found = line(&with_cameras(&given, &command, all, &open));
             assert_eq!(found, expected);
             parses(&found).unwrap();
+        }
+    }
+
+    #[test]
+    fn one_of_several_cameras_is_named_by_the_word_that_was_given() {
+        let given = ["front=10.0.0.5", "10.0.0.6:5000", "back", "url=http://10.0.0.7/video"].map(str::to_owned);
+        for (camera, word) in [
+            ("front", "front=10.0.0.5"),
+            ("10.0.0.6", "10.0.0.6:5000"),
+            ("back", "back"),
+            ("of-the-file", "of-the-file"),
+            ("url", "CAMERA"),
+        ] {
+            let found = naming_one_of("`oaktap doctor CAMERA` or CAMERA", camera, &given);
+            assert_eq!(found, format!("`oaktap doctor {word}` or CAMERA"));
         }
     }
 

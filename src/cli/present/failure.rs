@@ -166,13 +166,16 @@ pub(crate) fn failure(error: &anyhow::Error, command: &str, json: bool) -> ExitC
 /// The help texts of failures that were printed: forty cameras can fail for one reason.
 static HELPED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// Prints the failure of one of several cameras. `what` begins the text, and the error is its cause. Each help is printed
-/// once.
-pub(crate) fn failure_of(what: &str, error: &anyhow::Error, command: &str) {
+/// Prints the failure of one of several cameras or files. `what` begins the text, and the error is its cause. Each help is printed
+/// once, for the first camera that needs it.
+pub(crate) fn failure_of(what: &str, error: &anyhow::Error, command: &str, camera: Option<&str>) {
     let text = explanation(Some(what), error, command);
     let (failure, help) = text.split_once("\nhelp: ").unwrap_or((&text, ""));
-    let is_known = !help.is_empty() && !locked(&HELPED).insert(help.to_owned());
-    always_say(if is_known { failure } else { &text });
+    if help.is_empty() || !locked(&HELPED).insert(help.to_owned()) {
+        return always_say(failure);
+    }
+    let help = camera.map_or_else(|| help.to_owned(), |camera| command_line::naming_camera(help, camera));
+    always_say(&format!("{failure}\nhelp: {help}"));
 }
 
 /// Searches the causes, including those below a help text.

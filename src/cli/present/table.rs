@@ -6,7 +6,7 @@ use oaktap::stats::{DamagePlace, Finding, LatencySummary, SequenceCounts, Stream
 use oaktap::units::{Bytes, count};
 use oaktap::wire::DatagramCounts;
 
-use super::{always_say, printable, say};
+use super::{always_say, naming_camera, printable, say};
 
 /// Heading, whether all commands have the column, and the cell of a camera. The other columns are of commands that show
 /// pictures.
@@ -42,16 +42,26 @@ pub(crate) fn table(cameras: &[Summary], verbose: bool, strict: bool) {
 pub(crate) struct ExitReason {
     pub(crate) text: String,
     pub(crate) help: Cow<'static, str>,
+    /// Name of the camera, if it is of one.
+    pub(crate) camera: Option<String>,
 }
 
-/// Prints each reason, and then each next step once.
+/// Prints each reason, and then each next step once. It names the camera if it is for one.
 pub(crate) fn exit_reasons(reasons: &[ExitReason]) {
     reasons.iter().for_each(|reason| always_say(&reason.text));
-    let mut helps: Vec<&str> = Vec::new();
-    for ExitReason { help, .. } in reasons {
-        if !helps.contains(&&**help) {
-            helps.push(help);
-            always_say(&format!("help: {help}"));
+    let mut helps: Vec<(&str, Vec<Option<&str>>)> = Vec::new();
+    for ExitReason { help, camera, .. } in reasons {
+        let camera = camera.as_deref();
+        match helps.iter_mut().find(|(known, _)| known == help) {
+            Some((_, cameras)) if cameras.contains(&camera) => {}
+            Some((_, cameras)) => cameras.push(camera),
+            None => helps.push((help, vec![camera])),
+        }
+    }
+    for (help, cameras) in helps {
+        match cameras[..] {
+            [Some(camera)] => always_say(&format!("help: {}", naming_camera(help, camera))),
+            _ => always_say(&format!("help: {help}")),
         }
     }
 }
@@ -96,7 +106,8 @@ pub(crate) fn exit_reason(camera: &Summary, strict: bool) -> Option<ExitReason> 
         if decisive.iter().all(|finding| finding.weight == Weight::Doubt) { " because of --strict" } else { "" };
     let texts: Vec<_> = decisive.iter().map(|finding| finding.text.as_str()).collect();
     let help = help_for(decisive.first()?);
-    Some(ExitReason { text: format!("{}: exit code 3{option}: {}", camera.name, texts.join(", ")), help: help.into() })
+    let text = format!("{}: exit code 3{option}: {}", camera.name, texts.join(", "));
+    Some(ExitReason { text, help: help.into(), camera: Some(camera.name.clone()) })
 }
 
 /// Aligns columns to their widest cell: those before `numbers_from` to the left, the others to the right.

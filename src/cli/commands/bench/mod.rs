@@ -152,7 +152,7 @@ fn streams(ctx: &Ctx, sources: &[NamedSource], args: &BenchArgs) -> anyhow::Resu
             }
             Err(error) if sources.len() == 1 => return Err(error.context(what)),
             Err(error) => {
-                present::failure_of(&what, &error, ctx.command);
+                present::failure_of(&what, &error, ctx.command, Some(&name(source)));
                 failed.push(NotMeasured { camera: name(source), error: printable(&format!("{error:#}")) });
             }
         }

@@ -184,7 +184,8 @@ impl BenchReport {
         let all = self.failed.len() + self.cameras.len();
         let text = format!("exit code 3: {} of {all} cameras not measured: {}", names.len(), present::listed(&names));
         let help = "`oaktap doctor CAMERA` finds out why a camera sends nothing";
-        (!names.is_empty()).then_some(ExitReason { text, help: help.into() })
+        let camera = names.first().filter(|_| names.len() == 1).map(|name| (*name).to_owned());
+        (!names.is_empty()).then_some(ExitReason { text, help: help.into(), camera })
     }
 
     /// Describes the machine in one line.

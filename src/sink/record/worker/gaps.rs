@@ -12,13 +12,19 @@ impl Worker {
     ///
     /// # Errors
     /// The file cannot be written, or has too many streams.
-    pub(super) fn mark_missing(&mut self, camera: usize, missing: &ByStream, log_ns: i64) -> Result<(), RecordingError> {
+    pub(super) fn mark_missing(
+        &mut self,
+        camera: usize,
+        missing: &ByStream,
+        log_ns: i64,
+    ) -> Result<(), RecordingError> {
         let Some(segment) = &mut self.segment else { return Ok(()) };
         let (known, info) = (&self.cameras[camera], &self.infos[camera]);
         let mut marked = Ok(());
         for (stream, frames) in missing.iter() {
             self.shared.progress().gaps += 1;
-            let added = stream.map_or(Ok(()), |name| segment.add_stream(camera, name, info, || known.context.records()));
+            let added =
+                stream.map_or(Ok(()), |name| segment.add_stream(camera, name, info, || known.context.records()));
             marked = marked.and(added).and(segment.gap(camera, stream, frames, log_ns));
         }
         marked
