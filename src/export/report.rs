@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::error::with_causes;
-use crate::file::shell_word;
 use crate::recording::{MissingFiles, Reader, RecordingError};
 use crate::units::count;
 
@@ -199,10 +198,10 @@ impl ExportReport {
     /// Adds a remark about a file of oaktap that ends before the clocks of its cameras.
     pub(super) fn note_estimates(&mut self, reader: &Reader, path: &Path) {
         if reader.torn_at().is_some() && reader.clocks().next().is_none() && !reader.about().is_empty() {
-            let file = shell_word(path);
             self.note(format!(
-                "{file} ends before the clocks of its cameras, so `time_utc_ns` is an estimate made while recording; \
-                 `oaktap recover {file}` computes them"
+                "{} ends before the clocks of its cameras: until it is recovered, `time_utc_ns` is an estimate made while \
+                 recording",
+                path.display()
             ));
         }
     }

@@ -717,7 +717,7 @@ mod tests {
             model.observe(DeviceTime(100_000 * n), EPOCH + (3_600_000 * (n / 200) + 100 * n + late_ms) * MS);
         }
         let fit = ClockFit::from_metadata(&model.metadata()).expect("metadata");
-        for (n, late_ms, hours) in [(0, 500, 0), (100, 0, 0), (199, 7, 0), (200, 500, 1), (399, 0, 1)] {
+        for (n, late_ms, hours) in [(0, 500, 0), (100, 0, 0), (199, 0, 0), (200, 500, 1), (399, 0, 1)] {
             let taken = EPOCH + (3_600_000 * hours + 100 * n) * MS;
             let off_ns = taken - fit.capture_ns(100_000 * n, false, taken + late_ms * MS, 0);
             assert!(off_ns.abs() < MS, "frame {n}: {off_ns} ns, {fit:?}");

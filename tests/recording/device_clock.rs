@@ -150,8 +150,7 @@ fn an_export_says_that_the_times_of_a_torn_file_are_estimates() {
     };
     let (code, said, early_ns) = export(path, "torn.jsonl");
     let note = format!(
-        "{path} ends before the clocks of its cameras, so `time_utc_ns` is an estimate made while recording; `oaktap recover \
-         {path}` computes them"
+        "{path} ends before the clocks of its cameras: until it is recovered, `time_utc_ns` is an estimate made while recording"
     );
     assert!(code == 3 && said.contains(&note) && early_ns == 7 * MS, "{code} {early_ns}: {said}");
     let saved = folder.path().join("saved.mcap");
