@@ -1,7 +1,7 @@
 //! The server of `oaktap serve`, and the same server beside a window or a recorder.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -81,14 +81,25 @@ impl ServeBesideArgs {
         match (self.serve, needless.into_iter().find(|(_, is_given)| *is_given)) {
             (None, Some((option, _))) => Err(Usage(format!("`{option}` requires `--serve`")).into()),
             (None, None) => Ok(None),
-            (Some(address), _) => self.access.open(address, "--serve", style).map(Some),
+            (Some(address), _) => self.access.read(address)?.open("--serve", style).map(Some),
         }
     }
 }
 
 impl AccessArgs {
-    /// Opens the socket. `option`: the one that gave the address.
-    pub(crate) fn open(&self, address: ServeAddress, option: &str, style: Style) -> anyhow::Result<CameraServer> {
+    /// Returns the names of this computer.
+    pub(crate) fn host_names(&self) -> &[String] {
+        &self.host_name
+    }
+
+    /// Returns the options that name files, with their files.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let files = [("--token", &self.token), ("--tls-cert", &self.tls_cert), ("--tls-key", &self.tls_key)];
+        files.into_iter().filter_map(|(option, path)| Some((option, path.as_deref()?)))
+    }
+
+    /// Reads the files. Refuses an address that other computers reach without a token.
+    pub(crate) fn read(&self, address: ServeAddress) -> anyhow::Result<Access> {
         let token = self.token.as_deref().map(Token::read).transpose()?;
         if address.is_exposed() && token.is_none() {
             let error = Usage(format!("other computers can reach {address}: expected --token FILE"));
@@ -97,9 +108,37 @@ impl AccessArgs {
         }
         let files = self.tls_cert.as_deref().zip(self.tls_key.as_deref());
         let tls = files.map(|(certificate, key)| Tls::read(certificate, key)).transpose().map_err(tls_error)?;
+        Ok(Access { token, tls, host_names: self.host_name.clone(), address })
+    }
+}
+
+/// The rules of [`AccessArgs`], with the content of their files.
+#[derive(Clone, Debug)]
+pub(crate) struct Access {
+    token: Option<Token>,
+    tls: Option<Tls>,
+    host_names: Vec<String>,
+    address: ServeAddress,
+}
+
+impl Access {
+    /// Returns whether both let the same clients connect.
+    pub(crate) fn has_same_token(&self, other: &Self) -> bool {
+        self.token == other.token
+    }
+
+    /// Reads the certificate again, if there is one.
+    pub(crate) fn reload_certificate(&self) -> anyhow::Result<()> {
+        self.tls.as_ref().map(Tls::reload).transpose().map_err(tls_error)?;
+        Ok(())
+    }
+
+    /// Opens the socket. `option`: the one that gave the address.
+    pub(crate) fn open(&self, option: &str, style: Style) -> anyhow::Result<CameraServer> {
+        let Self { token, tls, host_names, address } = self.clone();
         let http = listener(address.0, 0, option)?;
         let is_encrypted = tls.is_some();
-        let serve = Serve::new(ServeOptions { style, token, host_names: self.host_name.clone(), tls });
+        let serve = Serve::new(ServeOptions { style, token, host_names, tls });
         Ok(CameraServer { serve, http: Some(http), is_encrypted, is_exposed: address.is_exposed() })
     }
 }
@@ -136,6 +175,11 @@ impl CameraServer {
             present::say("clients need the token; pictures are not encrypted on the network");
         }
         Ok(())
+    }
+
+    /// Returns the runtime that answers clients, once it has started.
+    pub(crate) fn runtime(&self) -> Option<&tokio::runtime::Handle> {
+        self.serve.runtime()
     }
 
     /// Ends all connections, and prints the counts of their viewers. Call it after the sessions were stopped: frames that

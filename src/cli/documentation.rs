@@ -11,10 +11,11 @@ use super::commands::completions::with_hints;
 
 /// Names that several commands have, with another help text in some. Each text must describe the same thing; a new name here
 /// needs a look at all of its texts.
-const SAME_THING: [&str; 23] = [
+const SAME_THING: [&str; 24] = [
     "app",          // A package.
     "camera",       // The name of a camera in a recording.
     "config",       // oaktap.toml.
+    "dry-run",      // Show the result and write nothing.
     "duration",     // When to stop; `snapshot` has a default.
     "format",       // The format of the payload.
     "fps",          // Frames per second.

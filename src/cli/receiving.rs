@@ -166,6 +166,11 @@ impl Receiving {
         self.sessions().iter().filter(streams).count()
     }
 
+    /// Returns the runtime of the sessions.
+    pub(crate) fn runtime(&self) -> &tokio::runtime::Handle {
+        self.live.runtime()
+    }
+
     /// Returns the sessions, in the order of the cameras.
     pub(crate) fn sessions(&self) -> &[Session] {
         self.live.sessions()

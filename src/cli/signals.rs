@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | INT (Ctrl-C), TERM, and Ctrl-Break on Windows | asks the command to stop | ends the process at once, but not in the first [`FINISHING_TIME`] |
 //! | HUP (the terminal was closed) | asks the command to stop | nothing: the kernel and the shell both send one |
+//! | HUP to a service of systemd | asks the command to reload its files | the same |
 //!
 //! A command that was asked to stop finishes its files first. A second Ctrl-C in that time is usually a nervous finger, and
 //! would leave recordings unfinished. No signal ends the process while a camera is [held](Stop::hold). `nohup` makes the process ignore HUP, and it stays ignored.
@@ -44,6 +45,10 @@ struct State {
     holds: u32,
     /// Signals are received already.
     listens: bool,
+    /// HUP asks to reload.
+    reloads: bool,
+    /// HUP was received since [`Stop::take_reload`].
+    reload_asked: bool,
 }
 
 /// While it lives, no signal ends the process: a camera would be left in a state from which it cannot boot.
@@ -74,11 +79,17 @@ enum Reaction {
     Finish(Duration),
     /// End the process without finishing.
     Exit,
+    /// Read the files again.
+    Reload,
     Ignore,
 }
 
 impl State {
     fn receive(&mut self, signal: Signal, now: Instant) -> Reaction {
+        if signal == Signal::Hangup && self.reloads && self.asked.is_none() {
+            self.reload_asked = true;
+            return Reaction::Reload;
+        }
         let Some(asked) = self.asked else {
             self.asked = Some(now);
             return Reaction::Stop;
@@ -128,7 +139,9 @@ impl Stop {
             std::process::exit(EXIT_INTERRUPTED);
         }
         drop(state);
-        self.0.signals.send_modify(|signals| *signals += 1);
+        if reaction != Reaction::Reload {
+            self.0.signals.send_modify(|signals| *signals += 1);
+        }
         match reaction {
             Reaction::Stop => {
                 present::ends_at(Instant::now());
@@ -140,11 +153,21 @@ impl Stop {
                 // Another thread, because a standard error that nobody reads must not keep the next signal waiting.
                 std::thread::spawn(move || present::say(&text));
             }
-            Reaction::Exit | Reaction::Ignore => {}
+            Reaction::Exit | Reaction::Reload | Reaction::Ignore => {}
         }
     }
 
-    /// Returns the number of signals so far, and reports each further one.
+    /// Lets HUP ask to reload instead of to stop.
+    pub(crate) fn reload_on_hangup(&self) {
+        self.state().reloads = true;
+    }
+
+    /// Returns whether HUP has asked to reload since the last call.
+    pub(crate) fn take_reload(&self) -> bool {
+        std::mem::take(&mut self.state().reload_asked)
+    }
+
+    /// Returns the number of signals that ask to stop so far, and reports each further one.
     pub(crate) fn signals(&self) -> watch::Receiver<u32> {
         self.0.signals.subscribe()
     }
@@ -285,6 +308,18 @@ mod tests {
         for seconds in [0, 1, 60] {
             assert_eq!(state.receive(Signal::Hangup, at(start, seconds)), Reaction::Ignore);
         }
+    }
+
+    #[test]
+    fn hangup_of_a_service_reloads_until_it_stops() {
+        let (stop, start) = (Stop::default(), Instant::now());
+        stop.reload_on_hangup();
+        let hangup = || stop.state().receive(Signal::Hangup, start);
+        assert!(hangup() == Reaction::Reload && hangup() == Reaction::Reload);
+        assert!(stop.take_reload() && !stop.take_reload() && !stop.asked());
+        assert_eq!(stop.state().receive(Signal::Interrupt, start), Reaction::Stop);
+        assert_eq!(hangup(), Reaction::Ignore);
+        assert!(!stop.take_reload());
     }
 
     #[test]

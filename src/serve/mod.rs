@@ -35,7 +35,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 
 pub use self::address::{ServeAddress, is_host_name};
 use self::camera::ServedCamera;
@@ -116,6 +116,12 @@ impl Serve {
         drop(inside);
         self.runtime = Some(runtime);
         Ok(())
+    }
+
+    /// Returns the runtime that answers clients. `None` before [`Self::start`].
+    #[must_use]
+    pub fn runtime(&self) -> Option<&Handle> {
+        self.runtime.as_ref().map(Runtime::handle)
     }
 }
 

@@ -14,6 +14,8 @@ mod http;
 mod limits;
 #[cfg(unix)]
 mod server;
+#[cfg(target_os = "linux")]
+mod service;
 #[cfg(unix)]
 mod signing;
 #[cfg(unix)]

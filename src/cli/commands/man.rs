@@ -20,7 +20,7 @@ pub(crate) struct ManArgs {
 }
 
 /// Every command, for completions.
-const COMMANDS: [&str; 27] = [
+const COMMANDS: [&str; 28] = [
     "list",
     "doctor",
     "info",
@@ -36,6 +36,7 @@ const COMMANDS: [&str; 27] = [
     "demo",
     "snapshot",
     "serve",
+    "service",
     "detections",
     "record",
     "inspect",

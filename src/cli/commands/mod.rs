@@ -22,6 +22,7 @@ mod recover;
 pub(super) mod replay;
 mod reset;
 mod serve;
+mod service;
 mod simulate;
 mod snapshot;
 mod verify;
@@ -65,6 +66,8 @@ pub(crate) enum Command {
     Snapshot(snapshot::SnapshotArgs),
     /// Serve cameras to browsers and programs over HTTP
     Serve(serve::ServeArgs),
+    /// Run `oaktap serve` as a service of systemd
+    Service(service::ServiceArgs),
     /// Print the detections of each frame as one line of JSON
     Detections(detections::DetectionsArgs),
     /// Record cameras to MCAP files
@@ -109,6 +112,7 @@ impl Command {
             Self::Demo(args) => demo::run(ctx, args),
             Self::Snapshot(args) => snapshot::run(ctx, args),
             Self::Serve(args) => serve::run(ctx, args),
+            Self::Service(args) => service::run(args),
             Self::Detections(args) => detections::run(ctx, args),
             Self::Record(args) => record::run(ctx, args),
             Self::Inspect(args) => inspect::run(ctx, args),

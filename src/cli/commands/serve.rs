@@ -7,14 +7,17 @@ use clap::Args;
 use oaktap::live;
 use oaktap::serve::ServeAddress;
 use oaktap::sink::record::RecordersMonitor;
+use oaktap::source::NamedSource;
+use oaktap::units::count;
 
 use super::simulate::listener;
 use super::view::{over, separated};
-use crate::cli::camera_server::{AccessArgs, SERVER};
+use crate::cli::camera_server::{Access, AccessArgs, SERVER};
 use crate::cli::fleet::FleetArgs;
 use crate::cli::present;
 use crate::cli::receiving::Receiving;
 use crate::cli::source_args::SourceArgs;
+use crate::cli::supervisor::{Pulse, Supervisor};
 use crate::cli::{Ctx, Outcome, Until, json_option};
 
 const EXAMPLES: &str = "\
@@ -61,10 +64,45 @@ pub(crate) struct ServeArgs {
     until: Until,
 }
 
+/// The cameras and who may connect: read again when the service is reloaded.
+#[derive(Debug)]
+struct Plan {
+    sources: Vec<NamedSource>,
+    access: Access,
+}
+
+impl ServeArgs {
+    fn plan(&self) -> anyhow::Result<Plan> {
+        Ok(Plan { sources: separated(&self.fleet.sources()?), access: self.access.read(self.http)? })
+    }
+}
+
+/// Reason for the end of [`serve`].
+enum End {
+    Over(Outcome),
+    /// The cameras or the token have changed.
+    Changed(Plan),
+}
+
 /// Serves until a stop condition holds, and prints a summary.
 pub(crate) fn run(ctx: &Ctx, args: &ServeArgs) -> anyhow::Result<Outcome> {
-    let cameras = live::cameras(&separated(&args.fleet.sources()?));
-    let mut server = args.access.open(args.http, "--http", args.source.style()?)?;
+    let supervisor = Supervisor::from_environment();
+    if supervisor.is_there() {
+        ctx.stop.reload_on_hangup();
+    }
+    let mut plan = args.plan()?;
+    loop {
+        match serve(ctx, args, plan, &supervisor)? {
+            End::Over(outcome) => return Ok(outcome),
+            End::Changed(new) => plan = new,
+        }
+    }
+}
+
+/// Serves one plan until a stop condition holds or the plan changes.
+fn serve(ctx: &Ctx, args: &ServeArgs, plan: Plan, supervisor: &Supervisor) -> anyhow::Result<End> {
+    let cameras = live::cameras(&plan.sources);
+    let mut server = plan.access.open("--http", args.source.style()?)?;
     let camera_ports = args.camera_port.map(|ServeAddress(first)| {
         (0..).zip(&cameras).map(|(number, _)| listener(first, number, "--camera-port")).collect::<anyhow::Result<_>>()
     });
@@ -79,11 +117,55 @@ pub(crate) fn run(ctx: &Ctx, args: &ServeArgs) -> anyhow::Result<Outcome> {
         present::say("every client that reaches a camera port sees its pictures, without a token");
     }
     server.start(receiving.sessions(), camera_ports)?;
-    while !over(&receiving, &args.until) {
+    let status = count(receiving.sessions().len() as u64, "camera", "cameras");
+    supervisor.ready(&status);
+    let mut pulse = Pulse::new([Some(receiving.runtime()), server.runtime()].into_iter().flatten().cloned().collect());
+    let mut new = None;
+    while !over(&receiving, &args.until) && new.is_none() {
+        supervisor.feed(&mut pulse);
+        if ctx.stop.take_reload() {
+            supervisor.reloading();
+            new = reload(args, &plan);
+            if new.is_none() {
+                supervisor.ready(&status);
+            }
+        }
         thread::sleep(receiving.stop_check_interval());
+    }
+    if new.is_none() {
+        supervisor.stopping();
     }
     // `finish` reports how the sessions ended.
     drop(receiving.stop());
     server.finish().print(ctx)?;
-    receiving.finish(ctx, &[])
+    let outcome = receiving.finish(ctx, &[]);
+    match (new, outcome) {
+        (Some(new), outcome) => {
+            // A camera that never answered is a reason to change the file, not to end.
+            outcome.err().inspect(|error| present::say(&format!("{error:#}")));
+            Ok(End::Changed(new))
+        }
+        (None, outcome) => outcome.map(End::Over),
+    }
+}
+
+/// Reads the files again. Returns the new plan if the cameras or the token have changed. A mistake in a file changes nothing.
+fn reload(args: &ServeArgs, plan: &Plan) -> Option<Plan> {
+    match args.plan() {
+        Ok(new) if new.sources == plan.sources && new.access.has_same_token(&plan.access) => {
+            match plan.access.reload_certificate() {
+                Ok(()) => present::say("reloaded: the same cameras"),
+                Err(error) => present::always_say(&format!("error: cannot reload: {error:#}")),
+            }
+            None
+        }
+        Ok(new) => {
+            present::say("reloaded: connecting again, because the cameras or the token have changed");
+            Some(new)
+        }
+        Err(error) => {
+            present::always_say(&format!("error: cannot reload, so nothing changes: {error:#}"));
+            None
+        }
+    }
 }

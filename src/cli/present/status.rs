@@ -16,6 +16,9 @@ static STATUS: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
 /// Erases the current line and moves the cursor to its start.
 const ERASE_LINE: &[u8] = b"\r\x1b[2K";
 
+/// Standard error is the journal of systemd: each line begins with its level.
+static JOURNAL: AtomicBool = AtomicBool::new(false);
+
 /// Set with `--quiet`.
 static QUIET: AtomicBool = AtomicBool::new(false);
 static COLORED: AtomicBool = AtomicBool::new(false);
@@ -29,8 +32,38 @@ pub(crate) fn configure(quiet: bool, color: ColorChoice) {
         ColorChoice::Auto => io::stderr().is_terminal() && !plain,
     };
     super::log::configure();
+    JOURNAL.store(is_journal(), Ordering::Relaxed);
     QUIET.store(quiet, Ordering::Relaxed);
     COLORED.store(color, Ordering::Relaxed);
+}
+
+/// Returns whether standard error is the journal: `$JOURNAL_STREAM` has its device and inode. A program that was started with
+/// another standard error inherits the variable, too.
+fn is_journal() -> bool {
+    #[cfg(unix)]
+    {
+        let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
+        rustix::fs::fstat(io::stderr()).is_ok_and(|file| stream == format!("{}:{}", file.st_dev, file.st_ino))
+    }
+    #[cfg(not(unix))]
+    false
+}
+
+/// Puts the level of the journal before each line: 3 error, 4 warning, 6 information, 7 debugging.
+fn with_levels(text: &str) -> String {
+    let mut level = 6;
+    let with_level = |line: &str| {
+        level = match line.split([' ', ':']).next() {
+            Some("error" | "ERROR") => 3,
+            Some("WARN") => 4,
+            Some("DEBUG" | "TRACE") => 7,
+            // Indented lines continue the one before.
+            Some("") => level,
+            _ => 6,
+        };
+        format!("<{level}>{line}")
+    };
+    text.split_inclusive('\n').map(with_level).collect()
 }
 
 /// Returns whether standard error is colored.
@@ -91,6 +124,9 @@ fn joined(status: &BTreeMap<String, String>, columns: u16) -> String {
 }
 
 fn above_status(text: &[u8]) -> io::Result<()> {
+    if JOURNAL.load(Ordering::Relaxed) {
+        return output::to_stderr(with_levels(&String::from_utf8_lossy(text)).as_bytes());
+    }
     let status = locked(&STATUS);
     if status.is_empty() {
         output::to_stderr(text)
@@ -167,6 +203,16 @@ mod tests {
             "\x1b[1;31merror:\x1b[0m no error: here\n  because\n\x1b[1;36mhelp:\x1b[0m x"
         );
         assert_eq!(painted("front: help: no"), "front: help: no");
+    }
+
+    #[test]
+    fn each_line_has_a_level_of_the_journal() {
+        assert_eq!(
+            with_levels("error: no file\n  because\nhelp: make it\n")
+                + &with_levels("WARN front: lost\n")
+                + &with_levels("DEBUG x\n"),
+            "<3>error: no file\n<3>  because\n<6>help: make it\n<4>WARN front: lost\n<7>DEBUG x\n"
+        );
     }
 
     #[test]

@@ -1,0 +1,154 @@
+//! The service of systemd: its unit, readiness, watchdog, reload and end.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::program::{Running, oaktap, run, signal};
+use crate::server::AGES;
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+/// Notes of the program to systemd.
+struct Notes(UnixDatagram);
+
+impl Notes {
+    fn next(&self) -> String {
+        let mut bytes = [0; 4096];
+        let length = self.0.recv(&mut bytes).expect("a note within a minute");
+        String::from_utf8_lossy(&bytes[..length]).into_owned()
+    }
+
+    /// The next note that is not for the watchdog.
+    fn next_besides_watchdog(&self) -> String {
+        loop {
+            let note = self.next();
+            if note != "WATCHDOG=1" {
+                return note;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_service_says_that_it_is_ready_alive_reloading_and_stopping() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (config, socket) = (folder.path().join("oaktap.toml"), folder.path().join("notify"));
+    let write = |cameras: &str| std::fs::write(&config, format!("[cameras]\n{cameras}")).expect("a file");
+    write("front = \"sim:?size=64x48\"\n");
+    let notes = Notes(UnixDatagram::bind(&socket).expect("a socket"));
+    notes.0.set_read_timeout(Some(AGES)).expect("a time");
+    let mut command = oaktap(&["serve", "--config", text(&config), "--http", "127.0.0.1:0"]);
+    command.env("NOTIFY_SOCKET", &socket).env("WATCHDOG_USEC", "200000");
+    let mut child = Running(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts"));
+    let mut errors = BufReader::new(child.0.stderr.take().expect("a pipe"));
+    let mut wait_for = |words: &str| {
+        let mut line = String::new();
+        while !line.contains(words) {
+            line.clear();
+            assert!(errors.read_line(&mut line).expect("text") > 0, "it ended before `{words}`");
+        }
+    };
+    assert_eq!(notes.next(), "READY=1\nSTATUS=1 camera");
+    assert_eq!([notes.next(), notes.next()], ["WATCHDOG=1"; 2]);
+
+    // The same cameras.
+    signal(&child.0, "HUP");
+    let reloading = notes.next_besides_watchdog();
+    assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
+    assert_eq!(notes.next_besides_watchdog(), "READY=1\nSTATUS=1 camera");
+    wait_for("reloaded: the same cameras");
+
+    write("front = 1\n");
+    signal(&child.0, "HUP");
+    wait_for("error: cannot reload, so nothing changes: ");
+
+    write("front = \"sim:?size=64x48\"\nback = \"sim:?size=32x32\"\n");
+    signal(&child.0, "HUP");
+    wait_for("reloaded: connecting again");
+    wait_for("serving 2 cameras at http://127.0.0.1:");
+    while notes.next_besides_watchdog() != "READY=1\nSTATUS=2 cameras" {}
+    wait_for("back: streaming");
+
+    signal(&child.0, "TERM");
+    while notes.next_besides_watchdog() != "STOPPING=1" {}
+    let code = child.0.wait().expect("it ends").code();
+    let mut rest = String::new();
+    errors.read_to_string(&mut rest).expect("text");
+    // On a busy machine the simulated camera leaves out frames.
+    assert!([Some(0), Some(3)].contains(&code), "{rest}");
+}
+
+#[test]
+fn lines_of_the_journal_have_levels() {
+    use std::os::unix::fs::MetadataExt as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    let journal = std::fs::File::create(folder.path().join("journal")).expect("a file");
+    let about = journal.metadata().expect("it exists");
+    let lines = |stream: String| {
+        journal.set_len(0).expect("a file");
+        let mut command = oaktap(&["serve", "--config", "/missing/oaktap.toml"]);
+        command.env("JOURNAL_STREAM", stream).stderr(journal.try_clone().expect("a file"));
+        assert!(!command.status().expect("it starts").success());
+        std::fs::read_to_string(folder.path().join("journal")).expect("text").trim_start_matches('\0').to_owned()
+    };
+    let inside = lines(format!("{}:{}", about.dev(), about.ino()));
+    assert!(inside.starts_with("<3>error: "), "{inside}");
+    assert!(inside.lines().all(|line| line.starts_with("<3>") || line.starts_with("<6>")), "{inside}");
+    // The variable is inherited by programs whose standard error is another file.
+    let outside = lines("8:12345".to_owned());
+    assert!(outside.starts_with("error: "), "{outside}");
+}
+
+#[test]
+fn a_unit_is_written_replaced_and_removed_and_no_other_file_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [config, token, unit] = ["oaktap.toml", "token", "oaktap-test.service"].map(|name| folder.path().join(name));
+    std::fs::write(&config, "[cameras]\nfront = \"192.168.1.50\"\n").expect("a file");
+    std::fs::write(&token, "correct-horse-battery").expect("a file");
+    let install = |more: &[&str]| {
+        let all = ["service", "install", "--config", text(&config), "--unit", text(&unit)];
+        run(&[&all[..], more].concat())
+    };
+    let exposed = ["--http", "0.0.0.0:8080", "--token", text(&token)];
+    let (code, printed, err) = install(&[&exposed[..], &["--dry-run"]].concat());
+    assert!(code == 0 && !unit.exists(), "{err}");
+    let credential = format!("LoadCredential=token:{}\n", text(&token));
+    assert!(printed.contains(&credential) && printed.contains(" --token %d/token\n"), "{printed}");
+    let (code, _, err) = install(&exposed);
+    assert_eq!(code, 0, "{err}");
+    assert!(err.contains("systemctl daemon-reload && systemctl enable --now oaktap-test.service"), "{err}");
+    assert_eq!(std::fs::read_to_string(&unit).expect("a file"), printed);
+    let analyzed = |arguments: &[&str]| {
+        let output = Command::new("systemd-analyze").args(arguments).arg(&unit).output().ok()?;
+        let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+        Some((output.status.success(), text))
+    };
+    match analyzed(&["security", "--offline=true", "--no-pager", "--threshold=30"]) {
+        // The threshold is ten times the exposure.
+        Some((below, text)) => assert!(below && text.contains("Overall exposure level"), "{text}"),
+        None => println!("skipped: systemd-analyze not found"),
+    }
+    if let Some((valid, text)) = analyzed(&["verify", "--recursive-errors=no"]) {
+        assert!(valid && !text.contains("oaktap-test.service:"), "{text}");
+    }
+    let (code, _, err) = install(&[]);
+    assert!(code == 0 && err.contains("replaced "), "{err}");
+    assert!(!std::fs::read_to_string(&unit).expect("a file").contains("token"));
+
+    let remove = || run(&["service", "remove", "--unit", text(&unit)]);
+    assert_eq!(remove().0, 0);
+    assert!(!unit.exists());
+    let (code, _, err) = remove();
+    assert!(code == 1 && err.contains("does not exist, so there is nothing to remove"), "{err}");
+    std::fs::write(&unit, "[Unit]\n").expect("a file");
+    for (code, _, err) in [install(&[]), remove()] {
+        assert!(code == 1 && err.contains("was not written by `oaktap service install`"), "{err}");
+    }
+    assert_eq!(std::fs::read_to_string(&unit).expect("a file"), "[Unit]\n");
+    let (code, _, err) = install(&["--http", "0.0.0.0:8080"]);
+    assert!(code == 2 && err.contains("expected --token FILE"), "{err}");
+}
