@@ -128,7 +128,8 @@ pub struct Frame {
     pub kind: PayloadKind,
     /// Layout of the payload. `None` for video, and for raw bytes whose layout is unknown.
     pub geometry: Option<Geometry>,
-    /// Size of the pictures of video, by the last sequence parameter set; `None` for other payloads, and before the first set.
+    /// Size of the pictures of video, by the last sequence parameter set, or as the stream announced it (`@D`) before the first
+    /// set; `None` for other payloads, and before both.
     pub video_size: Option<Size>,
     /// Set if the stream announced this layout (`@D`).
     pub announced: bool,
@@ -297,7 +298,7 @@ impl Frame {
         self.kind == PayloadKind::Raw && self.geometry.is_some_and(|geometry| geometry.format == PixelFormat::Raw16)
     }
 
-    /// Returns the size of the picture, if it is known: by its layout, or by the parameter sets of video.
+    /// Returns the size of the picture, if it is known: by its layout, or that of video.
     #[must_use]
     pub fn size(&self) -> Option<Size> {
         self.geometry.map(|geometry| Size::new(geometry.width, geometry.height)).or(self.video_size)

@@ -14,7 +14,7 @@ use super::channels::ImageSchema;
 use super::image::{ImageMessage, bayer_encoding};
 use super::schema::{PayloadLayout, WireMessage};
 use crate::frame::{
-    BayerOrder, DeviceTime, Geometry, Interpreter, MosaicSamples, PayloadKind, PixelFormat, Sequence, jpeg_defect,
+    BayerOrder, DeviceTime, Geometry, Interpreter, MosaicSamples, PayloadKind, PixelFormat, Sequence, Size, jpeg_defect,
 };
 use crate::wire::Dialect;
 use crate::wire::encode::{self, HeaderFields};
@@ -207,8 +207,18 @@ impl Image {
         geometry.map(|Geometry { width, height, .. }| (width, height))
     }
 
-    /// Writes the head that a camera would have sent with this picture. `log_ns` is the arrival in nanoseconds since 1970.
-    pub(super) fn into_frame(self, schema: ImageSchema, id: u64, log_ns: i64, boxes: &Boxes) -> (WireMessage, Vec<u8>) {
+    /// Writes the head that a camera would have sent with this picture. `log_ns` is the arrival in nanoseconds since 1970,
+    /// `size` the width and height in pixels, if known.
+    pub(super) fn into_frame(
+        self,
+        schema: ImageSchema,
+        id: u64,
+        log_ns: i64,
+        boxes: &Boxes,
+        size: Option<(u32, u32)>,
+    ) -> (WireMessage, Vec<u8>) {
+        let video = |(width, height)| PayloadLayout::video(self.kind, Size::new(width, height));
+        let video = size.filter(|_| self.kind.is_video()).map(video);
         let time = DeviceTime(self.stamp_ns.unwrap_or(log_ns) / 1000);
         let payload_len = self.payload.len();
         let fields = HeaderFields { device_time: time, payload_len, ..HeaderFields::default() };
@@ -228,7 +238,7 @@ impl Image {
             device_time_us: time.0,
             arrival_mono_ns: u64::try_from(log_ns).unwrap_or(0),
             kind: self.kind.name().to_owned(),
-            layout: self.layout.as_ref().map(PayloadLayout::from),
+            layout: self.layout.as_ref().map(PayloadLayout::from).or(video),
             payload_len: payload_len as u64,
             payload_crc32: crc32fast::hash(&self.payload),
             ..WireMessage::default()

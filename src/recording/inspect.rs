@@ -24,7 +24,7 @@ use super::{
     CameraInfo, ClockJump, PartFile, Reader, RecordingError, StreamDamage, UnsupportedTopic, Watch, is_bad_picture,
 };
 use crate::file;
-use crate::frame::{DeviceTime, LabelMap, PayloadKind, Sequence, Size, Utc};
+use crate::frame::{DeviceTime, LabelMap, Size, Utc};
 use crate::stats::CameraHealth;
 use crate::wire::{self, Protocol, Record};
 
@@ -215,7 +215,8 @@ pub fn inspect_watched(path: &Path, watch: &Watch) -> Result<RecordingReport, Re
                 let names = LabelMap::first_known([labels, info.and_then(|info| info.labels.as_ref())]);
                 let detections = frame.as_ref().map_or(&[][..], |frame| &frame.detections);
                 let seen = detections.iter().map(|detection| names.title(detection.label).into_owned());
-                tallies[recorded.camera].frame(&recorded, seen);
+                let video_size = frame.as_ref().and_then(|frame| frame.video_size);
+                tallies[recorded.camera].frame(&recorded, video_size, seen);
                 tallies[recorded.camera].damage.frame(frame.as_deref().is_some_and(is_bad_picture));
                 frame.into_iter().for_each(|frame| tallies[recorded.camera].tracking.observe(&frame));
             }
@@ -302,8 +303,6 @@ pub fn inspect_watched(path: &Path, watch: &Watch) -> Result<RecordingReport, Re
 struct CameraTally {
     dialects: Vec<String>,
     formats: BTreeMap<String, u64>,
-    /// Size of the pictures of video, by the last sequence parameter set.
-    video_size: Option<Size>,
     frames: u64,
     stale: u64,
     span: Option<(i64, i64)>,
@@ -333,7 +332,6 @@ impl Default for CameraTally {
         Self {
             dialects: Vec::new(),
             formats: BTreeMap::new(),
-            video_size: None,
             frames: 0,
             stale: 0,
             span: None,
@@ -360,14 +358,13 @@ impl Default for CameraTally {
 }
 
 impl CameraTally {
-    fn frame(&mut self, recorded: &RecordedFrame, seen: impl Iterator<Item = String>) {
+    /// Adds a frame. `video_size`: size of its picture if it is video.
+    fn frame(&mut self, recorded: &RecordedFrame, video_size: Option<Size>, seen: impl Iterator<Item = String>) {
         let RecordedFrame { sequence, log_ns, ref wire, ref payload, .. } = *recorded;
         if !self.dialects.contains(&wire.dialect) {
             self.dialects.push(wire.dialect.clone());
         }
-        let kind = PayloadKind::ALL.into_iter().find(|kind| kind.is_video() && kind.name() == wire.kind);
-        self.video_size = kind.and_then(|kind| Some(Sequence::in_payload(kind, payload)?.size())).or(self.video_size);
-        let format = match (&wire.layout, self.video_size.filter(|_| kind.is_some())) {
+        let format = match (&wire.layout, video_size) {
             (Some(layout), _) => format!("{} {}x{}", layout.format, layout.width, layout.height),
             (None, Some(size)) => format!("{} {size}", wire.kind),
             (None, None) => wire.kind.clone(),

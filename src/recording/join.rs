@@ -147,6 +147,12 @@ impl Join {
         }
     }
 
+    /// Returns the state before the first message. Keeps the sizes of pictures: a part of a video may begin without a key frame.
+    pub(super) fn restarted(self) -> Self {
+        let restart = |camera: JoinedCamera| JoinedCamera { size: camera.size, ..JoinedCamera::default() };
+        Self { in_order: self.in_order, cameras: self.cameras.into_iter().map(restart).collect(), ..Self::default() }
+    }
+
     /// Sets the number of the next picture of a camera without wire messages.
     pub(super) fn number_from(&mut self, camera: usize, next: u32) {
         if self.cameras.len() <= camera {
@@ -345,7 +351,7 @@ impl JoinedCamera {
         boxes.encode(self.size);
         let log_ns = time(header.log_time);
         let publish_ns = image.stamp_ns.unwrap_or_else(|| time(header.publish_time));
-        let (wire, payload) = image.into_frame(schema, sequence.into(), log_ns, &boxes);
+        let (wire, payload) = image.into_frame(schema, sequence.into(), log_ns, &boxes, self.size);
         let frame =
             RecordedFrame { camera: number, sequence, log_ns, publish_ns, wire, payload, made_from_image: true };
         Some(RecordingEntry::Frame(frame))

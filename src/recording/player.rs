@@ -193,6 +193,10 @@ pub(crate) fn feed(
         // Use the layout of the recording. The decoder could infer another one from the payload alone.
         decoder.announce(geometry);
     }
+    if let Some(size) = wire.layout.as_ref().and_then(PayloadLayout::video_size) {
+        // The key frame that states it can be in another file, or damaged.
+        decoder.announce_video(size);
+    }
     let head = head_of(wire);
     match wire.dialect.parse::<Protocol>() {
         Ok(protocol) => {

@@ -122,7 +122,7 @@ impl Reader {
         reader.rewind()?;
         reader.first_frame_ns = reader.first_frame();
         // Reports what it has found so far again.
-        reader.join = Join::new(reader.survey.in_order());
+        reader.join = std::mem::take(&mut reader.join).restarted();
         reader.rewind()?;
         Ok(reader)
     }

@@ -425,7 +425,10 @@ impl Recovery {
         frame.staleness = Staleness::Known(wire.stale);
         frame.kind = PayloadKind::ALL.into_iter().find(|kind| kind.name() == wire.kind).unwrap_or_default();
         frame.geometry = wire.layout.as_ref().and_then(PayloadLayout::geometry);
+        frame.video_size = wire.layout.as_ref().and_then(PayloadLayout::video_size);
         if let Ok(decoded) = decoded {
+            // Earlier versions did not store the size of video.
+            frame.video_size = decoded.video_size;
             frame.detections.clone_from(&decoded.detections);
             frame.labels.clone_from(&decoded.labels);
         }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use prost_types::field_descriptor_proto::{Label, Type};
 use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet};
 
-use crate::frame::Geometry;
+use crate::frame::{Frame, Geometry, PayloadKind, Size};
 
 /// One frame of the camera without its picture, or a [`RecordedIncident`] between two frames.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -44,7 +44,7 @@ pub struct WireMessage {
     /// Kind of the payload: `RAW`, `JPEG`, `H264` or `H265`.
     #[prost(string, tag = "11")]
     pub kind: String,
-    /// Layout that was used for the payload, if it was known.
+    /// Layout that was used for the payload, or coding and size of video, if it was known.
     #[prost(message, optional, tag = "12")]
     pub layout: Option<PayloadLayout>,
     /// Length of the payload in bytes.
@@ -72,10 +72,11 @@ pub struct WireMessage {
     pub crc32: u32,
 }
 
-/// Layout of a payload: [`Geometry`] with the vendor's name of the format.
+/// Layout of a payload: [`Geometry`] with the vendor's name of the format. Of video, the coding and the size: only key frames
+/// state it in their bytes.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct PayloadLayout {
-    /// Format, such as `BGR888p`.
+    /// Format, such as `BGR888p`, or coding of video, such as `H264`.
     #[prost(string, tag = "1")]
     pub format: String,
     /// Width in pixels.
@@ -227,6 +228,24 @@ impl From<&Geometry> for PayloadLayout {
 }
 
 impl PayloadLayout {
+    /// Returns the layout of a frame; `None` if it is unknown.
+    pub(super) fn of(frame: &Frame) -> Option<Self> {
+        let video = || Some(Self::video(frame.kind, frame.video_size?));
+        frame.geometry.as_ref().map(Self::from).or_else(video)
+    }
+
+    /// Returns the layout of video of this size.
+    pub(super) fn video(kind: PayloadKind, Size { width, height }: Size) -> Self {
+        Self { format: kind.name().to_owned(), width, height, ..Self::default() }
+    }
+
+    /// The size of video; `None` for pixels and JPEG.
+    #[must_use]
+    pub fn video_size(&self) -> Option<Size> {
+        let is_video = PayloadKind::ALL.into_iter().any(|kind| kind.is_video() && kind.name() == self.format);
+        is_video.then(|| Size::new(self.width, self.height))
+    }
+
     /// The geometry; `None` for a format that this version does not know.
     #[must_use]
     pub fn geometry(&self) -> Option<Geometry> {

@@ -276,7 +276,7 @@ impl<W: Write + Seek> SegmentWriter<W> {
             arrival_mono_ns: frame.received.mono_ns,
             stale: frame.is_stale(),
             kind: frame.kind.name().to_owned(),
-            layout: frame.geometry.as_ref().map(schema::PayloadLayout::from),
+            layout: schema::PayloadLayout::of(frame),
             payload_len: payload.len() as u64,
             payload_crc32: crc32fast::hash(payload),
             payload: if is_held { Vec::new() } else { payload.to_vec() },

@@ -238,7 +238,7 @@ impl ValueHints {
         // Edges may be outside of the picture, but hardly by its size.
         if largest > 2.0 {
             return self.large_edges.take().then(|| {
-                let size = frame.geometry.map_or_else(String::new, |of| format!(", {} and {}", of.width, of.height));
+                let size = frame.size().map_or_else(String::new, |of| format!(", {} and {}", of.width, of.height));
                 match form {
                     Form::Text | Form::Json => {
                         let [xmin, ymin, xmax, ymax] = edges;
@@ -258,7 +258,7 @@ impl ValueHints {
             });
         }
         let Form::Records = form else { return None };
-        let side = frame.geometry.map(|of| of.width.max(of.height))?;
+        let side = frame.size().map(|of| of.width.max(of.height))?;
         // Less than a fifth of the picture, or a box in pixels would not be small.
         let limit = (side as f32 / 10_000.0).min(0.2);
         let largest = self.small_edges.add(largest, limit)?;

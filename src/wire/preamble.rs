@@ -106,6 +106,9 @@ impl Preamble {
         if let Ok(Some(geometry)) = record.geometry() {
             interpreter.announce(geometry);
         }
+        if let Some((kind, size)) = record.video() {
+            interpreter.announce_video(self.stream.as_ref(), kind, size);
+        }
         unused
     }
 

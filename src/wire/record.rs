@@ -12,7 +12,7 @@ use nom::{IResult, Parser};
 use super::header::MAGICS;
 use super::text::{Excerpt, LINE, float, word};
 use crate::frame::pixel::UnknownPixelFormat;
-use crate::frame::{BBox, Detection, DeviceTime, Geometry, GeometryError, PayloadKind, PixelFormat};
+use crate::frame::{BBox, Detection, DeviceTime, Geometry, GeometryError, PayloadKind, PixelFormat, Size};
 
 /// A parsed record.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,18 +62,26 @@ impl Record {
         let Self::Dimensions { width, height, format, stride } = self else { return Ok(None) };
         let (width, height) = (*width, *height);
         let unusable = |why| UnusableLayout { width, height, format: format.clone(), stride: *stride, why };
-        let is_video = PayloadKind::ALL
-            .into_iter()
-            .any(|kind| kind != PayloadKind::Raw && kind.name().eq_ignore_ascii_case(format));
         // Video has no pixel format, but a size.
-        let known =
-            if is_video { PixelFormat::Jpeg } else { format.parse().map_err(|why| unusable(Unusable::Format(why)))? };
+        let known = match coding(format) {
+            Some(_) => PixelFormat::Jpeg,
+            None => format.parse().map_err(|why| unusable(Unusable::Format(why)))?,
+        };
         let tight = Geometry::tight(known, width, height).map_err(|why| unusable(Unusable::Layout(why)))?;
         match (known, stride) {
             (PixelFormat::Jpeg, _) => Ok(format.parse().ok().map(|_: PixelFormat| tight)),
             (_, Some(stride)) => tight.with_stride(*stride).map(Some).map_err(|why| unusable(Unusable::Layout(why))),
             (_, None) => Ok(Some(tight)),
         }
+    }
+
+    /// Returns the coding and the size of the video that `@D` announces; `None` for other records, and without a size that video
+    /// can have.
+    #[must_use]
+    pub fn video(&self) -> Option<(PayloadKind, Size)> {
+        let Self::Dimensions { width, height, format, .. } = self else { return None };
+        let kind = coding(format).filter(|kind| kind.is_video())?;
+        self.geometry().is_ok().then(|| (kind, Size::new(*width, *height)))
     }
 
     /// Returns whether any text is valid in this kind of record. Pixels can look like one by chance: a gradient of half
@@ -89,6 +97,12 @@ impl Record {
                 | Self::Foreign(_)
         )
     }
+}
+
+/// Returns the coding of this name; `None` for pixel formats.
+fn coding(name: &str) -> Option<PayloadKind> {
+    let is_named = |kind: &PayloadKind| *kind != PayloadKind::Raw && kind.name().eq_ignore_ascii_case(name);
+    PayloadKind::ALL.into_iter().find(is_named)
 }
 
 /// A layout in a `@D` record that no payload can have.

@@ -19,6 +19,7 @@ mod replay;
 mod rerun;
 mod round_trip;
 mod serve;
+mod video_boxes;
 
 #[path = "../support/external_tools.rs"]
 mod external_tools;

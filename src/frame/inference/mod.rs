@@ -8,6 +8,7 @@
 mod search;
 mod sizes;
 mod smoothness;
+mod video;
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -15,11 +16,12 @@ use std::sync::Arc;
 use search::{Candidates, fits, is_much_smoother, search};
 use sizes::{COMMON_FORMATS, KNOWN_SIZES, RARE_FORMATS};
 use smoothness::{is_packed_422, measure};
+use video::VideoSizes;
 
 use super::geometry::Geometry;
 use super::magic::{self, Encoded};
 use super::pixel::PixelFormat;
-use super::{Frame, Guess, PayloadKind, Sequence, Size};
+use super::{Frame, Guess, PayloadKind, Size};
 
 /// Shortest payload that has one of the known sizes in one of the formats, in bytes. Shorter ones are not examined: a
 /// hostile stream can have many, each of another length.
@@ -81,8 +83,11 @@ pub struct Interpreter {
     /// the layout of each in turn.
     known: Vec<((Announcement, usize), Interpretation)>,
     now: Interpretation,
-    /// Size of the pictures of video, by the last sequence parameter set.
+    /// Size of the last payload if it was video.
     video_size: Option<Size>,
+    /// Size of the next payload if it is video, stored in a recording.
+    restored_video: Option<Size>,
+    videos: VideoSizes,
 }
 
 impl Interpreter {
@@ -103,6 +108,16 @@ impl Interpreter {
         self.restored = Some(geometry);
     }
 
+    /// Sets the size of a stream of video, as announced by `@D`. It holds until the next sequence parameter set.
+    pub fn announce_video(&mut self, stream: Option<&Arc<str>>, kind: PayloadKind, size: Size) {
+        self.videos.announce(stream, kind, size);
+    }
+
+    /// Sets the size stored in a recording for the next payload, which is video.
+    pub fn restore_video(&mut self, size: Size) {
+        self.restored_video = Some(size);
+    }
+
     fn set_announced(&mut self, geometry: Geometry, origin: Origin) {
         if self.announced != Some((geometry, origin)) {
             self.announced = Some((geometry, origin));
@@ -117,7 +132,7 @@ impl Interpreter {
 
     /// Sets the kind and geometry of a frame by its payload, and the reason for them.
     pub fn interpret_frame(&mut self, frame: &mut Frame) {
-        (frame.kind, frame.geometry) = self.interpret(frame.payload());
+        (frame.kind, frame.geometry) = self.interpret_in(frame.stream.as_ref(), frame.payload());
         frame.video_size = self.video_size.filter(|_| frame.kind.is_video());
         frame.because = Arc::clone(&self.now.because);
         frame.guess = self.now.guess;
@@ -126,6 +141,12 @@ impl Interpreter {
 
     /// Returns the encoding of a payload, and its layout if that is known.
     pub fn interpret(&mut self, payload: &[u8]) -> (PayloadKind, Option<Geometry>) {
+        self.interpret_in(None, payload)
+    }
+
+    /// `stream`: name of the stream of the payload; `None` for the first one of a camera.
+    fn interpret_in(&mut self, stream: Option<&Arc<str>>, payload: &[u8]) -> (PayloadKind, Option<Geometry>) {
+        let restored_video = self.restored_video.take();
         if let Some(geometry) = self.restored.take()
             && self.announced.is_none_or(|(announced, _)| announced != geometry)
         {
@@ -133,7 +154,8 @@ impl Interpreter {
         }
         // Before the cache, because a damaged payload can have had the same length.
         if let Some(encoded) = self.encoded(payload) {
-            let new_size = self.note_video_size(encoded.kind, payload);
+            let size = self.videos.of_payload(stream, encoded.kind, payload, restored_video);
+            let new_size = std::mem::replace(&mut self.video_size, size) != size;
             let format = PixelFormat::Jpeg;
             let geometry =
                 encoded.size.map(|(width, height)| Geometry { format, width, height, stride: 0, plane_rows: 0 });
@@ -172,13 +194,6 @@ impl Interpreter {
             self.known.push(((self.announced, payload.len()), self.now.clone()));
         }
         (self.now.kind, self.now.geometry)
-    }
-
-    /// Keeps the size of video until the next sequence parameter set. Returns whether it has changed.
-    fn note_video_size(&mut self, kind: PayloadKind, payload: &[u8]) -> bool {
-        let known = self.video_size.filter(|_| self.now.kind == kind);
-        let size = Sequence::in_payload(kind, payload).map(|sequence| sequence.size()).or(known);
-        std::mem::replace(&mut self.video_size, size) != size
     }
 
     /// Recognizes an encoded payload, unless the stream or the user declares raw pixels.

@@ -450,3 +450,21 @@ fn encoded_payloads_are_recognized() {
     let mut raw = overridden(None, Some(PixelFormat::Bgr888p), None);
     assert_eq!(raw.interpret(&file).1.unwrap().format, PixelFormat::Bgr888p);
 }
+
+#[test]
+fn size_of_video_is_kept_while_another_stream_sends_pixels() {
+    const DELTA: &[u8] = &[0, 0, 0, 1, 0x61, 0x9a, 0x24];
+    let mut interpreter = Interpreter::default();
+    interpreter.announce_video(None, PayloadKind::H264, Size::new(64, 48));
+    let mut size = |stream: Option<&str>, payload: &[u8]| {
+        let mut frame = Frame { stream: stream.map(Into::into), ..Frame::with_payload(payload) };
+        interpreter.interpret_frame(&mut frame);
+        (frame.kind, frame.video_size)
+    };
+    let pixels = vec![7; 64 * 48 * 3];
+    for _ in 0..3 {
+        assert_eq!(size(None, DELTA), (PayloadKind::H264, Some(Size::new(64, 48))));
+        assert_eq!(size(Some("depth"), &pixels), (PayloadKind::Raw, None));
+    }
+    assert_eq!(size(Some("side"), DELTA), (PayloadKind::H264, None), "another stream of video");
+}
