@@ -19,7 +19,7 @@ use crate::frame::{Counters, LabelMap, NamedDetection, Track};
 #[derive(Debug, Serialize)]
 struct Line<'a> {
     camera: &'a str,
-    seq: u32,
+    seq: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     camera_seq: Option<u64>,
     device_time_us: i64,
@@ -42,7 +42,7 @@ fn rows<'a>(chosen: &'a ChosenFrame, camera: &'a Camera, names: &'a LabelMap) ->
     let number = |number: f32| (!number.is_nan()).then_some(number);
     let row = move |track: Option<&Track>| Row {
         camera: &camera.name,
-        seq: chosen.sequence,
+        seq: chosen.number,
         device_time_us: frame.device_time.0,
         arrival_unix_ns: frame.received.unix_ns,
         time_utc_ns: chosen.taken_ns,
@@ -90,7 +90,7 @@ fn line<'a>(chosen: &'a ChosenFrame, camera: &'a Camera, names: &'a LabelMap) ->
     };
     Line {
         camera: &camera.name,
-        seq: chosen.sequence,
+        seq: chosen.number,
         camera_seq: frame.camera_seq,
         device_time_us: frame.device_time.0,
         arrival_unix_ns: frame.received.unix_ns,

@@ -139,7 +139,7 @@ fn encode_jpeg(rgb: &[u8], size: Size, quality: u8) -> Result<Vec<u8>, Skip> {
 /// Returns the file name of a frame without extension: `CAMERA_000123_2026-11-21T10-15-00.123Z`.
 pub(super) fn stem(chosen: &ChosenFrame, camera: &Camera) -> String {
     let time = DateTime::from_timestamp_nanos(chosen.taken_ns).format("%Y-%m-%dT%H-%M-%S%.3fZ");
-    format!("{}_{:06}_{time}", camera.stem, chosen.sequence)
+    format!("{}_{:06}_{time}", camera.stem, chosen.number)
 }
 
 /// Adds a remark if the samples of a frame may be those of a color filter: they are not made into colors.

@@ -13,8 +13,8 @@ use super::parquet_file::{Column, Columns, ParquetFile, RowGroup};
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Row<'a> {
     pub(super) camera: &'a str,
-    /// Number of the frame among those of its camera in the recording.
-    pub(super) seq: u32,
+    /// Number of the frame among those of its camera in all files.
+    pub(super) seq: u64,
     pub(super) device_time_us: i64,
     pub(super) arrival_unix_ns: i64,
     pub(super) time_utc_ns: i64,
@@ -87,7 +87,7 @@ pub(super) type Table = ParquetFile<DetectionColumns>;
 
 pub(super) struct DetectionColumns {
     camera: Column<ByteArrayType>,
-    seq: Column<Int32Type>,
+    seq: Column<Int64Type>,
     /// `device_time_us`, `arrival_unix_ns`, `time_utc_ns`.
     times: [Column<Int64Type>; 3],
     label: Column<Int32Type>,
@@ -107,7 +107,7 @@ pub(super) struct DetectionColumns {
 impl Columns for DetectionColumns {
     const SCHEMA: &'static str = "message detections {
         REQUIRED BYTE_ARRAY camera (STRING);
-        REQUIRED INT32 seq (INTEGER(32, false));
+        REQUIRED INT64 seq (INTEGER(64, false));
         REQUIRED INT64 device_time_us;
         REQUIRED INT64 arrival_unix_ns;
         REQUIRED INT64 time_utc_ns;
@@ -176,7 +176,7 @@ impl DetectionColumns {
         // Parquet stores unsigned numbers in the signed type of the same width.
         let bits = u32::cast_signed;
         self.camera.push(ByteArray::from(row.camera));
-        self.seq.push(bits(row.seq));
+        self.seq.push(row.seq.cast_signed());
         for (column, time) in self.times.iter_mut().zip([row.device_time_us, row.arrival_unix_ns, row.time_utc_ns]) {
             column.push(time);
         }

@@ -26,6 +26,7 @@ mod decompress;
 pub mod disk;
 mod error;
 mod foreign;
+mod frame_counts;
 mod image;
 pub mod inspect;
 mod join;

@@ -123,7 +123,7 @@ fn pandas_and_pyarrow_read_the_table() {
     assert_eq!(found["codec"], "ZSTD");
     for (column, kind) in [
         ("camera", "string"),
-        ("seq", "uint32"),
+        ("seq", "uint64"),
         ("device_time_us", "int64"),
         ("arrival_unix_ns", "int64"),
         ("time_utc_ns", "int64"),

@@ -4,6 +4,7 @@ mod command;
 mod dataset_readers;
 mod decoding;
 mod formats;
+mod numbers;
 mod video;
 mod video_faults;
 

@@ -2,6 +2,8 @@
 
 mod ahead;
 mod copies;
+mod labels;
+mod numbers;
 mod video_start;
 
 use std::path::PathBuf;
@@ -10,7 +12,7 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat};
 
 use super::camera::{Camera, camera_index};
-use super::choice::{Choice, ChosenDetection, chosen_detections, nearest};
+use super::choice::{Choice, ChosenDetection, chosen_detections};
 use super::decoding::Decoding;
 use super::report::ExportReport;
 use super::{ExportError, ProgressFn, report_progress};
@@ -18,11 +20,14 @@ use crate::convert::DepthMap;
 use crate::frame::{Frame, LabelMap, Pool};
 use crate::overlay::Style;
 use crate::recording::{
-    MissingFiles, Played, PlayedFrame, PlayedMeasurement, Player, Reader, RecordingError, missing_files, natural_order,
+    MissingFiles, Part, Played, PlayedFrame, PlayedMeasurement, Player, Reader, RecordingError, missing_files,
+    natural_order,
 };
 use crate::units::count;
 use ahead::Ahead;
 use copies::leave_out_copies;
+use labels::{is_label, refuse};
+use numbers::{Numbers, number};
 use video_start::note_sets;
 
 /// Time beyond the end of the time range at which reading stops, in nanoseconds. A file holds frames of several cameras
@@ -37,8 +42,8 @@ const FRAMES_PER_REPORT: u64 = 256;
 pub(super) struct ChosenFrame {
     /// Index in [`Frames::cameras`].
     pub(super) camera: usize,
-    /// Number of the frame among those of its camera in the recording.
-    pub(super) sequence: u32,
+    /// Number of the frame among those of its camera in all files.
+    pub(super) number: u64,
     /// Capture time as estimated by the recorder, in nanoseconds since 1970, UTC.
     pub(super) taken_ns: i64,
     pub(super) frame: Arc<Frame>,
@@ -73,6 +78,10 @@ struct InputFile {
     beside: Vec<Option<usize>>,
     /// For each camera of the file, whether its clock cannot be fitted: its times are then those of the arrivals.
     without_clock: Vec<bool>,
+    /// For each camera of the file, the numbers of its frames.
+    numbers: Vec<Numbers>,
+    /// Place of the file in a recording of several files.
+    part: Option<Part>,
 }
 
 /// Reads the chosen frames.
@@ -137,7 +146,7 @@ impl Frames {
                 }
                 Err(error) => return Err(failed(error)),
             };
-            parts.extend(player.reader().part());
+            let part = player.reader().part();
             let (mut indices, mut without_clock) = (Vec::new(), Vec::new());
             for info in player.cameras() {
                 let misfit = player.reader().clock(&info.name).and_then(|clock| clock.misfit());
@@ -158,7 +167,10 @@ impl Frames {
                 player.cameras().map(|info| indices.get(info.first_stream(player.cameras())?).copied().flatten());
             let beside = beside.collect();
             let (path, span) = (path.clone(), player.reader().span());
-            files_to_read.push(InputFile { path, span, cameras: indices, beside, without_clock });
+            let numbers = vec![Numbers::default(); indices.len()];
+            parts.extend(part.clone());
+            let part = part.map(|file| file.part);
+            files_to_read.push(InputFile { path, span, cameras: indices, beside, without_clock, numbers, part });
         }
         if let Some(error) = unopened.filter(|_| files_to_read.is_empty()) {
             return Err(error);
@@ -170,6 +182,7 @@ impl Frames {
         }
         files_to_read.sort_by_key(|file| file.span.map(|(start, _)| start));
         leave_out_copies(&mut files_to_read, &cameras, report)?;
+        number(&mut files_to_read, &cameras);
         let spans = || files_to_read.iter().filter_map(|file| file.span);
         let start = spans().map(|(start, _)| start).min().unwrap_or(0);
         let end = spans().map(|(_, end)| end).max().unwrap_or(0);
@@ -295,15 +308,6 @@ impl Frames {
         Err(ExportError::NothingSelected { why, from: time(from), until: time(last.unwrap_or(until)) })
     }
 
-    /// Notes which of the chosen labels the names of a frame have.
-    fn see_labels(&mut self, frame: &Frame) {
-        let Some(table) = &frame.labels else { return };
-        if !self.unknown_labels.is_empty() && self.table.as_ref().is_none_or(|known| !Arc::ptr_eq(known, table)) {
-            self.unknown_labels.retain(|wanted| !is_label(wanted, table));
-            self.table = Some(Arc::clone(table));
-        }
-    }
-
     /// Returns the next chosen frame; `None` after the last.
     ///
     /// # Errors
@@ -403,10 +407,11 @@ impl Frames {
             if file.without_clock.get(played.camera) == Some(&true) {
                 played.publish_ns = played.log_ns;
             }
+            let number = file.numbers[played.camera].of(played.sequence);
             report.read += 1;
             note_sets(&mut self.parameter_sets[camera], &played.frame);
             let frame = Arc::clone(&played.frame);
-            let chosen = self.choose(camera, played, report);
+            let chosen = self.choose(camera, number, played, report);
             match &mut self.decoding {
                 Some(decoding) if frame.kind.is_video() => {
                     decoding.waiting.extend(chosen);
@@ -419,7 +424,13 @@ impl Frames {
     }
 
     /// Returns a frame if it was chosen, or else counts it in `report`.
-    fn choose(&mut self, camera: usize, played: PlayedFrame, report: &mut ExportReport) -> Option<ChosenFrame> {
+    fn choose(
+        &mut self,
+        camera: usize,
+        number: u64,
+        played: PlayedFrame,
+        report: &mut ExportReport,
+    ) -> Option<ChosenFrame> {
         if !self.range.contains(&played.log_ns) {
             report.out_of_range += 1;
             return None;
@@ -452,12 +463,12 @@ impl Frames {
             return None;
         }
         report.without_box += without_box;
-        let (sequence, taken_ns) = (played.sequence, played.publish_ns);
+        let taken_ns = played.publish_ns;
         self.chosen += 1;
         let frame = played.frame;
         let needs_sets = frame.kind.is_video() && frame.is_key_frame() && !frame.parameter_sets().has_sequence;
         let parameter_sets = self.parameter_sets[camera].clone().filter(|_| needs_sets);
-        Some(ChosenFrame { camera, sequence, taken_ns, frame, parameter_sets, detections, fraction: self.fraction() })
+        Some(ChosenFrame { camera, number, taken_ns, frame, parameter_sets, detections, fraction: self.fraction() })
     }
 
     /// Ends the current file. Counts the frames that are missing in it.
@@ -488,18 +499,4 @@ impl Frames {
         }
         Ok(Some((file, player)))
     }
-}
-
-/// Returns whether a chosen label is a number, or a name in the table.
-fn is_label(wanted: &str, table: &LabelMap) -> bool {
-    let number = wanted.trim().trim_start_matches('#');
-    number.parse::<u32>().is_ok() || table.iter().any(|(label, _)| table.matches(label, wanted))
-}
-
-/// Fails with the first of the unknown labels.
-fn refuse(unknown: &[String], cameras: &[Camera], table: Option<&LabelMap>) -> Result<(), ExportError> {
-    let Some(wanted) = unknown.first() else { return Ok(()) };
-    let tables = cameras.iter().map(Camera::default_names).chain(table);
-    let nearest = nearest(wanted, tables.flat_map(LabelMap::iter).map(|(_, name)| name)).map(str::to_owned);
-    Err(ExportError::UnknownLabel { wanted: wanted.clone(), nearest })
 }
