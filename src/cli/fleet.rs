@@ -8,7 +8,7 @@ use oaktap::discovery::{CameraState, DiscoveredCamera};
 use oaktap::frame::LabelMap;
 use oaktap::net::discovery::{Targets, find};
 use oaktap::recording::RecordingError;
-use oaktap::source::{NamedSource, SourceSpec, SourceSpecError, check_name, split_name};
+use oaktap::source::{FileSpec, NamedSource, SourceSpec, SourceSpecError, check_name, split_name};
 
 use super::application::{CONFIG_FILE, ConfigFile};
 use super::camera_arg::{CameraArg, SearchArgs, runtime};
@@ -85,11 +85,16 @@ impl FleetArgs {
             return Err(advised(error.into(), help));
         }
         if self.uris.is_empty() {
-            return configured.iter().map(|camera| self.configured(camera)).collect();
+            let given: Vec<_> =
+                configured.iter().map(|camera| self.configured(camera)).collect::<anyhow::Result<_>>()?;
+            return with_recordings(given);
         }
         let source = |uri: &String| {
             if let Some(camera) = configured.iter().find(|camera| camera.name.as_ref() == Some(uri)) {
                 return self.configured(camera);
+            }
+            if let Some(folder) = folder(uri) {
+                return Ok(folder);
             }
             let (name, camera) = split_name(uri).map_err(|error| invalid(&error))?;
             let is_word = !is_id(camera) && camera.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'));
@@ -98,17 +103,7 @@ impl FleetArgs {
             }
             self.source(name, camera, uri)
         };
-        let mut given = Vec::new();
-        for uri in &self.uris {
-            let is_name = configured.iter().any(|camera| camera.name.as_ref() == Some(uri));
-            if is_name || !is_folder(uri) {
-                given.push(source(uri)?);
-                continue;
-            }
-            let cameras = cameras_below(uri)?;
-            given.extend(cameras.into_iter().map(|source| Given { word: uri.clone(), source, addresses: Vec::new() }));
-        }
-        Ok(given)
+        with_recordings(self.uris.iter().map(source).collect::<anyhow::Result<_>>()?)
     }
 
     fn configured(&self, camera: &ConfiguredCamera) -> anyhow::Result<Given> {
@@ -163,9 +158,31 @@ impl FleetArgs {
     }
 }
 
-/// Returns whether a word of the command line is a folder of recordings: `DIR` or `NAME=DIR`.
-fn is_folder(word: &str) -> bool {
-    Path::new(word).is_dir() || split_name(word).is_ok_and(|(_, path)| Path::new(path).is_dir())
+/// Returns the source of a word that is a folder of recordings: `DIR` or `NAME=DIR`.
+fn folder(word: &str) -> Option<Given> {
+    let (name, path) = match Path::new(word).is_dir() {
+        true => (None, word),
+        false => split_name(word).ok().filter(|(_, path)| Path::new(path).is_dir())?,
+    };
+    let source = NamedSource { name: name.map(str::to_owned), spec: SourceSpec::File(FileSpec::new(path)) };
+    Some(Given { word: word.to_owned(), source, addresses: Vec::new() })
+}
+
+/// Replaces folders by the cameras of the recordings in them.
+fn with_recordings(given: Vec<Given>) -> anyhow::Result<Vec<Given>> {
+    let mut all = Vec::new();
+    for given in given {
+        match &given.source {
+            NamedSource { name, spec: SourceSpec::File(file) } if file.path.is_dir() => {
+                let cameras = cameras_below(name.as_deref(), file)?;
+                let word = &given.word;
+                let camera = |source| Given { word: word.clone(), source, addresses: Vec::new() };
+                all.extend(cameras.into_iter().map(camera));
+            }
+            _ => all.push(given),
+        }
+    }
+    Ok(all)
 }
 
 /// Checks that the files of a recording can be opened, before a camera is connected or a window opens.

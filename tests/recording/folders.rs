@@ -493,3 +493,37 @@ fn an_intact_recording_is_not_copied() {
     assert!(said.contains("9.mcap: intact, left out") && said.contains("nothing to recover"), "{said}");
     assert!(whole.exists() && std::fs::read_dir(whole.parent().expect("a folder")).expect("a folder").count() == 2);
 }
+
+/// A folder with options is a source, also in a configuration file.
+#[test]
+fn a_folder_has_the_options_of_a_recording() {
+    let folder = fleet();
+    let below = text(folder.path()).to_owned();
+    let config = folder.path().join("oaktap.toml");
+    std::fs::write(&config, format!("[cameras]\nold = {:?}\n", format!("file:{below}?camera=line-9&speed=max")))
+        .unwrap();
+    let all = format!("file:{below}?speed=max");
+    let (one, named) = (format!("{all}&camera=line-9"), format!("old={all}"));
+    for (words, cameras) in [
+        (vec![all.as_str()], &["line-9", "line-10"][..]),
+        (vec![&one], &["line-9"]),
+        (vec![&named], &["old-line-9", "old-line-10"]),
+        (vec!["--config", text(&config)], &["old"]),
+    ] {
+        let (code, document, said) = last_json(&[&["detections"], &words[..]].concat());
+        assert_eq!(
+            (code, names(&document["summary"], "cameras", "camera")),
+            (0, cameras.iter().map(ToString::to_string).collect()),
+            "{words:?}: {said}"
+        );
+        let received = &document["summary"]["cameras"][0]["frames"]["received"];
+        assert_eq!(received, 20, "both files of the camera: {words:?}");
+    }
+    for (options, expected) in [
+        ("camera=gate", "the recordings have no camera `gate`"),
+        ("then=b.mcap", "`then` continues a file: expected a recording before it, found the folder"),
+    ] {
+        let (code, _, said) = run(&["detections", &format!("file:{below}?{options}")]);
+        assert!(code == 2 && said.contains(expected), "{options}: {code}: {said}");
+    }
+}

@@ -1,5 +1,6 @@
 //! `oaktap replay`: shows a recording in a window, or serves it like a camera.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -184,10 +185,22 @@ pub(super) fn name_of_camera(given: &str, camera: &str, is_alone: bool) -> Strin
     if is_alone { given.to_owned() } else { format!("{given}-{camera}") }
 }
 
-/// Returns the cameras of the recordings below a folder (`DIR` or `NAME=DIR`), each as one source.
-pub(crate) fn cameras_below(folder: &str) -> anyhow::Result<Vec<NamedSource>> {
-    let (cameras, _) = recorded_cameras(&[folder.into()], &[], Joining::Recordings)?;
-    Ok(sources(&cameras, Speed::default(), false))
+/// Returns the cameras of the recordings below a folder, each as one source with the options of the folder.
+///
+/// # Errors
+/// The folder has no recording or not the chosen camera, or is to continue in another file.
+pub(crate) fn cameras_below(name: Option<&str>, folder: &FileSpec) -> anyhow::Result<Vec<NamedSource>> {
+    let FileSpec { path, later, camera, speed, looped } = folder;
+    if !later.is_empty() {
+        let text =
+            format!("`then` continues a file: expected a recording before it, found the folder {}", path.display());
+        return Err(present::Usage(text).into());
+    }
+    let mut word = OsString::from(name.map_or_else(String::new, |name| format!("{name}=")));
+    word.push(path);
+    let only: Vec<_> = camera.clone().into_iter().collect();
+    let (cameras, _) = recorded_cameras(&[word.into()], &only, Joining::Recordings)?;
+    Ok(sources(&cameras, *speed, *looped))
 }
 
 /// Adds the name of the file to names of cameras that occur several times, if that makes them distinct.
