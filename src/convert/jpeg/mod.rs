@@ -16,7 +16,7 @@ use turbo::{Decoder, REDUCTIONS};
 use zune::{Decoder, REDUCTIONS};
 
 use super::ConvertError;
-use crate::frame::jpeg_defect;
+use crate::frame::{JpegDefect, jpeg_defect};
 
 /// Most pixels of a picture. The largest sensor of an OAK camera has 5312x6000 (IMX582).
 const MAX_PIXELS: usize = 1 << 25;
@@ -46,6 +46,15 @@ impl Jpeg {
 
     /// Returns width and height of a file without decoding it.
     pub(super) fn size(&mut self, file: &[u8]) -> Result<(usize, usize), ConvertError> {
+        self.size_with(file, jpeg_defect(file))
+    }
+
+    /// Returns width and height of a file with this defect.
+    fn size_with(&mut self, file: &[u8], defect: Option<JpegDefect>) -> Result<(usize, usize), ConvertError> {
+        // libjpeg-turbo returns the size of the file before one that has no pixels.
+        if let Some(defect @ JpegDefect::NoPicture { scan: 0, .. }) = defect {
+            return Err(defect.into());
+        }
         let (width, height) = self.decoder.size(file).map_err(ConvertError::Jpeg)?;
         // Sides are at most 65535, so the product fits.
         if width * height > MAX_PIXELS.min(file.len().saturating_mul(MAX_PIXELS_PER_BYTE)) {
@@ -66,8 +75,9 @@ impl Jpeg {
     /// The pixel buffer only grows. The decoders allocate rows of coefficients every time (all coefficients for a
     /// progressive file).
     pub(super) fn decode(&mut self, file: &[u8], reduction: usize) -> Result<(u32, u32), ConvertError> {
-        let (width, height) = self.size(file)?;
-        if let Some(defect) = jpeg_defect(file) {
+        let defect = jpeg_defect(file);
+        let (width, height) = self.size_with(file, defect)?;
+        if let Some(defect) = defect {
             return Err(defect.into());
         }
         let (width, height) = (width.div_ceil(reduction), height.div_ceil(reduction));
@@ -82,7 +92,7 @@ impl Jpeg {
 
 #[cfg(all(test, feature = "turbojpeg"))]
 mod tests {
-    use super::{Jpeg, zune};
+    use super::{Jpeg, JpegDefect, zune};
 
     /// Encodes waves of color with a chroma plane of half or full width.
     fn file(width: u16, height: u16, sampling: jpeg_encoder::SamplingFactor, progressive: bool) -> Vec<u8> {
@@ -115,6 +125,15 @@ mod tests {
                 assert!(far <= Some(6), "{width}x{height} {sampling:?}, progressive {progressive}: {far:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_file_without_pixels_has_no_size() {
+        let mut jpeg = Jpeg::default();
+        assert_eq!(jpeg.size(&file(64, 48, jpeg_encoder::SamplingFactor::F_2_2, false)), Ok((64, 48)));
+        let empty = Err(JpegDefect::NoPicture { scan: 0, file: 4 }.into());
+        assert_eq!(jpeg.size(b"\xff\xd8\xff\xd9"), empty, "not the size of the file before it");
+        assert_eq!(jpeg.check(b"\xff\xd8\xff\xd9"), empty.map(drop));
     }
 
     /// An error in a header leaves libjpeg-turbo's decoder in the middle of that file, and the next file would fail too.
