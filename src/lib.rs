@@ -24,7 +24,7 @@
 //! package         the .dap container of an application
 //! bootloader      requests and responses over XLink
 //! stats           the ledger: counts of every frame and byte
-//! decode          H.264 and H.265 -> frames of pixels
+//! decode  encode  H.264 and H.265 -> frames of pixels; pictures -> H.264
 //! convert         frame -> picture
 //! overlay         boxes and labels on a picture
 //! hub             lanes: bounded queues that count their drops
@@ -84,6 +84,8 @@ pub mod decode;
 pub mod device;
 pub mod discovery;
 pub mod doctor;
+#[cfg(feature = "video")]
+pub mod encode;
 pub mod error;
 #[cfg(feature = "export")]
 pub mod export;

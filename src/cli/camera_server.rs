@@ -8,7 +8,7 @@ use clap::Args;
 use oaktap::live::{self, Camera, Sink as _};
 use oaktap::overlay::Style;
 use oaktap::serve::{
-    CameraViewers, Serve, ServeAddress, ServeOptions, Tls, TlsFileError, Token, ViewerCounts, is_host_name,
+    CameraViewers, Serve, ServeAddress, ServeOptions, Tls, TlsFileError, Token, ViewerCounts, is_host_name, rtsp_url,
 };
 use oaktap::source::Session;
 use oaktap::units::count;
@@ -101,11 +101,7 @@ impl AccessArgs {
     /// Reads the files. Refuses an address that other computers reach without a token.
     pub(crate) fn read(&self, address: ServeAddress) -> anyhow::Result<Access> {
         let token = self.token.as_deref().map(Token::read).transpose()?;
-        if address.is_exposed() && token.is_none() {
-            let error = Usage(format!("other computers can reach {address}: expected --token FILE"));
-            let help = "create a token: (umask 077; head -c 24 /dev/urandom | base64 > token.txt)";
-            return Err(advised(error.into(), help));
-        }
+        check_token(address, token.is_some())?;
         let files = self.tls_cert.as_deref().zip(self.tls_key.as_deref());
         let tls = files.map(|(certificate, key)| Tls::read(certificate, key)).transpose().map_err(tls_error)?;
         Ok(Access { token, tls, host_names: self.host_name.clone(), address })
@@ -138,9 +134,30 @@ impl Access {
         let Self { token, tls, host_names, address } = self.clone();
         let http = listener(address.0, 0, option)?;
         let is_encrypted = tls.is_some();
+        let has_token = token.is_some();
         let serve = Serve::new(ServeOptions { style, token, host_names, tls });
-        Ok(CameraServer { serve, http: Some(http), is_encrypted, is_exposed: address.is_exposed() })
+        let is_exposed = address.is_exposed();
+        Ok(CameraServer {
+            serve,
+            http: Some(http),
+            rtsp: None,
+            names: Vec::new(),
+            has_token,
+            is_encrypted,
+            is_exposed,
+            is_rtsp_exposed: false,
+        })
     }
+}
+
+/// Checks that an address that other computers can reach has a token.
+fn check_token(address: ServeAddress, has_token: bool) -> anyhow::Result<()> {
+    if address.is_exposed() && !has_token {
+        let error = Usage(format!("other computers can reach {address}: expected --token FILE"));
+        let help = "create a token: (umask 077; head -c 24 /dev/urandom | base64 > token.txt)";
+        return Err(advised(error.into(), help));
+    }
+    Ok(())
 }
 
 fn tls_error(error: TlsFileError) -> anyhow::Error {
@@ -153,13 +170,27 @@ pub(crate) struct CameraServer {
     serve: Serve,
     /// Taken by [`Self::start`].
     http: Option<TcpListener>,
+    rtsp: Option<TcpListener>,
+    /// Names of the cameras in URLs.
+    names: Vec<String>,
+    has_token: bool,
     is_encrypted: bool,
     is_exposed: bool,
+    is_rtsp_exposed: bool,
 }
 
 impl CameraServer {
+    /// Opens a socket for RTSP. `option`: the one that gave the address.
+    pub(crate) fn open_rtsp(&mut self, address: ServeAddress, option: &str) -> anyhow::Result<()> {
+        check_token(address, self.has_token)?;
+        self.rtsp = Some(listener(address.0, 0, option)?);
+        self.is_rtsp_exposed = address.is_exposed();
+        Ok(())
+    }
+
     /// Subscribes to the cameras, before their sessions start.
     pub(crate) fn connect(&mut self, cameras: &[Camera]) -> anyhow::Result<()> {
+        self.names = cameras.iter().map(|camera| camera.short_name.clone()).collect();
         Ok(live::connect(cameras, &mut self.serve)?)
     }
 
@@ -167,11 +198,19 @@ impl CameraServer {
     pub(crate) fn start(&mut self, sessions: &[Session], camera_ports: Vec<TcpListener>) -> anyhow::Result<()> {
         let Some(http) = self.http.take() else { return Ok(()) };
         let address = http.local_addr()?;
-        self.serve.start(sessions, http, camera_ports).context("cannot start the server")?;
+        let rtsp = self.rtsp.take();
+        let rtsp_address = rtsp.as_ref().map(TcpListener::local_addr).transpose()?;
+        self.serve.start(sessions, http, rtsp, camera_ports).context("cannot start the server")?;
+        for (session, name) in sessions.iter().zip(&self.names) {
+            if let Some(address) = rtsp_address {
+                present::say(&format!("serving {} at {}", session.name(), rtsp_url(address, name)));
+            }
+        }
         let cameras = count(sessions.len() as u64, "camera", "cameras");
         let scheme = if self.is_encrypted { "https" } else { "http" };
         present::say(&format!("serving {cameras} at {scheme}://{address}/"));
-        if self.is_exposed && !self.is_encrypted {
+        // RTSP is not encrypted, also beside HTTPS.
+        if self.is_exposed && !self.is_encrypted || self.is_rtsp_exposed {
             present::say("clients need the token; pictures are not encrypted on the network");
         }
         Ok(())

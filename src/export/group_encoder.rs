@@ -3,79 +3,22 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use openh264::OpenH264API;
-use openh264::Timestamp;
-use openh264::encoder::{
-    BitRate, Complexity, Encoder, EncoderConfig, FrameRate, Profile, QpRange, RateControlMode, SpsPpsStrategy,
-    UsageType, VuiConfig,
-};
-use openh264::formats::YUVSlices;
-
 use super::access_unit::{AccessUnit, Codec};
 use super::camera::Camera;
 use super::frames::ChosenFrame;
 use super::report::Skip;
 use super::still::StillEncoder;
 use crate::convert::Yuv420;
+use crate::encode::{EncodeError, H264Encoder, H264Settings, check_h264_size, h264_bit_rate};
 use crate::frame::Size;
-
-/// Limits of openh264, in pixels.
-const LONG_SIDE_MAX: u32 = 3840;
-const SHORT_SIDE_MAX: u32 = 2160;
-const SIDE_MIN: u32 = 16;
-
-/// Bit rate at [`ExportOptions::DEFAULT_QUALITY`](super::ExportOptions::DEFAULT_QUALITY), in bits per pixel: 2 Mbit/s at
-/// 640x352 and 25 frames per second.
-const BITS_PER_PIXEL: f64 = 2e6 / (640.0 * 352.0 * 25.0);
 
 /// Difference in quality that doubles the bit rate.
 const QUALITY_PER_DOUBLING: f64 = 10.0;
 
-/// Range of the quantizer. Below, no one sees a difference; above, everyone does.
-const QUANTIZER: QpRange = QpRange::new(10, 40);
-
-/// Returns the bit rate in bits per second.
-fn bit_rate(size: (usize, usize), fps: f32, quality: u8) -> u32 {
+/// Returns the settings. They are the same for every group of a camera, so that all have the same parameter sets.
+fn settings(size: (usize, usize), fps: f32, quality: u8) -> H264Settings {
     let doublings = (f64::from(quality) - f64::from(super::ExportOptions::DEFAULT_QUALITY)) / QUALITY_PER_DOUBLING;
-    let bits = BITS_PER_PIXEL * (size.0 * size.1) as f64 * f64::from(fps) * doublings.exp2();
-    bits.clamp(50e3, 100e6) as u32
-}
-
-/// Returns the configuration. It is the same for every group of a camera, so that all have the same parameter sets.
-fn config(size: (usize, usize), fps: f32, quality: u8) -> EncoderConfig {
-    EncoderConfig::new()
-        // Every player supports it, and other profiles make files of this encoder hardly smaller.
-        .profile(Profile::Baseline)
-        .rate_control_mode(RateControlMode::Bitrate)
-        .bitrate(BitRate::from_bps(bit_rate(size, fps, quality)))
-        .qp(QUANTIZER)
-        .skip_frames(false)
-        .usage_type(UsageType::CameraVideoRealTime)
-        .complexity(Complexity::Low)
-        .scene_change_detect(false)
-        .adaptive_quantization(false)
-        // It leaves ghosts of what moves slowly or is faint.
-        .background_detection(false)
-        .sps_pps_strategy(SpsPpsStrategy::ConstantId)
-        // Several groups are encoded at a time, which uses all cores.
-        .num_threads(1)
-        .max_frame_rate(FrameRate::from_hz(fps))
-        // The matrix of `convert`.
-        .vui(VuiConfig::bt601())
-}
-
-/// Stops the encoder from writing to standard error. Its configuration has an option for that, which takes effect only after
-/// the first picture, when the encoder has already warned of a bit rate that is not kept exactly.
-#[allow(unsafe_code)]
-fn silence(encoder: &mut Encoder) {
-    /// `ENCODER_OPTION_TRACE_LEVEL` and `WELS_LOG_QUIET` of `codec_app_def.h`.
-    const TRACE_LEVEL: u8 = 25;
-    let mut quiet: std::ffi::c_int = 0;
-    // SAFETY: this option can be set before initialization, and is a pointer to an `int`, which the encoder copies.
-    let result = unsafe { encoder.raw_api().set_option(TRACE_LEVEL.into(), (&raw mut quiet).cast()) };
-    if result != 0 {
-        tracing::debug!(result, "cannot silence the H.264 encoder");
-    }
+    H264Settings { size, fps, bit_rate: h264_bit_rate(size, fps, doublings.exp2()), key_frame_interval: None }
 }
 
 /// Encodes groups of pictures. Reuses its buffers.
@@ -106,42 +49,34 @@ impl<'a> GroupEncoder<'a> {
         camera: &Camera,
         fps: f32,
     ) -> Vec<Result<AccessUnit, Skip>> {
-        let failed = |error: openh264::Error| Skip { kind: "picture cannot be encoded", why: error.to_string() };
+        let failed = |error: EncodeError| match error {
+            EncodeError::Size(_) => Skip {
+                kind: "size not supported by the H.264 encoder",
+                why: format!("{error}; use --to png or --to jpeg"),
+            },
+            _ => Skip { kind: "picture cannot be encoded", why: error.to_string() },
+        };
         // A new encoder for each group, so that the result does not depend on the distribution of groups to threads.
-        let mut encoder = None;
+        let mut encoder: Option<H264Encoder> = None;
         let encode = |(n, chosen)| {
             if self.stopped.load(Ordering::Relaxed) {
                 return Err(Skip { kind: "stopped", why: "the export was stopped".to_owned() });
             }
             let original = self.stills.yuv420(chosen, camera, &mut self.yuv)?;
-            let (long, short) = (original.width.max(original.height), original.width.min(original.height));
-            if long > LONG_SIDE_MAX || !(SIDE_MIN..=SHORT_SIDE_MAX).contains(&short) {
-                let why = format!(
-                    "the picture has {original} pixels: expected {SIDE_MIN}x{SIDE_MIN} to {LONG_SIDE_MAX}x{SHORT_SIDE_MAX}; use \
-                     --to png or --to jpeg"
-                );
-                return Err(Skip { kind: "size not supported by the H.264 encoder", why });
-            }
+            check_h264_size(original).map_err(failed)?;
             // Chroma has half the resolution, so that the encoder needs even sides.
             if original.width % 2 + original.height % 2 > 0 {
                 self.cropped = Some(original);
             }
             let size = self.yuv.size();
             let encoder = match &mut encoder {
-                Some((encoder, encoder_size)) if *encoder_size == size => encoder,
+                Some(encoder) if encoder.settings().size == size => encoder,
                 // The size is part of the parameter sets, which take effect at a key frame.
-                other => {
-                    let new = Encoder::with_api_config(OpenH264API::from_source(), config(size, fps, self.quality));
-                    let mut new = new.map_err(failed)?;
-                    silence(&mut new);
-                    &mut other.insert((new, size)).0
-                }
+                other => other.insert(H264Encoder::new(settings(size, fps, self.quality)).map_err(failed)?),
             };
             self.stream.clear();
-            let [y, u, v] = self.yuv.planes();
-            let source = YUVSlices::new((y, u, v), size, (size.0, size.0 / 2, size.0 / 2));
-            let at = Timestamp::from_millis((n as f64 * 1000.0 / f64::from(fps)) as u64);
-            encoder.encode_at(&source, at).map_err(failed)?.write_vec(&mut self.stream);
+            let at_ms = (n as f64 * 1000.0 / f64::from(fps)) as u64;
+            encoder.encode(&self.yuv, at_ms, &mut self.stream).map_err(failed)?;
             AccessUnit::parse(Codec::Encoded, &self.stream)
         };
         frames.iter().enumerate().map(encode).collect()

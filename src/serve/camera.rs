@@ -6,6 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
+use super::rtsp::Feed;
 use super::shot::{Shot, ShotMaker, ShotSize};
 use super::viewer::{Viewer, ViewerKind, Viewers};
 use crate::decode::DecodeError;
@@ -46,6 +47,7 @@ pub(super) struct ServedCamera {
     pub(super) title: String,
     pub(super) viewers: Arc<Viewers>,
     pub(super) style: Style,
+    pub(super) rtsp: Feed,
     outlets: Outlets,
     shared: Arc<Shared>,
     seen: Arc<Mutex<Seen>>,
@@ -138,6 +140,7 @@ impl ServedCamera {
             title: camera.name.clone(),
             viewers: Arc::default(),
             style,
+            rtsp: Feed::start(camera),
             outlets: camera.outlets.clone(),
             shared,
             seen,
@@ -190,7 +193,7 @@ impl ServedCamera {
 
     /// Returns the number of pictures that were encoded.
     pub(super) fn encoded(&self) -> u64 {
-        self.shared.encoded.load(Ordering::SeqCst)
+        self.shared.encoded.load(Ordering::SeqCst) + self.rtsp.encoded()
     }
 }
 

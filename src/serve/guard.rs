@@ -152,7 +152,8 @@ impl Token {
         if given { Credentials::Wrong } else { Credentials::Missing }
     }
 
-    fn is_authorization(&self, value: &str) -> bool {
+    /// Returns whether the value of an `Authorization` header has the token.
+    pub(super) fn is_authorization(&self, value: &str) -> bool {
         let Some((scheme, rest)) = value.split_once(' ') else { return false };
         if scheme.eq_ignore_ascii_case("bearer") {
             return self.is(rest.trim());
@@ -303,7 +304,8 @@ async fn authorize(guard: &Guard, method: &Method, uri: &Uri, headers: &HeaderMa
     Err(response)
 }
 
-async fn wrong(guard: &Guard) {
+/// Waits after a wrong token.
+pub(super) async fn wrong(guard: &Guard) {
     let _one_by_one = guard.wrong.lock().await;
     tokio::time::sleep(WRONG_TOKEN_DELAY).await;
 }

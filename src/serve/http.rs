@@ -34,11 +34,11 @@ const MAX_CONNECTIONS_OF_ADDRESS: usize = 64;
 const MAX_HEAD_BYTES: usize = 16 << 10;
 
 /// Longest time for the head of a request, and longest silence between two requests.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connections by address.
 #[derive(Clone, Debug, Default)]
-struct Connections(Arc<Mutex<HashMap<IpAddr, usize>>>);
+pub(super) struct Connections(Arc<Mutex<HashMap<IpAddr, usize>>>);
 
 /// A place for one connection, in the extensions of its requests. A WebSocket keeps it. Dropping it frees the place.
 #[derive(Debug)]
@@ -48,7 +48,8 @@ pub(super) struct Place {
 }
 
 impl Connections {
-    fn place(&self, address: IpAddr) -> Option<Place> {
+    /// Returns a place for a connection, if there is one.
+    pub(super) fn place(&self, address: IpAddr) -> Option<Place> {
         let address = address.to_canonical();
         let mut open = locked(&self.0);
         let all: usize = open.values().sum();

@@ -1,9 +1,9 @@
-//! Serves cameras to browsers and programs over HTTP, and to clients of the camera's own protocol.
+//! Serves cameras to browsers and programs over HTTP and RTSP, and to clients of the camera's own protocol.
 //!
 //! ```text
 //! provisional frames, video decoded --DropOldest(1)--> thread "serve NAME": one JPEG per frame and size --> Hub<Arc<Shot>>
 //!                                                               each viewer: DropOldest(1) --> page, MJPEG, snapshot
-//! confirmed frames --each client: DropOldest--> /events, camera port
+//! confirmed frames --each client: DropOldest--> /events, camera port, RTSP
 //! ```
 //!
 //! Frames are converted only while a viewer watches. JPEG cameras are not converted: their viewers get the bytes of the camera.
@@ -21,6 +21,7 @@ mod mjpeg;
 mod page;
 mod page_message;
 mod routes;
+mod rtsp;
 mod shot;
 mod signature;
 mod signed_query;
@@ -42,6 +43,7 @@ use self::camera::ServedCamera;
 use self::camera_port::Clients;
 pub use self::guard::{Token, TokenError};
 use self::routes::Server;
+pub use self::rtsp::url as rtsp_url;
 pub use self::tls::{Tls, TlsFileError};
 pub use self::viewer::{ViewerCounts, ViewerKind};
 use crate::live::{Camera, Sink};
@@ -95,12 +97,18 @@ impl Serve {
         Self { options, cameras: Vec::new(), runtime: None, clients: Vec::new() }
     }
 
-    /// Begins to accept clients: of HTTP at `http`, and of each camera's own protocol at its socket of `camera_ports`, if
-    /// there are any. `sessions` and `camera_ports` are in the order of the cameras.
+    /// Begins to accept clients: of HTTP at `http`, of RTSP at `rtsp`, and of each camera's own protocol at its socket of
+    /// `camera_ports`, if there are any. `sessions` and `camera_ports` are in the order of the cameras.
     ///
     /// # Errors
     /// The system refuses threads or the socket.
-    pub fn start(&mut self, sessions: &[Session], http: TcpListener, camera_ports: Vec<TcpListener>) -> io::Result<()> {
+    pub fn start(
+        &mut self,
+        sessions: &[Session],
+        http: TcpListener,
+        rtsp: Option<TcpListener>,
+        camera_ports: Vec<TcpListener>,
+    ) -> io::Result<()> {
         let runtime =
             Builder::new_multi_thread().worker_threads(SERVE_THREADS).thread_name("serve").enable_all().build()?;
         let server = Server::new(&self.options, &self.cameras, sessions);
@@ -109,6 +117,9 @@ impl Serve {
             let clients = Arc::<Clients>::default();
             self.clients.push(Arc::clone(&clients));
             runtime.spawn(clients.accept(asynchronous(listener)?, Arc::clone(camera)));
+        }
+        if let Some(listener) = rtsp {
+            runtime.spawn(rtsp::accept(asynchronous(listener)?, Arc::clone(&server)));
         }
         let listener = asynchronous(http)?;
         runtime.spawn(status::publish(Arc::clone(&server)));

@@ -25,6 +25,8 @@ pub enum ViewerKind {
     Events,
     /// The camera's own protocol.
     CameraPort,
+    /// `rtsp://HOST:PORT/NAME`.
+    Rtsp,
 }
 
 impl ViewerKind {
@@ -37,6 +39,7 @@ impl ViewerKind {
             Self::Snapshot => "snapshot",
             Self::Events => "events",
             Self::CameraPort => "camera-port",
+            Self::Rtsp => "rtsp",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `oaktap serve`: HTTP, the page in a browser, and the camera's own protocol.
+//! `oaktap serve`: HTTP, the page in a browser, RTSP, and the camera's own protocol.
 
 #[cfg(unix)]
 mod beside;
@@ -12,6 +12,10 @@ mod hostile;
 mod http;
 #[cfg(unix)]
 mod limits;
+#[cfg(unix)]
+mod rtsp;
+#[cfg(unix)]
+mod rtsp_limits;
 #[cfg(unix)]
 mod server;
 #[cfg(target_os = "linux")]
@@ -32,3 +36,6 @@ mod luxonis_page;
 #[path = "../support/program.rs"]
 #[cfg(unix)]
 mod program;
+#[path = "../support/video.rs"]
+#[cfg(unix)]
+mod video;

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, ChildStderr, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -20,6 +20,8 @@ pub(crate) struct Server {
     pub(crate) port: u16,
     /// Ports of the cameras' own protocol.
     pub(crate) camera_ports: Vec<u16>,
+    /// URLs of the cameras for players.
+    pub(crate) rtsp: Vec<String>,
 }
 
 impl Server {
@@ -33,19 +35,30 @@ impl Server {
         let mut child =
             oaktap(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
         let mut errors = BufReader::new(child.stderr.take().expect("a pipe"));
-        let (mut text, mut port, mut camera_ports) = (String::new(), None, Vec::new());
+        let (mut text, mut port, mut camera_ports, mut rtsp) = (String::new(), None, Vec::new(), Vec::new());
         while port.is_none() {
             let mut line = String::new();
             assert!(errors.read_line(&mut line).expect("text") > 0, "it ended: {text}");
             let number =
                 |rest: &str| rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().expect("a port");
             camera_ports.extend(line.split_once(" at tcp://127.0.0.1:").map(|(_, rest)| number(rest)));
+            rtsp.extend(line.split_once(" at rtsp://").map(|(_, rest)| format!("rtsp://{}", rest.trim())));
             let http = ["http", "https"].map(|scheme| format!(" at {scheme}://127.0.0.1:"));
             let serves = line.starts_with("serving ");
             port = http.iter().find_map(|at| line.split_once(at)).filter(|_| serves).map(|(_, rest)| number(rest));
             text.push_str(&line);
         }
-        Self { child, errors, port: port.expect("a port"), camera_ports }
+        Self { child, errors, port: port.expect("a port"), camera_ports, rtsp }
+    }
+
+    /// The same, once frames arrive: a simulated camera encodes its video first.
+    pub(crate) fn streaming(arguments: &[&str]) -> Self {
+        let server = Self::start(arguments);
+        let deadline = Instant::now() + AGES;
+        while server.cameras()[0]["counts"]["frames"]["confirmed"].as_u64() < Some(1) {
+            assert!(Instant::now() < deadline, "{}", server.cameras());
+        }
+        server
     }
 
     /// Process id.

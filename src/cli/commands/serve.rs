@@ -1,4 +1,4 @@
-//! `oaktap serve`: serves cameras to browsers and programs over HTTP.
+//! `oaktap serve`: serves cameras to browsers and programs over HTTP and RTSP.
 
 use std::net::TcpListener;
 use std::thread;
@@ -26,6 +26,7 @@ Examples:
   oaktap serve front=192.168.1.50 back=192.168.1.51 --http 8000
   oaktap serve --config oaktap.toml --http 0.0.0.0:8080 --token token.txt
   oaktap serve --config oaktap.toml --http :8443 --tls-cert cert.pem --tls-key key.pem
+  oaktap serve 192.168.1.50 --rtsp 8554
   oaktap serve 192.168.1.50 --camera-port 5000
   oaktap serve sim:
 
@@ -48,6 +49,11 @@ pub(crate) struct ServeArgs {
     /// Listen here. PORT alone: on this computer only
     #[arg(long, value_name = "[ADDRESS:]PORT", default_value = "127.0.0.1:8080", help_heading = SERVER)]
     http: ServeAddress,
+
+    /// Also serve each camera to players and recorders at rtsp://ADDRESS:PORT/NAME. PORT alone: on this computer only. The usual
+    /// port is 8554
+    #[arg(long, value_name = "[ADDRESS:]PORT", help_heading = SERVER)]
+    rtsp: Option<ServeAddress>,
 
     /// Also serve each camera's own protocol, to any number of clients: the first camera here, the second one port higher, and so
     /// on. PORT alone: on this computer only. This protocol has no token
@@ -103,6 +109,9 @@ pub(crate) fn run(ctx: &Ctx, args: &ServeArgs) -> anyhow::Result<Outcome> {
 fn serve(ctx: &Ctx, args: &ServeArgs, plan: Plan, supervisor: &Supervisor) -> anyhow::Result<End> {
     let cameras = live::cameras(&plan.sources);
     let mut server = plan.access.open("--http", args.source.style()?)?;
+    if let Some(address) = args.rtsp {
+        server.open_rtsp(address, "--rtsp")?;
+    }
     let camera_ports = args.camera_port.map(|ServeAddress(first)| {
         (0..).zip(&cameras).map(|(number, _)| listener(first, number, "--camera-port")).collect::<anyhow::Result<_>>()
     });

@@ -1,0 +1,211 @@
+//! Pictures of one camera as H.264: encoded once for all players, on a thread of its own, while one plays.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::convert::{Converter, Yuv420};
+use crate::encode::{EncodeError, H264Encoder, H264Settings, check_h264_size, h264_bit_rate};
+use crate::frame::{Frame, PayloadKind, Size};
+use crate::hub::{Hub, Lane, Policy, RecvTimeoutError, Taker, lane};
+use crate::sync::locked;
+
+/// How often the thread looks whether a player is there while no frame arrives.
+const WATCH_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Frame rate for which the bit rate is chosen.
+const NOMINAL_FPS: f32 = 30.0;
+
+/// Frames between two key frames, at which slow players continue: 2 s at 30 frames per second.
+const KEY_FRAME_INTERVAL: u32 = 60;
+
+/// Reason why a frame is not encoded.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error(transparent)]
+    Convert(#[from] crate::convert::ConvertError),
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+}
+
+/// The encoder of a camera. Dropping it ends its thread.
+pub(super) struct PictureEncoder {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    players: Hub<Arc<Frame>>,
+    /// Players that wait for the parameter sets.
+    waiting: AtomicUsize,
+    key_frame_wanted: AtomicBool,
+    encoded: AtomicU64,
+    failed: Mutex<Option<String>>,
+    ends: AtomicBool,
+}
+
+impl Shared {
+    fn is_watched(&self) -> bool {
+        !self.players.is_empty() || self.waiting.load(Ordering::SeqCst) > 0
+    }
+}
+
+/// Keeps the encoder running without a player. Dropping it ends that.
+pub(super) struct Waiting(Arc<Shared>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl PictureEncoder {
+    /// Encodes the frames that `subscribe` adds to a lane. `sets` is called with new parameter sets.
+    pub(super) fn start(
+        name: &str,
+        subscribe: impl FnOnce(Lane<Arc<Frame>>),
+        sets: impl FnMut(Vec<u8>) + Send + 'static,
+    ) -> io::Result<Self> {
+        let shared = Arc::<Shared>::default();
+        let (frames, taker) = lane("rtsp encoder", Policy::DropOldest(1));
+        taker.mute(true);
+        subscribe(frames);
+        let worker = Worker {
+            shared: Arc::clone(&shared),
+            frames: taker,
+            sets: Box::new(sets),
+            converter: Converter::new(),
+            picture: Yuv420::default(),
+            encoder: None,
+            known_sets: Vec::new(),
+            first_us: None,
+        };
+        let thread = thread::Builder::new().name(format!("rtsp {name}")).spawn(move || worker.run())?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Adds a player. The next frame is a key frame.
+    pub(super) fn watch(&self, lane: Lane<Arc<Frame>>) {
+        self.shared.players.add(lane);
+        self.shared.key_frame_wanted.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
+    /// Runs until the parameter sets are known.
+    pub(super) fn wait(&self) -> Waiting {
+        self.shared.waiting.fetch_add(1, Ordering::SeqCst);
+        self.wake();
+        Waiting(Arc::clone(&self.shared))
+    }
+
+    /// Returns the number of frames that were encoded.
+    pub(super) fn encoded(&self) -> u64 {
+        self.shared.encoded.load(Ordering::SeqCst)
+    }
+
+    /// Returns why the last frame was not encoded.
+    pub(super) fn failed(&self) -> Option<String> {
+        locked(&self.shared.failed).clone()
+    }
+
+    fn wake(&self) {
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
+    }
+}
+
+impl Drop for PictureEncoder {
+    fn drop(&mut self) {
+        self.shared.ends.store(true, Ordering::SeqCst);
+        self.wake();
+        if let Some(thread) = self.thread.take() {
+            // A panic was printed when it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    frames: Taker<Arc<Frame>>,
+    sets: Box<dyn FnMut(Vec<u8>) + Send>,
+    converter: Converter,
+    picture: Yuv420,
+    encoder: Option<H264Encoder>,
+    known_sets: Vec<u8>,
+    first_us: Option<i64>,
+}
+
+impl Worker {
+    fn run(mut self) {
+        while !self.shared.ends.load(Ordering::SeqCst) {
+            let watched = self.shared.is_watched();
+            self.frames.mute(!watched);
+            if !watched {
+                // A new player wakes the thread.
+                thread::park();
+                drop(self.frames.try_take());
+                continue;
+            }
+            let frame = match self.frames.recv_timeout(WATCH_INTERVAL) {
+                Ok(frame) => frame,
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            // The camera has been changed: players see that, and connect again.
+            if frame.kind.is_video() {
+                self.shared.players.offer(&frame);
+                continue;
+            }
+            let failed = match self.encode(&frame) {
+                Ok(encoded) => {
+                    self.shared.encoded.fetch_add(1, Ordering::SeqCst);
+                    self.shared.players.offer(&Arc::new(encoded));
+                    None
+                }
+                Err(error) => Some(error.to_string()),
+            };
+            let mut known = locked(&self.shared.failed);
+            if failed.is_some() && *known != failed {
+                tracing::info!(error = failed, "cannot encode pictures for RTSP");
+            }
+            *known = failed;
+        }
+    }
+
+    fn encode(&mut self, frame: &Frame) -> Result<Frame, Failed> {
+        let (width, height) = self.converter.yuv420(frame, &mut self.picture)?;
+        check_h264_size(Size::new(width, height))?;
+        let size = self.picture.size();
+        let mut encoder = match self.encoder.take() {
+            Some(encoder) if encoder.settings().size == size => encoder,
+            _ => H264Encoder::new(H264Settings {
+                size,
+                fps: NOMINAL_FPS,
+                bit_rate: h264_bit_rate(size, NOMINAL_FPS, 1.0),
+                key_frame_interval: Some(KEY_FRAME_INTERVAL),
+            })?,
+        };
+        if self.shared.key_frame_wanted.swap(false, Ordering::SeqCst) {
+            encoder.force_key_frame();
+        }
+        let device_us = frame.device_time.0;
+        let since_us = device_us.saturating_sub(*self.first_us.get_or_insert(device_us));
+        let mut stream = Vec::new();
+        encoder.encode(&self.picture, u64::try_from(since_us / 1000).unwrap_or(0), &mut stream)?;
+        self.encoder = Some(encoder);
+        let mut encoded = Frame::with_payload(stream);
+        (encoded.id, encoded.kind, encoded.video_size) = (frame.id, PayloadKind::H264, frame.size());
+        (encoded.device_time, encoded.received) = (frame.device_time, frame.received);
+        let sets = encoded.parameter_sets();
+        if sets.has_sequence && sets.bytes != self.known_sets {
+            self.known_sets.clone_from(&sets.bytes);
+            (self.sets)(sets.bytes);
+        }
+        Ok(encoded)
+    }
+}
