@@ -51,12 +51,13 @@ pub(super) struct Extent {
 /// Samples counted at a time: so few that 16 bits can count them.
 const COUNTED: usize = 2 * 4096;
 
-/// Adds the number of samples that were not measured, and finds the largest.
+/// Adds the numbers of samples that were not measured and of those up to `last`, and finds the largest.
 #[inline(always)]
-pub(super) fn measure(row: &[u8], zeros: &mut u32, max: &mut u16) {
+pub(super) fn measure(last: u16, row: &[u8], zeros: &mut u32, below: &mut u32, max: &mut u16) {
     for samples in row.chunks(COUNTED) {
         let samples = samples.as_chunks().0;
         *zeros += number(samples, |sample| sample == 0);
+        *below += number(samples, |sample| sample <= last);
         *max = samples.iter().fold(*max, |max, sample| max.max(u16::from_le_bytes(*sample)));
     }
 }
@@ -79,12 +80,12 @@ impl Extent {
     /// Adds the samples of a row.
     pub(super) fn add(&mut self, level: SimdLevel, row: &[u8]) {
         let widest = self.widest();
-        dispatch::depth_measure(level, row, &mut self.zeros, &mut self.max);
+        dispatch::depth_measure(level, half_of_scale(widest), row, &mut self.zeros, &mut self.below, &mut self.max);
         if self.widest() > widest {
             // All earlier samples are below half of the larger scale.
             self.below = self.samples;
+            dispatch::depth_count_up_to(level, half_of_scale(self.widest()), row, &mut self.below);
         }
-        dispatch::depth_count_up_to(level, half_of_scale(self.widest()), row, &mut self.below);
         self.samples += row.len() as u32 / 2;
     }
 

@@ -1,10 +1,10 @@
-//! Maps depth to false colors with AVX-512, 64 samples at a time. Looks the colors up in registers: a table of 256 bytes per
+//! Measures depth, and maps it to false colors with AVX-512, 64 samples at a time. Looks the colors up in registers: a table of 256 bytes per
 //! channel fits four vectors.
 
 use std::arch::x86_64::*;
 
 use super::avx512::{Block, load, spread, store, words_of_planes};
-use super::depth::COLORS;
+use super::depth::{self, COLORS};
 
 /// Samples converted at a time.
 const BLOCK: usize = 64;
@@ -60,6 +60,33 @@ fn padded(rest: &[u8]) -> SampleBlock {
     let mut samples = [0; 2 * BLOCK];
     samples[..rest.len()].copy_from_slice(rest);
     samples
+}
+
+/// Vectors that are counted in 16 bits.
+const COUNTED: usize = 4096;
+
+/// As [`depth::measure`]. A masked addition counts the samples of a comparison.
+#[target_feature(enable = "avx512bw")]
+pub(super) fn measure(last: u16, row: &[u8], zeros: &mut u32, below: &mut u32, max: &mut u16) {
+    let (blocks, rest) = row.as_chunks();
+    let (one, limit) = (_mm512_set1_epi16(1), _mm512_set1_epi16(last.cast_signed()));
+    let mut largest = _mm512_setzero_si512();
+    for blocks in blocks.chunks(COUNTED) {
+        let (mut zero, mut small) = (_mm512_setzero_si512(), _mm512_setzero_si512());
+        for block in blocks {
+            let samples = load(block);
+            largest = _mm512_max_epu16(largest, samples);
+            zero = _mm512_mask_add_epi16(zero, _mm512_testn_epi16_mask(samples, samples), zero, one);
+            small = _mm512_mask_add_epi16(small, _mm512_cmple_epu16_mask(samples, limit), small, one);
+        }
+        let sum = |counts| _mm512_reduce_add_epi32(_mm512_madd_epi16(counts, one)).cast_unsigned();
+        *zeros += sum(zero);
+        *below += sum(small);
+    }
+    let mut bytes = [0; 64];
+    store(largest, &mut bytes);
+    *max = bytes.as_chunks().0.iter().fold(*max, |max, sample| max.max(u16::from_le_bytes(*sample)));
+    depth::measure(last, rest, zeros, below, max);
 }
 
 /// Converts a row to words.

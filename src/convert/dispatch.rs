@@ -127,13 +127,23 @@ compiled! {
     fn unpacked(words: &[u32], out: [&mut [u8]; 3]) = yuv420::unpacked;
 }
 
-// AVX-512 counts slower: its comparisons give masks, not numbers to add.
+// The compiler makes slower code for AVX-512, whose comparisons give masks, not numbers to add.
 compiled! {
     "avx2":
-    /// [`depth::measure`].
-    fn depth_measure(row: &[u8], zeros: &mut u32, max: &mut u16) = depth::measure;
+    /// [`depth::measure`] without code of its own for AVX-512.
+    fn depth_measure_plain(last: u16, row: &[u8], zeros: &mut u32, below: &mut u32, max: &mut u16) = depth::measure;
     /// [`depth::count_up_to`].
     fn depth_count_up_to(last: u16, row: &[u8], count: &mut u32) = depth::count_up_to;
+}
+
+/// [`depth::measure`].
+pub(super) fn depth_measure(level: SimdLevel, last: u16, row: &[u8], zeros: &mut u32, below: &mut u32, max: &mut u16) {
+    match level.0 {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: this level is only made if the processor reports AVX-512 with BW and VBMI.
+        Set::Avx512 => unsafe { depth_avx512::measure(last, row, zeros, below, max) },
+        _ => depth_measure_plain(level, last, row, zeros, below, max),
+    }
 }
 
 /// [`rows::pack10`].

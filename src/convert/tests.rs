@@ -249,6 +249,23 @@ fn scale_of_depth_ends_at_the_power_of_two_above_99_percent() {
 }
 
 #[test]
+fn rows_of_depth_of_any_length_are_measured_alike_at_every_level() {
+    // More samples than a vector of 16-bit numbers counts.
+    for len in (0..70).chain([1_100_000]) {
+        for row in [noise(2 * len, 7), vec![0; 2 * len]] {
+            let samples = || row.as_chunks().0.iter().map(|sample| u16::from_le_bytes(*sample));
+            let (zero, small) = (samples().filter(|s| *s == 0).count(), samples().filter(|s| *s <= 0x7fff).count());
+            let expected = (1 + zero as u32, 2 + small as u32, samples().fold(3, u16::max));
+            for level in SimdLevel::available() {
+                let (mut zeros, mut below, mut max) = (1, 2, 3);
+                dispatch::depth_measure(level, 0x7fff, &row, &mut zeros, &mut below, &mut max);
+                assert_eq!((zeros, below, max), expected, "{len} samples, {}", level.name());
+            }
+        }
+    }
+}
+
+#[test]
 fn every_half_float_is_converted_as_the_reference_does_at_every_level() {
     let geometry = Geometry::tight(PixelFormat::GrayF16, 256, 256).unwrap();
     let all: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
