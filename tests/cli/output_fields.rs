@@ -143,6 +143,7 @@ fn every_field_of_a_verification_is_documented() {
     let (code, out, err) = run(&["verify", path, "--json"]);
     assert_ne!(code, 0, "{err}");
     let mut line: Value = serde_json::from_str(out.lines().next().expect("a line")).expect("JSON");
+    line = line["summary"].take();
     for file in line["files"].as_array_mut().expect("a list") {
         rename_fields(&mut file["no_checksum"], "PART");
     }
