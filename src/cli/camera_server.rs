@@ -10,6 +10,7 @@ use oaktap::overlay::Style;
 use oaktap::serve::{
     CameraViewers, Serve, ServeAddress, ServeOptions, Tls, TlsFileError, Token, ViewerCounts, is_host_name, rtsp_url,
 };
+use oaktap::sink::record::{RecorderOutcome, RecordersMonitor};
 use oaktap::source::Session;
 use oaktap::units::count;
 use serde::Serialize;
@@ -81,7 +82,10 @@ impl ServeBesideArgs {
         match (self.serve, needless.into_iter().find(|(_, is_given)| *is_given)) {
             (None, Some((option, _))) => Err(Usage(format!("`{option}` requires `--serve`")).into()),
             (None, None) => Ok(None),
-            (Some(address), _) => self.access.read(address)?.open("--serve", style).map(Some),
+            (Some(address), _) => {
+                let options = ServeOptions { style, ..ServeOptions::default() };
+                self.access.read(address)?.open("--serve", options).map(Some)
+            }
         }
     }
 }
@@ -129,13 +133,13 @@ impl Access {
         Ok(())
     }
 
-    /// Opens the socket. `option`: the one that gave the address.
-    pub(crate) fn open(&self, option: &str, style: Style) -> anyhow::Result<CameraServer> {
+    /// Opens the socket. `option`: the one that gave the address. `options`: those that are not about access.
+    pub(crate) fn open(&self, option: &str, options: ServeOptions) -> anyhow::Result<CameraServer> {
         let Self { token, tls, host_names, address } = self.clone();
         let http = listener(address.0, 0, option)?;
         let is_encrypted = tls.is_some();
         let has_token = token.is_some();
-        let serve = Serve::new(ServeOptions { style, token, host_names, tls });
+        let serve = Serve::new(ServeOptions { token, host_names, tls, ..options });
         let is_exposed = address.is_exposed();
         Ok(CameraServer {
             serve,
@@ -192,6 +196,16 @@ impl CameraServer {
     pub(crate) fn connect(&mut self, cameras: &[Camera]) -> anyhow::Result<()> {
         self.names = cameras.iter().map(|camera| camera.short_name.clone()).collect();
         Ok(live::connect(cameras, &mut self.serve)?)
+    }
+
+    /// Returns an observer of the recordings that clients start.
+    pub(crate) fn recordings(&self) -> RecordersMonitor {
+        self.serve.recordings()
+    }
+
+    /// Finishes the recordings that clients have started. Call it after the sessions were stopped.
+    pub(crate) fn end_recordings(&mut self) -> Vec<RecorderOutcome> {
+        self.serve.end_recordings()
     }
 
     /// Begins to accept clients, and says where.

@@ -6,11 +6,13 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
+use super::form::Form;
+use super::recording::CameraRecorder;
 use super::rtsp::Feed;
-use super::shot::{Shot, ShotMaker, ShotSize};
+use super::shot::{Shot, ShotMaker};
 use super::viewer::{Viewer, ViewerKind, Viewers};
 use crate::decode::DecodeError;
-use crate::frame::Frame;
+use crate::frame::{Frame, LabelMap};
 use crate::hub::{Budget, Hub, Policy, RecvTimeoutError, Taker, lane, weighed_lane};
 use crate::live::{Camera, DecodeFailed, Decoding, PictureLanes};
 use crate::overlay::Style;
@@ -21,6 +23,9 @@ use crate::sync::locked;
 
 /// How often the thread looks whether somebody watches while no frame arrives.
 const WATCH_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Forms of pictures that programs watch at the same time, besides those of pages. Each costs an encoding of every frame.
+const FORMS_MAX: usize = 16;
 
 /// Frames of `/events` that wait for a slow client, without their pictures.
 const EVENTS_WAITING: usize = 64;
@@ -48,6 +53,8 @@ pub(super) struct ServedCamera {
     pub(super) viewers: Arc<Viewers>,
     pub(super) style: Style,
     pub(super) rtsp: Feed,
+    /// `None`: the server has no folder for recordings.
+    pub(super) recorder: Option<Arc<CameraRecorder>>,
     outlets: Outlets,
     shared: Arc<Shared>,
     seen: Arc<Mutex<Seen>>,
@@ -62,6 +69,9 @@ struct Seen {
     connection: u64,
     /// Number of the last frame.
     last_id: u64,
+    has_frame: bool,
+    /// Names of the last frame.
+    labels: Option<Arc<LabelMap>>,
 }
 
 impl Seen {
@@ -72,6 +82,8 @@ impl Seen {
             self.last_id = frame.id;
         }
         self.records.observe(frame);
+        self.has_frame = true;
+        self.labels.clone_from(&frame.labels);
     }
 
     /// The records of a connection are not valid on the next one.
@@ -102,8 +114,8 @@ pub(super) struct Waiting {
 
 #[derive(Default)]
 struct Shared {
-    /// Pictures in each of [`ShotSize::ALL`].
-    sizes: [Hub<Arc<Shot>>; ShotSize::ALL.len()],
+    /// Viewers of each form that is watched.
+    forms: Mutex<Vec<(Form, Hub<Arc<Shot>>)>>,
     no_picture: Mutex<Option<NoPicture>>,
     encoded: AtomicU64,
     ends: AtomicBool,
@@ -111,13 +123,15 @@ struct Shared {
 
 impl Shared {
     fn is_watched(&self) -> bool {
-        !self.sizes.iter().all(Hub::is_empty)
+        let mut forms = locked(&self.forms);
+        forms.retain(|(_, viewers)| !viewers.is_empty());
+        !forms.is_empty()
     }
 }
 
 impl ServedCamera {
     /// Subscribes to a camera's outlets.
-    pub(super) fn start(camera: &Camera, style: Style) -> io::Result<Arc<Self>> {
+    pub(super) fn start(camera: &Camera, style: Style, recorder: Option<CameraRecorder>) -> io::Result<Arc<Self>> {
         let shared = Arc::<Shared>::default();
         let (provisional, frames) = lane("serve", Policy::DropOldest(1));
         camera.outlets.ledger.watch(provisional.counter());
@@ -141,6 +155,7 @@ impl ServedCamera {
             viewers: Arc::default(),
             style,
             rtsp: Feed::start(camera),
+            recorder: recorder.map(Arc::new),
             outlets: camera.outlets.clone(),
             shared,
             seen,
@@ -148,15 +163,45 @@ impl ServedCamera {
         }))
     }
 
-    /// Adds a viewer of the newest pictures in this size.
-    pub(super) fn watch(&self, kind: ViewerKind, size: ShotSize) -> Viewer<Arc<Shot>> {
+    /// Adds a viewer of the newest pictures in this form. `None`: programs watch [`FORMS_MAX`] other forms. Those of pages are
+    /// never refused.
+    pub(super) fn watch(&self, kind: ViewerKind, form: &Form) -> Option<Viewer<Arc<Shot>>> {
+        let mut forms = locked(&self.shared.forms);
+        let viewers = forms.iter().find(|(known, _)| known == form).map(|(_, viewers)| viewers.clone());
+        let viewers = match viewers {
+            Some(viewers) => viewers,
+            None => {
+                forms.retain(|(_, viewers)| !viewers.is_empty());
+                let of_programs = forms.iter().filter(|(known, _)| !known.is_of_page()).count();
+                if !form.is_of_page() && of_programs >= FORMS_MAX {
+                    return None;
+                }
+                let viewers = Hub::new();
+                forms.push((form.clone(), viewers.clone()));
+                viewers
+            }
+        };
         let (lane, taker) = lane("viewer", Policy::DropOldest(1));
         let viewer = self.viewers.add(kind, lane.counter(), taker);
-        self.shared.sizes[size as usize].add(lane);
+        viewers.add(lane);
+        // The thread removes forms without viewers, so the lane is added before the lock is released.
+        drop(forms);
         if let Some(thread) = &self.thread {
             thread.thread().unpark();
         }
-        viewer
+        Some(viewer)
+    }
+
+    /// Checks the name or number of a class. The error says what is wrong with it. Before the first frame every name is accepted.
+    pub(super) fn check_class(&self, class: &str) -> Result<(), String> {
+        let seen = locked(&self.seen);
+        let names = self.style.names(seen.labels.as_deref());
+        if !seen.has_frame || names.knows(class) {
+            return Ok(());
+        }
+        let nearest = names.nearest(class).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+        let (class, camera) = (class.escape_default(), &self.name);
+        Err(format!("crop={class}: {camera} has no class of this name; expected a name or a number{nearest}"))
     }
 
     /// Adds a viewer of the detections of each confirmed frame.
@@ -255,15 +300,13 @@ impl Worker {
     /// Offers the pictures of a frame to the viewers of each size.
     fn publish(&mut self, frame: &Arc<Frame>) {
         self.maker.begin(frame);
-        for size in ShotSize::ALL {
-            let viewers = &self.shared.sizes[size as usize];
-            if viewers.is_empty() {
-                continue;
-            }
-            match self.maker.shot(frame, size) {
+        // Encoding takes long, and viewers are added meanwhile.
+        let forms = locked(&self.shared.forms).clone();
+        for (form, viewers) in forms.iter().filter(|(_, viewers)| !viewers.is_empty()) {
+            match self.maker.shot(frame, form) {
                 Ok(shot) => {
                     *locked(&self.shared.no_picture) = None;
-                    viewers.offer(&shot);
+                    shot.iter().for_each(|shot| viewers.offer(shot));
                 }
                 Err(error) => {
                     *locked(&self.shared.no_picture) = Some(NoPicture { error: error.to_string(), help: None });

@@ -12,7 +12,8 @@ use axum::response::{IntoResponse, Response};
 use hyper::body::Frame as Piece;
 
 use super::camera::ServedCamera;
-use super::shot::{Shot, ShotSize};
+use super::form::Form;
+use super::shot::Shot;
 use super::viewer::{Viewer, ViewerKind};
 
 /// Boundary between two pictures.
@@ -40,20 +41,20 @@ impl hyper::body::Body for Pictures {
             let shot = ready!(self.viewer.poll_next(cx));
             let head = format!(
                 "--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\nX-Timestamp: {:.6}\r\n\r\n",
-                shot.jpeg.len(),
+                shot.file.len(),
                 shot.received.unix_ns as f64 / 1e9
             );
-            self.on_the_way = Some(shot.jpeg.len());
-            self.pieces.extend([head.into(), shot.jpeg.clone(), Bytes::from_static(b"\r\n")]);
+            self.on_the_way = Some(shot.file.len());
+            self.pieces.extend([head.into(), shot.file.clone(), Bytes::from_static(b"\r\n")]);
         }
         Poll::Ready(self.pieces.pop_front().map(|piece| Ok(Piece::data(piece))))
     }
 }
 
-/// Answers with the pictures of a camera until the client leaves.
-pub(super) fn stream(camera: &ServedCamera) -> Response {
-    let viewer = camera.watch(ViewerKind::Mjpeg, ShotSize::Full);
+/// Answers with the pictures of a camera until the client leaves. `None`: there are too many forms.
+pub(super) fn stream(camera: &ServedCamera, form: &Form) -> Option<Response> {
+    let viewer = camera.watch(ViewerKind::Mjpeg, form)?;
     let body = Body::new(Pictures { viewer, pieces: VecDeque::new(), on_the_way: None });
     let kind = format!("multipart/x-mixed-replace; boundary={BOUNDARY}");
-    ([(header::CONTENT_TYPE, kind)], body).into_response()
+    Some(([(header::CONTENT_TYPE, kind)], body).into_response())
 }

@@ -14,12 +14,15 @@ mod address;
 mod camera;
 mod camera_port;
 mod events;
+mod form;
 mod guard;
 mod http;
 mod metrics;
 mod mjpeg;
 mod page;
 mod page_message;
+mod recording;
+mod recordings;
 mod routes;
 mod rtsp;
 mod shot;
@@ -42,12 +45,14 @@ pub use self::address::{ServeAddress, is_host_name};
 use self::camera::ServedCamera;
 use self::camera_port::Clients;
 pub use self::guard::{Token, TokenError};
+use self::recording::CameraRecorder;
 use self::routes::Server;
 pub use self::rtsp::url as rtsp_url;
 pub use self::tls::{Tls, TlsFileError};
 pub use self::viewer::{ViewerCounts, ViewerKind};
 use crate::live::{Camera, Sink};
 use crate::overlay::Style;
+use crate::sink::record::{RecordOptions, RecorderOutcome, RecordersMonitor};
 use crate::source::Session;
 
 /// Threads that serve. Pictures are made on threads of the cameras.
@@ -70,6 +75,8 @@ pub struct ServeOptions {
     pub host_names: Vec<String>,
     /// Encrypts HTTP, if there is a certificate.
     pub tls: Option<Tls>,
+    /// How clients record cameras into a folder; `None`: they cannot.
+    pub recordings: Option<RecordOptions>,
 }
 
 /// Counts of the viewers of one camera.
@@ -134,6 +141,21 @@ impl Serve {
     pub fn runtime(&self) -> Option<&Handle> {
         self.runtime.as_ref().map(Runtime::handle)
     }
+
+    /// Returns an observer of the recordings that clients start.
+    #[must_use]
+    pub fn recordings(&self) -> RecordersMonitor {
+        let recorders = self.cameras.iter().filter_map(|camera| camera.recorder.as_ref());
+        RecordersMonitor::of_each(recorders.map(|recorder| recorder.monitor()))
+    }
+
+    /// Finishes the recordings that clients have started. Call it after the sessions have ended.
+    pub fn end_recordings(&mut self) -> Vec<RecorderOutcome> {
+        let recorders = self.cameras.iter().filter_map(|camera| camera.recorder.as_ref());
+        // All at once, because each may wait 2 s for a full disk.
+        recorders.clone().for_each(|recorder| recorder.stop());
+        recorders.flat_map(|recorder| recorder.finish()).collect()
+    }
 }
 
 /// Turns a socket into one of the runtime.
@@ -154,7 +176,9 @@ impl Sink for Serve {
     type Outcome = Vec<CameraViewers>;
 
     fn connect(&mut self, camera: &Camera) -> io::Result<()> {
-        self.cameras.push(ServedCamera::start(camera, self.options.style.clone())?);
+        let recorder =
+            self.options.recordings.clone().map(|options| CameraRecorder::new(camera, options)).transpose()?;
+        self.cameras.push(ServedCamera::start(camera, self.options.style.clone(), recorder)?);
         Ok(())
     }
 

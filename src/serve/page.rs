@@ -14,10 +14,16 @@ const ICON: &str = "image/svg+xml";
 const INDEX: &str = include_str!("page/index.html");
 
 /// Name, type and text of each file.
-const FILES: [(&str, &str, &str); 7] = [
+const FILES: [(&str, &str, &str); 13] = [
     ("boxes.js", SCRIPT, include_str!("page/boxes.js")),
+    ("curve.js", SCRIPT, include_str!("page/curve.js")),
+    ("files.js", SCRIPT, include_str!("page/files.js")),
+    ("filter.js", SCRIPT, include_str!("page/filter.js")),
     ("icon.svg", ICON, include_str!("page/icon.svg")),
+    ("keys.js", SCRIPT, include_str!("page/keys.js")),
+    ("layout.js", SCRIPT, include_str!("page/layout.js")),
     ("main.js", SCRIPT, include_str!("page/main.js")),
+    ("recordings.js", SCRIPT, include_str!("page/recordings.js")),
     ("session.js", SCRIPT, include_str!("page/session.js")),
     ("socket.js", SCRIPT, include_str!("page/socket.js")),
     ("style.css", CSS, include_str!("page/style.css")),

@@ -1,11 +1,12 @@
 //! The addresses of the server.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{DefaultBodyLimit, Extension, Path, State};
+use axum::extract::{DefaultBodyLimit, Extension, Path, RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
@@ -13,11 +14,11 @@ use axum::routing::{any, get, post};
 use tokio::sync::{Mutex, watch};
 
 use super::camera::ServedCamera;
+use super::form::{FileKind, Form, Queried};
 use super::guard::{Guard, guard, refuse, session, sign_in, sign_out};
 use super::http::Place;
-use super::shot::ShotSize;
 use super::viewer::ViewerKind;
-use super::{ServeOptions, events, metrics, mjpeg, page, signature, socket, status};
+use super::{ServeOptions, events, metrics, mjpeg, page, recordings, signature, socket, status};
 use crate::source::Session;
 
 /// Longest body of a request in bytes.
@@ -33,6 +34,8 @@ const JSON: &str = "application/json";
 pub(super) struct Server {
     pub(super) guard: Guard,
     cameras: Vec<(Arc<ServedCamera>, Session)>,
+    /// Folder of the recordings.
+    pub(super) recordings: Option<PathBuf>,
     /// State of the cameras for pages.
     pub(super) status: watch::Sender<Arc<str>>,
 }
@@ -42,6 +45,7 @@ impl Server {
         let ServeOptions { token, host_names, tls, .. } = options.clone();
         Arc::new(Self {
             guard: Guard { token, host_names, is_encrypted: tls.is_some(), wrong: Mutex::default() },
+            recordings: options.recordings.as_ref().map(|options| options.target.path().to_owned()),
             cameras: cameras.iter().cloned().zip(sessions.iter().cloned()).collect(),
             status: watch::Sender::new("{\"cameras\":[]}".into()),
         })
@@ -57,12 +61,23 @@ impl Server {
         self.each().map(|(camera, _)| camera).find(|camera| camera.name == name)
     }
 
-    /// Returns the camera of a file name such as `front.jpg`.
-    fn camera_of_file(&self, file: &str, extension: &str) -> Result<&Arc<ServedCamera>, Box<Response>> {
-        self.named(file.strip_suffix(extension).unwrap_or(file))
+    /// Returns the camera of a file name such as `front.jpg`, and the form that a query selects.
+    fn queried(
+        &self,
+        file: &str,
+        extension: &str,
+        address: Queried,
+        query: Option<&str>,
+    ) -> Result<(&Arc<ServedCamera>, Form), Box<Response>> {
+        let camera = self.named(file.strip_suffix(extension).unwrap_or(file))?;
+        let form = Form::parse(address, query).and_then(|form| {
+            form.crop.as_deref().map_or(Ok(()), |class| camera.check_class(class))?;
+            Ok(form)
+        });
+        form.map(|form| (camera, form)).map_err(|text| Box::new(refuse(StatusCode::BAD_REQUEST, text)))
     }
 
-    fn named(&self, name: &str) -> Result<&Arc<ServedCamera>, Box<Response>> {
+    pub(super) fn named(&self, name: &str) -> Result<&Arc<ServedCamera>, Box<Response>> {
         self.camera(name).ok_or_else(|| {
             let names: Vec<_> = self.each().map(|(camera, _)| camera.name.as_str()).collect();
             let text = format!("no camera `{}`; expected {}", name.escape_default(), names.join(", "));
@@ -80,6 +95,9 @@ pub(super) fn router(server: Arc<Server>) -> Router {
         .route("/api/session", get(session).post(sign_in).delete(sign_out))
         .route("/api/sign", post(signature::sign))
         .route("/api/cameras", get(cameras))
+        .route("/api/cameras/{name}/recording", post(recordings::start).delete(recordings::stop))
+        .route("/api/recordings", get(recordings::list))
+        .route("/recordings/{*name}", get(recordings::download))
         .route("/api/openapi.json", get(description))
         .route("/metrics", get(counts))
         .route("/snapshot/{file}", get(snapshot))
@@ -107,27 +125,37 @@ async fn counts(State(server): State<Arc<Server>>) -> Response {
 }
 
 /// Answers with the next picture.
-async fn snapshot(State(server): State<Arc<Server>>, Path(file): Path<String>) -> Response {
-    let camera = match server.camera_of_file(&file, ".jpg") {
-        Ok(camera) => camera,
+async fn snapshot(State(server): State<Arc<Server>>, Path(file): Path<String>, RawQuery(query): RawQuery) -> Response {
+    let is_png = file.ends_with(".png");
+    let (kind, extension) = if is_png { (FileKind::Png, ".png") } else { (FileKind::Jpeg, ".jpg") };
+    let (camera, form) = match server.queried(&file, extension, Queried::Snapshot(kind), query.as_deref()) {
+        Ok(found) => found,
         Err(response) => return *response,
     };
-    let viewer = camera.watch(ViewerKind::Snapshot, ShotSize::Full);
+    let Some(viewer) = camera.watch(ViewerKind::Snapshot, &form) else { return too_many_forms() };
     match tokio::time::timeout(SNAPSHOT_TIMEOUT, viewer.next()).await {
         Ok(shot) => {
-            viewer.sent(shot.jpeg.len());
-            ([(header::CONTENT_TYPE, "image/jpeg")], shot.jpeg.clone()).into_response()
+            viewer.sent(shot.file.len());
+            ([(header::CONTENT_TYPE, kind.content_type())], shot.file.clone()).into_response()
         }
         Err(_) => {
             let reason = camera.no_picture().map(|no_picture| format!(": {}", no_picture.error)).unwrap_or_default();
-            let text = format!("no picture of {} within {} s{reason}", camera.name, SNAPSHOT_TIMEOUT.as_secs());
+            let with = form.crop.map(|class| format!(" with `{}`", class.escape_default())).unwrap_or_default();
+            let text = format!("no picture of {}{with} within {} s{reason}", camera.name, SNAPSHOT_TIMEOUT.as_secs());
             refuse(StatusCode::SERVICE_UNAVAILABLE, text)
         }
     }
 }
 
-async fn stream(State(server): State<Arc<Server>>, Path(file): Path<String>) -> Response {
-    server.camera_of_file(&file, ".mjpg").map_or_else(|response| *response, |camera| mjpeg::stream(camera))
+async fn stream(State(server): State<Arc<Server>>, Path(file): Path<String>, RawQuery(query): RawQuery) -> Response {
+    match server.queried(&file, ".mjpg", Queried::Stream, query.as_deref()) {
+        Ok((camera, form)) => mjpeg::stream(camera, &form).unwrap_or_else(too_many_forms),
+        Err(response) => *response,
+    }
+}
+
+fn too_many_forms() -> Response {
+    refuse(StatusCode::SERVICE_UNAVAILABLE, "other clients watch too many sizes of this camera; expected one of theirs")
 }
 
 async fn detections(State(server): State<Arc<Server>>, Path(name): Path<String>) -> Response {

@@ -1,4 +1,4 @@
-//! Pictures of one frame as JPEG, with its detections.
+//! Pictures of one frame as files, with its detections.
 
 use std::sync::Arc;
 
@@ -6,54 +6,22 @@ use axum::body::Bytes;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use serde::Serialize;
 
-use crate::convert::{ConvertError, Converter, Placement};
-use crate::frame::{Frame, NamedDetection, Part, PayloadKind, Picture, Received, Size, Track};
-use crate::overlay::Style;
-use crate::view::fitted;
+use super::form::{FileKind, Form, ShotSize};
+use crate::convert::{ConvertError, Converter, Placement, encode_png};
+use crate::frame::{BBox, Detection, Frame, NamedDetection, Part, PayloadKind, Picture, Received, Size, Track};
+use crate::overlay::{Overlay, Style};
 
 /// Quality of encoded pictures, 1 to 100.
 const QUALITY: u8 = 80;
 
-/// Largest width and height of a picture in pixels; frames are never enlarged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ShotSize {
-    Small,
-    Medium,
-    Large,
-    /// The size of the frame.
-    Full,
-}
-
-impl ShotSize {
-    pub(super) const ALL: [Self; 4] = [Self::Small, Self::Medium, Self::Large, Self::Full];
-
-    /// Returns the longest side in pixels.
-    const fn side(self) -> usize {
-        match self {
-            Self::Small => 480,
-            Self::Medium => 960,
-            Self::Large => 1920,
-            Self::Full => usize::MAX,
-        }
-    }
-
-    /// Returns the smallest size that fills this many pixels.
-    pub(super) fn for_width(pixels: u32) -> Self {
-        let fills = |size: &Self| size.side() >= pixels as usize;
-        Self::ALL.into_iter().find(fills).unwrap_or(Self::Full)
-    }
-
-    fn of(self, frame: (usize, usize)) -> (usize, usize) {
-        let side = self.side();
-        if frame.0.max(frame.1) <= side { frame } else { fitted(frame, (side, side)) }
-    }
-}
+/// Margin around a detection, as a share of its longer side.
+const CROP_MARGIN: f64 = 0.1;
 
 /// One frame as viewers get it.
 #[derive(Debug)]
 pub(super) struct Shot {
-    /// The file: that of the camera, or one that was encoded.
-    pub(super) jpeg: Bytes,
+    /// The picture: the JPEG of the camera, or a file that was encoded.
+    pub(super) file: Bytes,
     /// Arrival of the frame.
     pub(super) received: Received,
     /// A JSON object of the fields of [`Description`].
@@ -92,13 +60,23 @@ pub(super) enum ShotError {
     Encode(String),
 }
 
+/// Identifies a picture of the current frame.
+#[derive(Clone, Debug, PartialEq)]
+enum Made {
+    /// The bytes of the camera.
+    Untouched,
+    /// Forms whose pixels are equal share one file.
+    Encoded { pixels: (usize, usize), boxes: bool, crop: Option<Arc<str>>, file: FileKind },
+}
+
 /// Makes the pictures of one camera.
 pub(super) struct ShotMaker {
     style: Style,
     converter: Converter,
+    overlay: Overlay,
     picture: Picture,
     /// Pictures of the current frame.
-    made: Vec<((usize, usize), Arc<Shot>)>,
+    made: Vec<(Made, Arc<Shot>)>,
     description: Arc<str>,
     /// Pictures that were encoded since the start.
     pub(super) encoded: u64,
@@ -107,6 +85,7 @@ pub(super) struct ShotMaker {
 impl ShotMaker {
     pub(super) fn new(style: Style) -> Self {
         Self {
+            overlay: Overlay::new(style.clone()),
             style,
             converter: Converter::new(),
             picture: Picture::default(),
@@ -119,6 +98,7 @@ impl ShotMaker {
     /// Begins with the next frame.
     pub(super) fn begin(&mut self, frame: &Frame) {
         self.made.clear();
+        self.overlay.follow(frame);
         self.description = self.describe(frame);
     }
 
@@ -139,35 +119,97 @@ impl ShotMaker {
         serde_json::to_string(&description).unwrap_or_default().into()
     }
 
-    /// Returns the picture of the current frame in this size. Sizes that are equal for this frame share one.
-    pub(super) fn shot(&mut self, frame: &Arc<Frame>, size: ShotSize) -> Result<Arc<Shot>, ShotError> {
-        if frame.kind == PayloadKind::Jpeg {
-            let untouched = |(_, shot): &((usize, usize), Arc<Shot>)| Arc::clone(shot);
-            return Ok(self.made.first().map(untouched).unwrap_or_else(|| {
-                let jpeg = Bytes::from_owner(Payload(Arc::clone(frame)));
-                self.keep((0, 0), Shot { jpeg, received: frame.received, description: Arc::clone(&self.description) })
-            }));
+    /// Returns the picture of the current frame in this form; `None` if the frame has no detection of the class to crop to. Forms
+    /// that are equal for this frame share one.
+    pub(super) fn shot(&mut self, frame: &Arc<Frame>, form: &Form) -> Result<Option<Arc<Shot>>, ShotError> {
+        if is_untouched(frame, form) {
+            return Ok(Some(
+                self.made(&Made::Untouched).unwrap_or_else(|| {
+                    self.keep(Made::Untouched, Bytes::from_owner(Payload(Arc::clone(frame))), frame)
+                }),
+            ));
         }
-        let mut pixels = (0, 0);
-        if let Some(whole) = frame.size() {
-            pixels = size.of((whole.width as usize, whole.height as usize));
-            if let Some((_, shot)) = self.made.iter().find(|(made, _)| *made == pixels) {
-                return Ok(Arc::clone(shot));
-            }
+        let around = match &form.crop {
+            Some(class) => match self.best(frame, class) {
+                None => return Ok(None),
+                around => around,
+            },
+            None => None,
+        };
+        let place = |whole: (usize, usize)| {
+            let part = around.as_ref().map_or_else(|| Part::whole(whole.0, whole.1), |edges| part(edges, whole));
+            Placement { part, size: form.size.of((part.width as usize, part.height as usize)) }
+        };
+        let Form { boxes, ref crop, file, .. } = *form;
+        let made = |pixels| Made::Encoded { pixels, boxes, crop: crop.clone(), file };
+        if let Some(whole) = frame.size()
+            && let Some(shot) = self.made(&made(place((whole.width as usize, whole.height as usize)).size))
+        {
+            return Ok(Some(shot));
         }
-        let place = |whole: (usize, usize)| Placement { part: Part::whole(whole.0, whole.1), size: size.of(whole) };
         self.converter.scaled(frame, place, &mut self.picture)?;
-        let jpeg = Bytes::from(encode(&self.picture)?);
+        if boxes {
+            self.overlay.draw(&mut self.picture, &frame.detections, frame.labels.as_deref());
+        }
+        let bytes = match file {
+            FileKind::Jpeg => encode(&self.picture)?,
+            FileKind::Png => {
+                let rgb: Vec<u8> = self.picture.rgb().collect();
+                encode_png(&rgb, self.picture.size()).map_err(|error| ShotError::Encode(error.to_string()))?
+            }
+        };
         self.encoded += 1;
-        let description = Arc::clone(&self.description);
-        Ok(self.keep(pixels, Shot { jpeg, received: frame.received, description }))
+        let pixels = (self.picture.width, self.picture.height);
+        Ok(Some(self.keep(made(pixels), bytes.into(), frame)))
     }
 
-    fn keep(&mut self, pixels: (usize, usize), shot: Shot) -> Arc<Shot> {
-        let shot = Arc::new(shot);
-        self.made.push((pixels, Arc::clone(&shot)));
+    fn made(&self, wanted: &Made) -> Option<Arc<Shot>> {
+        self.made.iter().find(|(made, _)| made == wanted).map(|(_, shot)| Arc::clone(shot))
+    }
+
+    /// Returns the edges of the most confident detection of a class that is on the picture.
+    fn best(&self, frame: &Frame, class: &str) -> Option<[f64; 4]> {
+        let names = self.style.names(frame.labels.as_deref());
+        let of_class = |detection: &&Detection| names.matches(detection.label, class);
+        let shown = frame.detections.iter().filter(|detection| self.style.shows(detection, names)).filter(of_class);
+        let edges = shown.filter_map(|detection| Some((detection.confidence, on_picture(&detection.bbox)?)));
+        edges.max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, edges)| edges)
+    }
+
+    fn keep(&mut self, made: Made, file: Bytes, frame: &Frame) -> Arc<Shot> {
+        let description = Arc::clone(&self.description);
+        let shot = Arc::new(Shot { file, received: frame.received, description });
+        self.made.push((made, Arc::clone(&shot)));
         shot
     }
+}
+
+/// Returns whether a form is the file of the camera itself. The page scales pictures, so it takes JPEG of any size.
+fn is_untouched(frame: &Frame, form: &Form) -> bool {
+    let fits = match form.size {
+        ShotSize::Height(rows) => frame.size().is_some_and(|size| size.height <= rows),
+        _ => true,
+    };
+    frame.kind == PayloadKind::Jpeg && fits && !form.boxes && form.crop.is_none() && form.file == FileKind::Jpeg
+}
+
+/// Returns left, top, right and bottom of a box as parts of the picture, clipped to it; `None` if it is not on the picture.
+fn on_picture(bbox: &BBox) -> Option<[f64; 4]> {
+    let edges = [bbox.xmin, bbox.ymin, bbox.xmax, bbox.ymax];
+    if edges.iter().any(|edge| edge.is_nan()) {
+        return None;
+    }
+    let [left, top, right, bottom] = edges.map(|edge| f64::from(edge.clamp(0.0, 1.0)));
+    (left < right && top < bottom).then_some([left, top, right, bottom])
+}
+
+/// Returns the pixels of a box with a margin.
+fn part([left, top, right, bottom]: &[f64; 4], (width, height): (usize, usize)) -> Part {
+    let (across, down) = (width as f64, height as f64);
+    let margin = CROP_MARGIN * ((right - left) * across).max((bottom - top) * down);
+    let (x, y) = ((left * across - margin).max(0.0).floor(), (top * down - margin).max(0.0).floor());
+    let (end, under) = ((right * across + margin).min(across).ceil(), (bottom * down + margin).min(down).ceil());
+    Part { of: (width, height), x, y, width: end - x, height: under - y }
 }
 
 /// Encodes a picture with halved chroma, as cameras do.
@@ -194,33 +236,73 @@ mod tests {
     use super::*;
     use crate::frame::{Geometry, PixelFormat};
 
-    fn gray(width: u32, height: u32) -> Arc<Frame> {
+    fn gray(width: u32, height: u32) -> Frame {
         let mut frame = Frame::with_payload(vec![128; (width * height) as usize]);
         frame.geometry = Geometry::tight(PixelFormat::Gray8, width, height).ok();
-        Arc::new(frame)
-    }
-
-    #[test]
-    fn a_width_selects_the_smallest_size_that_fills_it() {
-        for (pixels, size) in [(0, ShotSize::Small), (480, ShotSize::Small), (481, ShotSize::Medium)] {
-            assert_eq!(ShotSize::for_width(pixels), size);
-        }
-        assert_eq!(ShotSize::for_width(u32::MAX), ShotSize::Full);
-        assert_eq!(ShotSize::Small.of((1920, 1080)), (480, 270));
-        assert_eq!(ShotSize::Small.of((1080, 1920)), (270, 480));
-        assert_eq!(ShotSize::Large.of((640, 352)), (640, 352), "never enlarged");
+        frame
     }
 
     #[test]
     fn sizes_that_are_equal_for_a_frame_share_one_encoding() {
-        let frame = gray(640, 352);
+        let frame = Arc::new(gray(640, 352));
         let mut maker = ShotMaker::new(Style::default());
         maker.begin(&frame);
-        let shots: Vec<_> = ShotSize::ALL.iter().map(|size| maker.shot(&frame, *size).expect("a picture")).collect();
-        assert_eq!(maker.encoded, 2);
+        let mut shot = |size| maker.shot(&frame, &Form::plain(size)).expect("it is encoded").expect("a picture");
+        let shots = ShotSize::STEPS.map(&mut shot);
+        let same = shot(ShotSize::Height(352));
         assert!(Arc::ptr_eq(&shots[1], &shots[3]) && !Arc::ptr_eq(&shots[0], &shots[1]));
+        assert!(Arc::ptr_eq(&shots[1], &same), "h that changes nothing");
+        assert_eq!(maker.encoded, 2);
         maker.begin(&frame);
-        let _ = maker.shot(&frame, ShotSize::Full).expect("a picture");
+        let _ = maker.shot(&frame, &Form::plain(ShotSize::Full)).expect("a picture");
         assert_eq!(maker.encoded, 3, "another frame");
+    }
+
+    #[test]
+    fn a_crop_shows_the_most_confident_detection_of_its_class() {
+        let mut frame = gray(640, 352);
+        let detection = |label, confidence, [xmin, ymin, xmax, ymax]: [f32; 4]| {
+            let bbox = BBox { xmin, ymin, xmax, ymax };
+            Detection { label, confidence, bbox, ..Detection::default() }
+        };
+        frame.detections = vec![
+            detection(0, 0.9, [f32::NAN, 0.0, 1.0, 1.0]),
+            detection(0, 0.6, [0.25, 0.25, 0.5, 0.75]),
+            detection(0, 0.5, [0.0, 0.0, 1.0, 1.0]),
+            detection(16, 0.9, [0.75, 0.5, 2.0, 0.5]),
+        ];
+        let frame = Arc::new(frame);
+        let mut maker = ShotMaker::new(Style::default());
+        maker.begin(&frame);
+        let mut shot = |class: &str, size| {
+            let form = Form { crop: Some(class.into()), size, ..Form::plain(size) };
+            let shot = maker.shot(&frame, &form).expect("it is encoded")?;
+            let picture = image::load_from_memory(&shot.file).expect("a JPEG");
+            Some((picture.width(), picture.height()))
+        };
+        // 160x176 pixels, and 18 on each side.
+        assert_eq!(shot("person", ShotSize::Full), Some((196, 212)));
+        assert_eq!(shot("0", ShotSize::Height(106)), Some((98, 106)));
+        assert_eq!(shot("dog", ShotSize::Full), None, "its box has no area");
+        assert_eq!(shot("cat", ShotSize::Full), None);
+    }
+
+    #[test]
+    fn boxes_are_drawn_only_where_they_are_asked_for() {
+        let mut frame = gray(640, 352);
+        let bbox = BBox { xmin: 0.25, ymin: 0.25, xmax: 0.5, ymax: 0.75 };
+        frame.detections = vec![Detection { confidence: 0.9, bbox, ..Detection::default() }];
+        let frame = Arc::new(frame);
+        let mut maker = ShotMaker::new(Style::default());
+        maker.begin(&frame);
+        let mut edge = |boxes| {
+            let form = Form { boxes, file: FileKind::Png, ..Form::plain(ShotSize::Full) };
+            let shot = maker.shot(&frame, &form).expect("it is encoded").expect("a picture");
+            let picture = image::load_from_memory(&shot.file).expect("a PNG").to_rgb8();
+            picture.get_pixel(160, 176).0
+        };
+        let color = crate::overlay::class_color(0);
+        assert_eq!(edge(true), [(color >> 16) as u8, (color >> 8) as u8, color as u8]);
+        assert_eq!(edge(false), [128; 3]);
     }
 }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | page | `{"watch":[{"camera":NAME,"width":PIXELS}]}`: the cameras that it shows from now on |
 //! | page | `{"drawn":NAME}`: it has drawn the oldest picture of this camera that was on the way |
-//! | server | text `{"cameras":[...]}`: state and counts |
+//! | server | text `{"records":BOOL,"cameras":[...]}`: state and counts |
 //! | server | binary: length of a JSON object (4 bytes, little endian), the object, a JPEG file |
 //!
 //! At most [`ON_THE_WAY_MAX`] pictures of a camera are on the way, so that the newest picture never waits after a queue of old
@@ -20,9 +20,10 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::camera::ServedCamera;
+use super::form::{Form, ShotSize};
 use super::page_message::{PageMessage, Watch};
 use super::routes::Server;
-use super::shot::{Shot, ShotSize};
+use super::shot::Shot;
 use super::viewer::{Viewer, ViewerKind};
 use crate::net::clock::received_now;
 
@@ -97,12 +98,12 @@ impl Page<'_> {
             let known = before.iter().position(|watched| watched.camera.name == camera.name);
             let known = known.map(|at| before.swap_remove(at));
             let on_the_way = known.as_ref().map_or(0, |watched| watched.on_the_way);
-            let watched = known.filter(|watched| watched.size == size).unwrap_or_else(|| {
-                let viewer = camera.watch(ViewerKind::Page, size);
+            let watched = known.filter(|watched| watched.size == size).or_else(|| {
+                let viewer = camera.watch(ViewerKind::Page, &Form::plain(size))?;
                 viewer.taker().wake_on_item(Waker::from(Arc::clone(&self.ready)));
-                Watched { camera: Arc::clone(camera), size, viewer, on_the_way }
+                Some(Watched { camera: Arc::clone(camera), size, viewer, on_the_way })
             });
-            self.watched.push(watched);
+            self.watched.extend(watched);
         }
     }
 
@@ -129,11 +130,11 @@ fn message(camera: &str, shot: &Shot) -> Bytes {
     let age_us = received_now().mono_ns.saturating_sub(shot.received.mono_ns) / 1000;
     let camera = serde_json::to_string(camera).unwrap_or_default();
     let head = format!("{{\"camera\":{camera},\"age_us\":{age_us},\"frame\":{}}}", shot.description);
-    let mut bytes = Vec::with_capacity(4 + head.len() + shot.jpeg.len());
+    let mut bytes = Vec::with_capacity(4 + head.len() + shot.file.len());
     // A head has a few kilobytes; the records of a frame bound it.
     bytes.extend_from_slice(&u32::try_from(head.len()).unwrap_or(u32::MAX).to_le_bytes());
     bytes.extend_from_slice(head.as_bytes());
-    bytes.extend_from_slice(&shot.jpeg);
+    bytes.extend_from_slice(&shot.file);
     bytes.into()
 }
 
@@ -151,7 +152,7 @@ pub(super) async fn serve(mut socket: WebSocket, server: &Server) {
             if !send(&mut socket, Message::Binary(bytes)).await {
                 return;
             }
-            watched.viewer.sent(shot.jpeg.len());
+            watched.viewer.sent(shot.file.len());
             // Another camera may have a picture, too. Messages of the page are read first.
             ready.0.notify_one();
         }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::camera::ServedCamera;
+use super::recording::CameraRecording;
 use super::routes::Server;
 use super::viewer::ViewerCounts;
 use crate::net::clock::received_now;
@@ -54,6 +55,9 @@ struct PageCamera<'a> {
     lost: u64,
     /// Time since the last frame arrived; `None` before the first.
     silent_ms: Option<u64>,
+    /// Milliseconds between the last frames.
+    intervals_ms: Vec<u32>,
+    recording: Option<CameraRecording>,
     viewers: usize,
 }
 
@@ -65,6 +69,8 @@ struct ApiCamera<'a> {
     told: Told,
     /// Pictures that were encoded for viewers.
     encoded: u64,
+    /// The recording that a client has started, while it runs.
+    recording: Option<CameraRecording>,
     counts: Summary,
     /// Viewers that are connected.
     viewers: Vec<ViewerCounts>,
@@ -85,9 +91,10 @@ fn text_of(state: &SessionState) -> (String, Option<String>) {
 fn for_page<'a>(camera: &'a ServedCamera, session: &Session, now_ns: u64) -> PageCamera<'a> {
     let state = session.state();
     let told = Told::new(camera, &state);
-    let (rates, lost, last) = session.ledger().update(|stats| {
+    let (rates, lost, last, intervals_ms) = session.ledger().update(|stats| {
         let lost = stats.frames.withdrawn + stats.frames.lost + stats.frames.missing;
-        (stats.rates(), lost, stats.span.map(|(_, last)| last.mono_ns))
+        let intervals_ms = stats.intervals_us().map(|us| us.saturating_add(500) / 1000).collect();
+        (stats.rates(), lost, stats.span.map(|(_, last)| last.mono_ns), intervals_ms)
     });
     // A lost camera has no picture for another reason.
     let streams = matches!(state, SessionState::Streaming | SessionState::Stalled);
@@ -100,8 +107,14 @@ fn for_page<'a>(camera: &'a ServedCamera, session: &Session, now_ns: u64) -> Pag
         mbit_s: now(rates.mbit_s),
         lost,
         silent_ms: last.map(|last_ns| now_ns.saturating_sub(last_ns) / 1_000_000),
+        intervals_ms,
+        recording: recording(camera),
         viewers: camera.viewers.present(),
     }
+}
+
+fn recording(camera: &ServedCamera) -> Option<CameraRecording> {
+    camera.recorder.as_ref()?.state()
 }
 
 fn for_programs<'a>(camera: &'a ServedCamera, session: &Session) -> ApiCamera<'a> {
@@ -109,6 +122,7 @@ fn for_programs<'a>(camera: &'a ServedCamera, session: &Session) -> ApiCamera<'a
         name: &camera.name,
         told: Told::new(camera, &session.state()),
         encoded: camera.encoded(),
+        recording: recording(camera),
         counts: session.stats().summary(&camera.title),
         viewers: camera.viewers.each(),
         totals: camera.viewers.by_kind(),
@@ -122,15 +136,17 @@ pub(super) fn api(server: &Server) -> String {
     serde_json::to_string(&cameras).unwrap_or_default()
 }
 
-/// Returns all cameras as the JSON message `{"cameras":[...]}`, for the page.
+/// Returns all cameras as the JSON message `{"records":BOOL,"cameras":[...]}`, for the page.
 fn message(server: &Server) -> Arc<str> {
     #[derive(Serialize)]
     struct Message<'a> {
+        /// Whether cameras can be recorded.
+        records: bool,
         cameras: Vec<PageCamera<'a>>,
     }
     let now_ns = received_now().mono_ns;
     let cameras = server.each().map(|(camera, session)| for_page(camera, session, now_ns)).collect();
-    serde_json::to_string(&Message { cameras }).unwrap_or_default().into()
+    serde_json::to_string(&Message { records: server.recordings.is_some(), cameras }).unwrap_or_default().into()
 }
 
 /// Publishes the state of the cameras while a page is open: at once when one changes, and the counts twice a second.
@@ -144,7 +160,10 @@ pub(super) async fn publish(server: Arc<Server>) {
             (before, age) = (Vec::new(), 0);
             continue;
         }
-        let states: Vec<_> = server.each().map(|(_, session)| session.state().word()).collect();
+        let state = |(camera, session): (&Arc<ServedCamera>, &Session)| {
+            (session.state().word(), camera.recorder.as_ref().is_some_and(|recorder| recorder.is_on()))
+        };
+        let states: Vec<_> = server.each().map(state).collect();
         age += 1;
         if age >= COUNTS_EVERY || states != before {
             (before, age) = (states, 0);

@@ -116,7 +116,7 @@ fn escape(f: &mut fmt::Formatter<'_>, bytes: &[u8], special: &[u8]) -> fmt::Resu
 }
 
 /// Reverses [`escape`]. A `%` without two hexadecimal digits after it stands for itself.
-fn unescape(text: &str) -> Vec<u8> {
+pub(crate) fn unescape(text: &str) -> Vec<u8> {
     let digit = |byte: &u8| (*byte as char).to_digit(16);
     let mut rest = text.as_bytes();
     let mut bytes = Vec::with_capacity(rest.len());

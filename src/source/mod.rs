@@ -46,6 +46,8 @@ mod value_hints;
 pub use credentials::{Credentials, Password};
 pub use error::{ConnContext, SourceError, SourceErrorClass, SourceErrorKind};
 pub use file::FileSpec;
+#[cfg(feature = "serve")]
+pub(crate) use file::unescape;
 #[cfg(feature = "http")]
 pub use http::{HttpError, HttpSpec};
 #[cfg(feature = "http")]

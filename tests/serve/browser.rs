@@ -1,123 +1,18 @@
-//! The page in Chromium, driven through chromedriver.
+//! The page in Chromium.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpStream;
-use std::process::{Child, Stdio};
-use std::time::Instant;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
+use oaktap::recording::{Reader, RecordingEntry};
 use oaktap::sim::{SimConfig, Stream, Truth};
 use serde_json::{Value, json};
 
+use crate::chromium::Browser;
 use crate::external_tools;
 use crate::program::oaktap;
-use crate::server::{AGES, Response, Server};
-
-/// A browser with one page. Both processes are ended on drop.
-struct Browser {
-    driver: Child,
-    port: u16,
-    session: String,
-    _profile: tempfile::TempDir,
-}
-
-impl Browser {
-    /// Starts it with a window of this size. `None` without Chromium; panics in CI.
-    fn start(width: u32, height: u32) -> Option<Self> {
-        let mut driver = external_tools::system("chromedriver")?;
-        let mut driver =
-            driver.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
-        let mut lines = BufReader::new(driver.stdout.take().expect("a pipe")).lines();
-        let port = lines.find_map(|line| {
-            let line = line.expect("text");
-            let (_, port) = line.split_once("successfully on port ")?;
-            port.trim_end_matches('.').parse().ok()
-        });
-        let profile = tempfile::tempdir().expect("a folder");
-        let mut browser = Self { driver, port: port.expect("a port"), session: String::new(), _profile: profile };
-        let folder = format!("--user-data-dir={}", browser._profile.path().display());
-        let size = format!("--window-size={width},{height}");
-        let arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", &size, &folder];
-        let options = json!({ "goog:chromeOptions": { "args": arguments } });
-        let opened = browser.request("POST", "/session", &json!({ "capabilities": { "alwaysMatch": options } }));
-        browser.session = opened["sessionId"].as_str().unwrap_or_else(|| panic!("no session: {opened}")).to_owned();
-        Some(browser)
-    }
-
-    fn request(&self, method: &str, path: &str, body: &Value) -> Value {
-        let body = if method == "POST" { body.to_string() } else { String::new() };
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("chromedriver listens");
-        stream.set_read_timeout(Some(AGES)).expect("a time");
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: localhost:{}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-            self.port,
-            body.len()
-        );
-        stream.write_all((head + &body).as_bytes()).expect("it reads");
-        let response = Response::read(&mut BufReader::new(stream));
-        let value: Value = serde_json::from_slice(&response.body).expect("JSON");
-        assert_eq!(response.status, 200, "{method} {path}: {value}");
-        value["value"].clone()
-    }
-
-    fn command(&self, method: &str, path: &str, body: &Value) -> Value {
-        self.request(method, &format!("/session/{}{path}", self.session), body)
-    }
-
-    fn open(&self, address: &str) {
-        self.command("POST", "/url", &json!({ "url": address }));
-    }
-
-    /// Runs the body of a function in the page and returns its result.
-    fn run(&self, script: &str) -> Value {
-        self.command("POST", "/execute/sync", &json!({ "script": script, "args": [] }))
-    }
-
-    /// Repeats a script until its result is not null or false.
-    fn wait_for(&self, script: &str) -> Value {
-        let started = Instant::now();
-        loop {
-            let value = self.run(script);
-            if !value.is_null() && value != false {
-                return value;
-            }
-            assert!(started.elapsed() < AGES, "{script}: {}", self.run("return document.body.innerText"));
-        }
-    }
-
-    /// Emulates the preference of the system.
-    fn prefer(&self, scheme: &str) {
-        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
-        let body = json!({ "cmd": "Emulation.setEmulatedMedia", "params": { "features": features } });
-        self.command("POST", "/goog/cdp/execute", &body);
-    }
-
-    /// Keeps a picture of the page where `OAKTAP_SCREENSHOTS` says, for people.
-    fn screenshot(&self, name: &str) {
-        let Some(folder) = std::env::var_os("OAKTAP_SCREENSHOTS") else { return };
-        let picture = self.command("GET", "/screenshot", &Value::Null);
-        let picture = base64::engine::general_purpose::STANDARD.decode(picture.as_str().expect("text"));
-        let path = std::path::Path::new(&folder).join(format!("{name}.png"));
-        std::fs::write(path, picture.expect("base64")).expect("a file");
-    }
-
-    /// Fails if the page reported an error.
-    fn assert_no_errors(&self) {
-        let log = self.command("POST", "/se/log", &json!({ "type": "browser" }));
-        let errors: Vec<_> = log.as_array().expect("a list").iter().filter(|line| line["level"] == "SEVERE").collect();
-        assert!(errors.is_empty(), "{errors:?}");
-    }
-}
-
-impl Drop for Browser {
-    fn drop(&mut self) {
-        if !self.session.is_empty() && !std::thread::panicking() {
-            self.command("DELETE", "", &Value::Null);
-        }
-        let _ = self.driver.kill();
-        let _ = self.driver.wait();
-    }
-}
+use crate::server::{AGES, Server};
 
 /// The picture on the canvas, the boxes over it, and the frame that both belong to according to the page.
 const ON_THE_CANVAS: &str = "
@@ -166,6 +61,9 @@ fn edges(detection: &Value) -> [f32; 4] {
 fn boxes(truth: &Truth) -> Vec<[f32; 4]> {
     truth.detections.iter().map(|one| [one.bbox.xmin, one.bbox.ymin, one.bbox.xmax, one.bbox.ymax]).collect()
 }
+
+/// Longest time in which a page shows that a camera is lost. A busy machine may need another attempt.
+const LOST_SHOWN_MAX_MS: i64 = 300;
 
 #[test]
 fn the_page_draws_the_boxes_of_exactly_the_frame_that_it_shows() {
@@ -219,11 +117,95 @@ fn the_page_draws_the_boxes_of_exactly_the_frame_that_it_shows() {
         assert!(is_near, "{found:?} instead of {color:?} at {x}, {y} in {detections}");
     }
     assert_eq!(at((left + right) / 2.0, (top + bottom) / 2.0), [0; 3], "nothing is drawn inside of a box");
+    snapshot_is_the_picture_that_is_shown(&browser);
+    filter_and_threshold_select_boxes(&browser);
     browser.assert_no_errors();
 }
 
+/// Waits for the only file with this end in a folder. Chromium writes it under another name.
+fn downloaded(folder: &Path, end: &str) -> PathBuf {
+    let started = Instant::now();
+    loop {
+        let files = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+        let files: Vec<_> = files.collect();
+        let is_complete = |path: &&PathBuf| {
+            path.to_str().is_some_and(|path| path.ends_with(end))
+                && path.metadata().is_ok_and(|metadata| metadata.len() > 0)
+        };
+        if let ([_], Some(path)) = (&*files, files.iter().find(is_complete)) {
+            return path.clone();
+        }
+        assert!(started.elapsed() < AGES, "no {end} was saved: {files:?}");
+        std::thread::yield_now();
+    }
+}
+
+fn snapshot_is_the_picture_that_is_shown(browser: &Browser) {
+    let folder = tempfile::tempdir().expect("a folder");
+    browser.download_into(folder.path());
+    // Read and saved in one turn, so that no other frame is drawn in between.
+    let click = "document.querySelector('.snapshot').click();";
+    let seen = browser.run(&ON_THE_CANVAS.replacen("return { frame:", &format!("{click} return {{ frame:"), 1));
+    let path = downloaded(folder.path(), "_front.png");
+    let saved = image::open(path).expect("a PNG").to_rgb8();
+    assert_eq!(saved.dimensions(), (320, 176));
+    let shown = pixels(&seen["picture"]);
+    let detections: Value = serde_json::from_str(seen["detections"].as_str().expect("text")).expect("JSON");
+    let last = detections.as_array().and_then(|list| list.last()).expect("a box");
+    let [left, top, right, bottom] = edges(last);
+    let color = COLORS[last["label"].as_u64().expect("a number") as usize % COLORS.len()];
+    let near = |pixel: [u8; 3]| pixel.iter().zip(color).all(|(a, b)| a.abs_diff(b) < 60);
+    let (x, y) = ((left + right) / 2.0 * 320.0, (bottom * 176.0) as u32);
+    let beside = (y.saturating_sub(1)..=y + 1).any(|y| near(saved.get_pixel(x as u32, y.min(175)).0));
+    assert!(beside, "no edge of the box at {x}, {y} in {detections}");
+    let inside = ((x as u32), ((top + bottom) / 2.0 * 176.0) as u32);
+    let at = ((inside.1 * 320 + inside.0) * 3) as usize;
+    // Another box may cross here: most pixels are those of the picture.
+    let same = saved.pixels().zip(shown.chunks(3)).filter(|(saved, shown)| saved.0 == **shown).count();
+    assert!(same > 320 * 176 / 2, "{same} pixels of the picture that was shown, {:?} there", &shown[at..at + 3]);
+}
+
+fn filter_and_threshold_select_boxes(browser: &Browser) {
+    let drawn = |count: &str| {
+        browser.wait_for(&format!("return document.querySelector('canvas.frame').dataset.drawn === '{count}'"));
+    };
+    drawn("2");
+    browser.press("/");
+    assert_eq!(browser.run("return document.activeElement.id"), "filter");
+    for key in ["z", "z", "z"] {
+        browser.press(key);
+    }
+    drawn("0");
+    browser.press("\u{e00c}");
+    assert_eq!(
+        browser.run("return [document.getElementById('filter').value, document.activeElement.tagName]"),
+        json!(["", "BODY"])
+    );
+    drawn("2");
+    let name = browser.run(
+        "const [first] = JSON.parse(document.querySelector('canvas.frame').dataset.detections); return first.name",
+    );
+    let type_class = |text: &str| {
+        browser.run(&format!(
+            "const field = document.getElementById('filter'); field.value = '{text}'; field.dispatchEvent(new Event('input'))"
+        ));
+    };
+    type_class(&name.as_str().expect("text").to_uppercase());
+    browser.wait_for("return document.querySelector('canvas.frame').dataset.drawn !== '0'");
+    type_class("");
+    for _ in 0..20 {
+        browser.press("+");
+    }
+    assert_eq!(browser.run("return document.getElementById('percent').innerText"), "100%");
+    drawn("0");
+    browser.press("0");
+    drawn("2");
+    browser.press("l");
+    assert_eq!(browser.run("return document.getElementById('labels').ariaPressed"), "false");
+}
+
 #[test]
-fn the_page_shows_a_lost_camera_and_its_return() {
+fn the_page_shows_a_lost_camera_within_300_ms_and_its_return() {
     let Some(browser) = Browser::start(1280, 800) else { return };
     let port = external_tools::free_port();
     let address = format!("127.0.0.1:{port}");
@@ -238,10 +220,25 @@ fn the_page_shows_a_lost_camera_and_its_return() {
         |state: &str| format!("return document.querySelector('[data-camera=front]')?.dataset.state === '{state}'");
     browser.wait_for(&state("streaming"));
     browser.wait_for(ON_THE_CANVAS);
-    camera.kill().and_then(|()| camera.wait()).expect("it ends");
-    let killed = Instant::now();
-    browser.wait_for(&state("lost"));
-    println!("shown as lost after {} ms", killed.elapsed().as_millis());
+    // The page notes when it shows the state: a request of the driver takes longer on a busy machine.
+    browser.run(
+        "const tile = document.querySelector('[data-camera=front]');
+         new MutationObserver(() => { if (tile.dataset.state === 'lost') window.lostAt ??= Date.now(); })
+             .observe(tile, { attributes: true });",
+    );
+    let mut delays = Vec::new();
+    while delays.last().is_none_or(|ms| *ms > LOST_SHOWN_MAX_MS) {
+        assert!(delays.len() < 5, "shown as lost after {delays:?} ms");
+        if !delays.is_empty() {
+            camera = simulate();
+            browser.wait_for(&state("streaming"));
+        }
+        browser.run("window.lostAt = undefined");
+        let killed = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_millis() as i64;
+        camera.kill().and_then(|()| camera.wait()).expect("it ends");
+        delays.push(browser.wait_for("return window.lostAt").as_i64().expect("a time") - killed);
+    }
+    println!("shown as lost after {delays:?} ms");
     let notice = browser.run("return document.querySelector('[data-camera=front] .notice').innerText");
     assert!(notice.as_str().is_some_and(|text| !text.is_empty()), "{notice}");
     assert_eq!(browser.run("return document.getElementById('summary').innerText"), "1 of 2 cameras streaming");
@@ -265,6 +262,7 @@ fn the_page_asks_for_the_token_and_fits_a_phone() {
     browser.open(&format!("http://127.0.0.1:{}/", server.port));
     browser.wait_for("return !document.getElementById('sign-in').hidden");
     browser.screenshot("token");
+    browser.assert_accessible("token");
     let enter = |token: &str| {
         browser.run(&format!(
             "document.getElementById('token').value = '{token}'; document.querySelector('#sign-in button').click()"
@@ -277,42 +275,69 @@ fn the_page_asks_for_the_token_and_fits_a_phone() {
     );
     enter("correct-horse-battery");
     browser.wait_for(ON_THE_CANVAS);
-    let size = json!({ "width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": true });
     for scheme in ["light", "dark"] {
         browser.prefer(scheme);
-        let body = json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": size });
-        browser.command("POST", "/goog/cdp/execute", &body);
+        browser.resize(390, 844, 2.0);
         let wide = browser.run("return [document.documentElement.scrollWidth, innerWidth]");
         assert_eq!(wide[0], wide[1], "the page is wider than the phone");
         browser.wait_for("return document.querySelectorAll('.state.streaming').length === 2");
+        assert_nothing_is_cut(&browser);
+        browser.assert_accessible(&format!("phone-{scheme}"));
         browser.screenshot(&format!("phone-{scheme}"));
     }
     browser.run("document.getElementById('leave').click()");
     browser.wait_for("return !document.getElementById('sign-in')?.hidden");
 }
 
+/// Fails if a text or a button does not fit into its box, or reaches beyond the page.
+fn assert_nothing_is_cut(browser: &Browser) {
+    let cut = browser.run(
+        "return [...document.querySelectorAll('button, h1, h2, p, dt, dd, label, input')]
+             .filter(one => one.checkVisibility() && one.getBoundingClientRect().width > 0)
+             .filter(one => one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).display !== 'inline'
+                 || one.getBoundingClientRect().right > innerWidth + 1 || one.getBoundingClientRect().left < -1)
+             .map(one => one.outerHTML.slice(0, 200))",
+    );
+    assert_eq!(cut, json!([]));
+}
+
 #[test]
-fn a_tile_is_enlarged_by_the_keyboard_and_a_hidden_page_costs_nothing() {
+fn the_page_is_used_with_the_keyboard_and_a_hidden_page_costs_nothing() {
     let Some(browser) = Browser::start(1280, 800) else { return };
-    let cameras =
-        ["door=sim:?boxes=3", "yard=sim:?seed=2", "gate=sim:?format=jpeg&seed=4", "roof=sim:?format=h264&fps=15"];
-    let server = Server::start(&cameras);
+    let folder = tempfile::tempdir().expect("a folder");
+    let recordings = folder.path().join("recordings");
+    // Small and slow: the pictures are encoded and decoded by a debug build.
+    let cameras = [
+        "door=sim:?boxes=3&size=320x176&fps=10",
+        "yard=sim:?seed=2&size=320x176&fps=10",
+        "gate=sim:?format=jpeg&seed=4&size=320x176&fps=10",
+        "roof=sim:?format=h264&size=160x88&fps=10",
+    ];
+    let server = Server::start(&[&cameras[..], &["--recordings", recordings.to_str().expect("UTF-8")]].concat());
     browser.open(&format!("http://127.0.0.1:{}/", server.port));
     let drawn = "return [...document.querySelectorAll('canvas.frame')].filter(one => one.dataset.frame).length === 4";
     browser.wait_for(drawn);
     for scheme in ["light", "dark"] {
         browser.prefer(scheme);
-        browser.screenshot(&format!("desk-{scheme}"));
+        for (width, height) in [(1280, 800), (3840, 2160), (390, 844)] {
+            browser.resize(width, height, 1.0);
+            browser.wait_for(&format!("return innerWidth === {width}"));
+            assert_nothing_is_cut(&browser);
+            browser.screenshot(&format!("grid-{width}x{height}-{scheme}"));
+        }
+        browser.resize(1280, 800, 1.0);
+        browser.assert_accessible(&format!("desk-{scheme}"));
+        browser.press("h");
+        browser.wait_for("return document.getElementById('help').open");
+        browser.assert_accessible(&format!("help-{scheme}"));
+        browser.screenshot(&format!("help-{scheme}"));
+        browser.press("\u{e00c}");
+        browser.wait_for("return !document.getElementById('help').open");
     }
     browser.run("document.querySelector('[data-camera=yard] .picture').focus()");
-    let press = |key: &str| {
-        let action = |kind: &str| json!({ "type": kind, "value": key });
-        let keys = json!([{ "type": "key", "id": "keys", "actions": [action("keyDown"), action("keyUp")] }]);
-        browser.command("POST", "/actions", &json!({ "actions": keys }));
-    };
     let visible =
         "return [...document.querySelectorAll('.tile')].filter(one => one.offsetParent).map(one => one.dataset.camera)";
-    press("\u{e007}");
+    browser.press("\u{e007}");
     assert_eq!(browser.run(visible), json!(["yard"]));
     browser.screenshot("enlarged");
     // Only what is shown is sent.
@@ -325,10 +350,16 @@ fn a_tile_is_enlarged_by_the_keyboard_and_a_hidden_page_costs_nothing() {
     while watched(&server) != [false, true, false, false] {
         assert!(started.elapsed() < AGES, "{:?}", watched(&server));
     }
-    press("\u{e00c}");
+    records_and_downloads(&browser, &server, folder.path());
+    for (key, shown) in [("\u{e014}", "gate"), ("\u{e013}", "yard"), ("1", "door"), ("\u{e012}", "roof")] {
+        browser.press(key);
+        assert_eq!(browser.run(visible), json!([shown]));
+    }
+    browser.press("\u{e00c}");
     assert_eq!(browser.run(visible).as_array().map(Vec::len), Some(4));
-    press("b");
+    browser.press("b");
     assert_eq!(browser.run("return document.getElementById('boxes').ariaPressed"), "false");
+    browser.assert_no_errors();
     browser.open("about:blank");
     while watched(&server).contains(&true) {
         assert!(started.elapsed() < AGES);
@@ -336,4 +367,40 @@ fn a_tile_is_enlarged_by_the_keyboard_and_a_hidden_page_costs_nothing() {
     let (code, _, err) = server.stop();
     // On a busy machine the simulated cameras leave out frames.
     assert!([0, 3].contains(&code), "{err}");
+}
+
+/// Records the enlarged camera `yard` with keys, and saves the recording from the list.
+fn records_and_downloads(browser: &Browser, server: &Server, folder: &Path) {
+    let recording = "[data-camera=yard] .recording";
+    browser.press("r");
+    browser.wait_for(&format!("return document.querySelector('{recording}').checkVisibility()"));
+    let frames = || server.cameras()[1]["recording"]["frames_written"].as_u64();
+    let started = Instant::now();
+    while frames().is_none_or(|frames| frames < 3) {
+        assert!(started.elapsed() < AGES, "{}", server.cameras()[1]);
+    }
+    browser.screenshot("records");
+    assert!(server.cameras()[0]["recording"].is_null(), "only the enlarged camera is recorded");
+    browser.press("r");
+    browser.wait_for(&format!("return !document.querySelector('{recording}').checkVisibility()"));
+    browser.wait_for(
+        "const dialog = document.getElementById('recordings');
+         if (!dialog.open) document.getElementById('open-recordings').click();
+         else if (!dialog.querySelector('a')) dialog.close();
+         return dialog.querySelector('a') !== null;",
+    );
+    browser.assert_accessible("recordings");
+    browser.screenshot("recordings");
+    let downloads = folder.join("downloads");
+    std::fs::create_dir(&downloads).expect("a folder");
+    browser.download_into(&downloads);
+    browser.run("document.querySelector('#files a').click()");
+    let mut reader = Reader::open(&downloaded(&downloads, ".mcap")).expect("a recording");
+    let mut frames = 0;
+    while let Some(entry) = reader.next_entry().expect("an intact recording") {
+        frames += u32::from(matches!(entry, RecordingEntry::Frame(_)));
+    }
+    assert!(frames >= 3, "{frames} frames");
+    browser.press("\u{e00c}");
+    browser.wait_for("return !document.getElementById('recordings').open");
 }

@@ -82,6 +82,98 @@ pub(crate) fn mjpeg(server: &Server, path: &str, pictures: usize) -> Vec<Vec<u8>
 }
 
 #[test]
+fn queries_select_the_form_of_a_picture() {
+    let config = "size=160x112&fps=10&boxes=3&seed=5";
+    let server = Server::start(&[&format!("front=sim:?{config}"), "jpeg=sim:?format=jpeg&size=320x176&boxes=3"]);
+    let picture = |path: &str, format| {
+        let response = server.get(path);
+        assert_eq!(response.status, 200, "{path}: {}", response.text());
+        let kind = if format == image::ImageFormat::Png { "image/png" } else { "image/jpeg" };
+        assert_eq!(response.header("content-type"), Some(kind), "{path}");
+        image::load_from_memory_with_format(&response.body, format).expect(path).to_rgb8()
+    };
+    let (png, jpeg) = (image::ImageFormat::Png, image::ImageFormat::Jpeg);
+    assert_eq!(picture("/snapshot/front.jpg?h=56", jpeg).dimensions(), (80, 56));
+    assert_eq!(picture("/snapshot/front.jpg?h=480", jpeg).dimensions(), (160, 112), "never enlarged");
+    assert_eq!(picture("/snapshot/jpeg.png?h=88&boxes=1", png).dimensions(), (160, 88));
+    let streamed = mjpeg(&server, "/stream/front.mjpg?boxes=1&h=56", 2).remove(1);
+    assert_eq!(image::load_from_memory(&streamed).expect("a JPEG").height(), 56);
+
+    // The edge of some box has the color of its class exactly where the frame has it; without boxes the camera's pixels are there.
+    let mut stream = Stream::new(&config.parse::<SimConfig>().expect(config)).expect(config);
+    let truths: Vec<_> = (0..1000).map(|_| stream.turn().truth).collect();
+    let mean = |picture: &image::RgbImage, payload: &[u8]| {
+        let plane = payload.len() / 3;
+        let wrong = |(at, pixel): (usize, &image::Rgb<u8>)| {
+            (0..3).filter(|channel| pixel.0[*channel] != payload[(2 - channel) * plane + at]).count()
+        };
+        picture.pixels().enumerate().map(wrong).sum::<usize>()
+    };
+    let plain = picture("/snapshot/front.png", png);
+    assert!(truths.iter().any(|truth| mean(&plain, &truth.payload) == 0), "PNG without boxes is exactly a frame");
+    let boxed = picture("/snapshot/front.png?boxes=1", png);
+    let nearest = truths.iter().min_by_key(|truth| mean(&boxed, &truth.payload)).expect("frames");
+    assert!(mean(&boxed, &nearest.payload) > 0, "something is drawn");
+    // Titles may cover the edges of other boxes.
+    let has_edge = |detection: &oaktap::frame::Detection| {
+        let color = oaktap::overlay::class_color(detection.label);
+        let color = [(color >> 16) as u8, (color >> 8) as u8, color as u8];
+        let middle = ((detection.bbox.ymin + detection.bbox.ymax) / 2.0 * 112.0) as u32;
+        let edge = (detection.bbox.xmin * 160.0) as u32;
+        (edge.saturating_sub(1)..=edge + 1).any(|x| boxed.get_pixel(x.min(159), middle.min(111)).0 == color)
+    };
+    assert!(nearest.detections.iter().any(has_edge), "{:?}", nearest.detections);
+
+    let class = nearest.detections[0].label;
+    let cropped = picture(&format!("/snapshot/front.png?crop={class}"), png);
+    assert!(cropped.width() < 160 || cropped.height() < 112, "{:?}", cropped.dimensions());
+    let absent = server.get("/snapshot/front.jpg?crop=4711");
+    assert_eq!((absent.status, absent.text().as_str()), (503, "no picture of front with `4711` within 3 s\n"));
+    for (path, text) in [
+        ("/snapshot/front.jpg?box=1", "unknown query `box`; expected boxes=1, h=PIXELS or crop=CLASS\n"),
+        ("/snapshot/front.png?h=0", "h=0: expected a height of 16 to 8192 pixels\n"),
+        (
+            "/snapshot/front.png?crop=persn",
+            "crop=persn: front has no class of this name; expected a name or a number; did you mean `person`?\n",
+        ),
+        ("/stream/front.mjpg?crop=person", "unknown query `crop`; expected boxes=1 or h=PIXELS\n"),
+    ] {
+        let response = server.get(path);
+        assert_eq!((response.status, response.text().as_str()), (400, text), "{path}");
+    }
+}
+
+#[test]
+fn viewers_of_one_form_share_an_encoding_and_forms_are_bounded() {
+    let server = Server::start(&["front=sim:?size=320x176&fps=20&boxes=1"]);
+    let open = |path: &str| {
+        let mut connection = server.open("GET", path, &[]);
+        let response = Response::head(&mut connection);
+        (response.status, connection)
+    };
+    let same: Vec<_> = (0..8).map(|_| open("/stream/front.mjpg?boxes=1&h=88")).collect();
+    let before = server.cameras();
+    mjpeg(&server, "/stream/front.mjpg?boxes=1&h=88", 20);
+    let after = server.cameras();
+    let grown = |of: fn(&Value) -> &Value| {
+        of(&after[0]).as_u64().expect("a number") - of(&before[0]).as_u64().expect("a number")
+    };
+    let encoded = grown(|camera| &camera["encoded"]);
+    let received = grown(|camera| &camera["counts"]["frames"]["received"]);
+    assert!(encoded >= 10 && encoded <= received + 2, "{encoded} encodings of {received} frames for 9 viewers");
+    let others: Vec<_> = (0..15).map(|step| open(&format!("/stream/front.mjpg?h={}", 16 + step))).collect();
+    assert!(same.iter().chain(&others).all(|(status, _)| *status == 200));
+    let refused = server.get("/snapshot/front.png");
+    assert!(refused.status == 503 && refused.text().contains("too many sizes"), "{}", refused.text());
+    assert_eq!(open("/stream/front.mjpg?h=16").0, 200, "a form that is watched");
+    drop(others);
+    let started = std::time::Instant::now();
+    while server.get("/snapshot/front.png").status != 200 {
+        assert!(started.elapsed() < crate::server::AGES, "places of clients that left are free again");
+    }
+}
+
+#[test]
 fn jpeg_of_a_camera_is_sent_unchanged_and_in_order() {
     let config = "size=320x176&fps=40&format=jpeg&seed=7";
     let server = Server::start(&[&format!("front=sim:?{config}")]);
@@ -125,7 +217,11 @@ fn the_description_has_every_address_and_every_field() {
     mjpeg(&server, "/stream/front.mjpg", 1);
     let described: Value = serde_json::from_slice(&server.get("/api/openapi.json").body).expect("JSON");
     let paths = described["paths"].as_object().expect("an object");
-    for (path, item) in paths.iter().filter(|(_, item)| item.get("get").is_some()) {
+    for (path, item) in paths {
+        // Tests of their own start recordings and download them.
+        if item.get("get").is_none() || path.contains("{recording}") {
+            continue;
+        }
         let mut connection = server.open("GET", &path.replace("{camera}", "front"), &[]);
         let response = Response::head(&mut connection);
         let content = item["get"]["responses"]["200"]["content"].as_object().expect("an object");
@@ -133,14 +229,26 @@ fn the_description_has_every_address_and_every_field() {
         assert_eq!((response.status, kind), (200, content.keys().next().map(String::as_str)), "{path}");
     }
     // The page's own addresses are not for programs.
-    assert_eq!(paths.len(), 7);
+    assert_eq!(paths.len(), 11);
     let cameras = server.cameras();
     let fields = |value: &Value| -> Vec<String> {
         let mut fields: Vec<_> = value.as_object().expect("an object").keys().cloned().collect();
         fields.sort();
         fields
     };
-    for (schema, found) in [("Camera", &cameras[0]), ("Viewer", &cameras[0]["totals"][0])] {
+    let folder = tempfile::tempdir().expect("a folder");
+    let recording =
+        Server::start(&["front=sim:?size=64x48&fps=30", "--recordings", folder.path().to_str().expect("UTF-8")]);
+    let started = recording.ask("POST", "/api/cameras/front/recording", &[]);
+    let started: Value = serde_json::from_slice(&started.body).expect("JSON");
+    let list: Value = serde_json::from_slice(&recording.get("/api/recordings").body).expect("JSON");
+    let objects = [
+        ("Camera", &cameras[0]),
+        ("Viewer", &cameras[0]["totals"][0]),
+        ("CameraRecording", &started),
+        ("Recordings", &list),
+    ];
+    for (schema, found) in objects {
         assert_eq!(fields(&described["components"]["schemas"][schema]["properties"]), fields(found), "{schema}");
     }
 }

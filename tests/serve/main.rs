@@ -7,11 +7,15 @@ mod browser;
 #[cfg(unix)]
 mod camera_port;
 #[cfg(unix)]
+mod chromium;
+#[cfg(unix)]
 mod hostile;
 #[cfg(unix)]
 mod http;
 #[cfg(unix)]
 mod limits;
+#[cfg(unix)]
+mod recordings;
 #[cfg(unix)]
 mod rtsp;
 #[cfg(unix)]

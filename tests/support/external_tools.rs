@@ -28,6 +28,17 @@ pub(crate) fn has_python_package(name: &str) -> bool {
     there
 }
 
+/// A file that one of these packages brings. `None` without it; panics in CI.
+pub(crate) fn python_file(package: &str, file: &str) -> Option<PathBuf> {
+    let libraries = std::fs::read_dir(place()?.parent()?.join("lib")).into_iter().flatten().filter_map(Result::ok);
+    let mut paths = libraries.map(|library| library.path().join("site-packages").join(package).join(file));
+    let found = paths.find(|path| path.exists());
+    if found.is_none() {
+        missing(&format!("{file} of the Python package {package}"));
+    }
+    found
+}
+
 /// A program that one of these packages installs.
 pub(crate) fn program(name: &str) -> Option<Command> {
     Some(Command::new(place()?.join(name)))

@@ -1,12 +1,16 @@
 //! `oaktap serve`: serves cameras to browsers and programs over HTTP and RTSP.
 
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::thread;
 
+use anyhow::Context as _;
 use clap::Args;
+use oaktap::frame::LabelMap;
+use oaktap::hub::Budget;
 use oaktap::live;
-use oaktap::serve::ServeAddress;
-use oaktap::sink::record::RecordersMonitor;
+use oaktap::serve::{ServeAddress, ServeOptions};
+use oaktap::sink::record::{RecordOptions, RecordingTarget};
 use oaktap::source::NamedSource;
 use oaktap::units::count;
 
@@ -32,10 +36,11 @@ Examples:
 
 Addresses:
   /                     page with all cameras
-  /snapshot/NAME.jpg    next picture
-  /stream/NAME.mjpg     all pictures (MJPEG)
+  /snapshot/NAME.jpg    next picture; also .png, and ?boxes=1&h=480&crop=person
+  /stream/NAME.mjpg     all pictures (MJPEG); also ?boxes=1&h=480
   /events/NAME          detections of each frame (server-sent events)
   /api/cameras          state, counts and viewers of all cameras (JSON)
+  /api/recordings       recordings that clients have made (JSON)
   /metrics              counts for Prometheus
   /healthz              `ok` while the server runs
 docs/serve.md describes them.";
@@ -63,11 +68,23 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     access: AccessArgs,
 
+    /// Let clients record cameras into this folder, and list and download its recordings
+    #[arg(long, value_name = "DIR", help_heading = SERVER)]
+    recordings: Option<PathBuf>,
+
     #[command(flatten)]
     source: SourceArgs,
 
     #[command(flatten)]
     until: Until,
+}
+
+/// Returns how clients record. The folder is created now, so that a wrong one is an error at once.
+fn recordings(folder: PathBuf, source: &SourceArgs, labels: Option<LabelMap>) -> anyhow::Result<RecordOptions> {
+    let failed = || format!("cannot write recordings to {}", folder.display());
+    oaktap::file::create_writable_folder(&folder).with_context(failed)?;
+    let (budget, memory) = (Budget::new(source.waiting_bytes()), Some(source.frames().bound().clone()));
+    Ok(RecordOptions { labels, budget, memory, ..RecordOptions::new(RecordingTarget::Folder(folder)) })
 }
 
 /// The cameras and who may connect: read again when the service is reloaded.
@@ -108,7 +125,10 @@ pub(crate) fn run(ctx: &Ctx, args: &ServeArgs) -> anyhow::Result<Outcome> {
 /// Serves one plan until a stop condition holds or the plan changes.
 fn serve(ctx: &Ctx, args: &ServeArgs, plan: Plan, supervisor: &Supervisor) -> anyhow::Result<End> {
     let cameras = live::cameras(&plan.sources);
-    let mut server = plan.access.open("--http", args.source.style()?)?;
+    let style = args.source.style()?;
+    let recordings = args.recordings.clone().map(|folder| recordings(folder, &args.source, style.names.clone()));
+    let options = ServeOptions { style, recordings: recordings.transpose()?, ..ServeOptions::default() };
+    let mut server = plan.access.open("--http", options)?;
     if let Some(address) = args.rtsp {
         server.open_rtsp(address, "--rtsp")?;
     }
@@ -118,7 +138,7 @@ fn serve(ctx: &Ctx, args: &ServeArgs, plan: Plan, supervisor: &Supervisor) -> an
     let camera_ports: Vec<TcpListener> = camera_ports.transpose()?.unwrap_or_default();
     let served: Vec<_> = camera_ports.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
     server.connect(&cameras)?;
-    let receiving = Receiving::start(ctx, cameras, &args.source, &args.until, RecordersMonitor::default())?;
+    let receiving = Receiving::start(ctx, cameras, &args.source, &args.until, server.recordings())?;
     for (session, address) in receiving.sessions().iter().zip(served) {
         present::say(&format!("serving the protocol of {} at tcp://{address}", session.name()));
     }
@@ -146,8 +166,9 @@ fn serve(ctx: &Ctx, args: &ServeArgs, plan: Plan, supervisor: &Supervisor) -> an
     }
     // `finish` reports how the sessions ended.
     drop(receiving.stop());
+    let recordings: Vec<_> = server.end_recordings().into_iter().map(Into::into).collect();
     server.finish().print(ctx)?;
-    let outcome = receiving.finish(ctx, &[]);
+    let outcome = receiving.finish(ctx, &recordings);
     match (new, outcome) {
         (Some(new), outcome) => {
             // A camera that never answered is a reason to change the file, not to end.

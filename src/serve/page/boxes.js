@@ -8,7 +8,7 @@ export function colorOf(label) {
 }
 
 /** Draws boxes and labels, and nothing else. `scale`: pixels of the canvas for one pixel of the page. */
-export function drawBoxes(context, detections, scale) {
+export function drawBoxes(context, detections, { scale, labels }) {
   const { width, height } = context.canvas;
   context.clearRect(0, 0, width, height);
   const line = Math.max(1, Math.round(2 * scale));
@@ -22,7 +22,10 @@ export function drawBoxes(context, detections, scale) {
     const [left, top, right, bottom] = bbox.map((edge, at) => edge * (at % 2 ? height : width));
     const color = colorOf(label);
     context.strokeStyle = color;
-    context.strokeRect(left, top, right - left, bottom - top);
+    // Lines on whole pixels are sharp.
+    const [x0, y0, x1, y1] = [left, top, right, bottom].map((edge) => Math.round(edge) + (line % 2) / 2);
+    context.strokeRect(x0, y0, x1 - x0, y1 - y0);
+    if (!labels) continue;
     const percent = confidence === null ? "" : ` ${Math.round(confidence * 100)}%`;
     const text = `${name}${percent}`;
     const box = { width: context.measureText(text).width + size * 0.6, height: size * 1.35 };

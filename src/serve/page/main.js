@@ -1,19 +1,44 @@
 // The page: a grid of all cameras.
 
+import { Filter } from "./filter.js";
+import { describeKeys, listen } from "./keys.js";
+import { arrange } from "./layout.js";
+import { listRecordings, record } from "./recordings.js";
 import { session, signIn, signOut } from "./session.js";
 import { Connection } from "./socket.js";
 import { Tile } from "./tile.js";
 
 const AGE_INTERVAL_MS = 100;
+const NOTE_MS = 4000;
+
+/** Most classes that the field offers. */
+const CLASSES_MAX = 200;
 
 const byId = (id) => document.getElementById(id);
 const grid = byId("cameras");
 const template = byId("tile");
 const tiles = new Map();
+const classes = new Set();
 let connection = null;
 let connected = false;
-let showsBoxes = true;
+let canRecord = false;
 let listed = [];
+let enlarged = null;
+let noteTimer = 0;
+
+const filter = new Filter(() => {
+  for (const name of ["boxes", "labels"]) byId(name).setAttribute("aria-pressed", String(filter[name]));
+  byId("threshold").value = filter.threshold;
+  byId("percent").textContent = `${filter.threshold}%`;
+  for (const tile of tiles.values()) tile.paintSoon();
+});
+
+/** Shows a text for a few seconds, and longer while another one follows. */
+function note(text) {
+  byId("note").textContent = text;
+  clearTimeout(noteTimer);
+  noteTimer = setTimeout(() => (byId("note").textContent = ""), NOTE_MS);
+}
 
 /** Asks for the pictures of the tiles that are on the screen, in their size. */
 function watch() {
@@ -26,54 +51,119 @@ const seen = new IntersectionObserver((entries) => {
   watch();
 });
 const sized = new ResizeObserver(watch);
+
+/** Gives the tiles their size. */
+function fit() {
+  const shown = enlarged ? [enlarged] : [...tiles.values()];
+  if (!shown.length) return;
+  const style = getComputedStyle(byId("main"));
+  const px = (text) => Number.parseFloat(text) || 0;
+  const { columns, width } = arrange({
+    count: shown.length,
+    width: byId("main").clientWidth - px(style.paddingLeft) - px(style.paddingRight),
+    height: innerHeight - byId("main").offsetTop - px(style.paddingTop) - px(style.paddingBottom),
+    ratio: Math.min(...shown.map((tile) => tile.ratio)),
+    below: Math.max(...shown.map((tile) => tile.heightBelow)),
+    gap: px(getComputedStyle(grid).columnGap),
+    rem: px(getComputedStyle(document.documentElement).fontSize),
+  });
+  const tile = width ? `${width}px` : "minmax(0, 1fr)";
+  const columnsStyle = `repeat(${columns}, ${tile})`;
+  if (grid.style.gridTemplateColumns !== columnsStyle) grid.style.gridTemplateColumns = columnsStyle;
+}
+addEventListener("resize", fit);
 document.addEventListener("visibilitychange", watch);
 
-function enlarge(camera) {
-  const large = grid.querySelector(".large");
-  large?.classList.remove("large");
-  const tile = large?.dataset.camera === camera ? null : tiles.get(camera);
-  tile?.element.classList.add("large");
+/** Shows only this camera, or all of them with null. */
+function enlarge(tile) {
+  enlarged = tile;
   grid.classList.toggle("enlarged", Boolean(tile));
-  for (const { element, camera: name } of tiles.values()) {
-    const label = element === tile?.element ? `Show all cameras` : `Enlarge ${name}`;
-    element.querySelector(".picture").setAttribute("aria-label", label);
+  for (const each of tiles.values()) each.setEnlarged(each === tile);
+  fit();
+}
+
+/** Returns the tiles that keys apply to: the enlarged one, the one with the focus, or all. */
+function chosen() {
+  const focused = tiles.get(document.activeElement?.closest(".tile")?.dataset.camera);
+  const one = enlarged ?? focused;
+  return one ? [one] : [...tiles.values()];
+}
+
+/** Enlarges the next tile, or moves the focus to it if none is enlarged. */
+function move(steps) {
+  const all = [...tiles.values()];
+  if (!all.length) return;
+  const now = all.indexOf(chosen().length === 1 ? chosen()[0] : null);
+  const next = now < 0 ? (steps > 0 ? 0 : all.length - 1) : (now + steps + all.length) % all.length;
+  if (enlarged) enlarge(all[next]);
+  all[next].focus();
+}
+
+async function snapshot(some) {
+  const names = (await Promise.all(some.map((tile) => tile.snapshot()))).filter(Boolean);
+  note(names.length ? `saved ${names.join(", ")}` : "there is no picture to save");
+}
+
+async function toggleRecording(some) {
+  if (!canRecord) {
+    note("recording is off: start `oaktap serve --recordings FOLDER`");
+    return;
   }
+  const on = !some.some((tile) => tile.records);
+  const answers = await Promise.all(some.map((tile) => record(tile.camera, on).catch(String)));
+  const problem = answers.find(Boolean);
+  note(problem ?? (on ? "recording" : "recording stopped; Recordings lists the files"));
 }
 
-function setBoxes(shown) {
-  showsBoxes = shown;
-  byId("boxes").setAttribute("aria-pressed", String(shown));
-  for (const tile of tiles.values()) tile.setBoxes(shown);
-}
-
-function showCameras(cameras) {
+function showCameras(cameras, records) {
   listed = cameras;
+  canRecord = records;
   for (const camera of cameras) {
     let tile = tiles.get(camera.name);
     if (!tile) {
-      tile = new Tile(template, camera, { enlarge: () => enlarge(camera.name), boxes: showsBoxes });
+      tile = new Tile(template, camera, filter, {
+        enlarge: () => enlarge(enlarged === tile ? null : tile),
+        resized: fit,
+        snapshot: () => snapshot([tile]),
+        record: () => toggleRecording([tile]),
+      });
       tiles.set(camera.name, tile);
       grid.append(tile.element);
       seen.observe(tile.element);
       sized.observe(tile.element);
     }
-    tile.update(camera);
+    tile.update(camera, records);
   }
-  grid.classList.toggle("alone", cameras.length === 1);
+  // Texts that grow need another line.
+  fit();
   summarize();
 }
 
 function summarize() {
-  const streaming = listed.filter(({ state }) => state === "streaming").length;
-  const text = connected ? `${streaming} of ${listed.length} cameras streaming` : "no connection to oaktap; reconnecting";
+  const away = listed.filter(({ state }) => state !== "streaming");
+  const counts = `${listed.length - away.length} of ${listed.length} cameras streaming`;
+  const text = connected ? counts : "no connection to oaktap; reconnecting";
   if (byId("summary").textContent !== text) byId("summary").textContent = text;
-  document.title = connected && listed.length ? `${streaming}/${listed.length} oaktap` : "oaktap";
+  document.title = connected && listed.length ? `${listed.length - away.length}/${listed.length} oaktap` : "oaktap";
+}
+
+/** Offers the classes that were seen in the field of the filter. */
+function offerClasses(detections) {
+  for (const { name } of detections) {
+    if (classes.has(name) || classes.size >= CLASSES_MAX) continue;
+    classes.add(name);
+    const option = document.createElement("option");
+    option.value = name;
+    byId("classes").append(option);
+  }
 }
 
 function connect() {
+  byId("controls").hidden = false;
   connection = new Connection({
     cameras: showCameras,
     picture: (head, file, drawn) => {
+      offerClasses(head.frame.detections);
       const tile = tiles.get(head.camera);
       if (tile) tile.draw(head, file, drawn);
       else drawn();
@@ -92,7 +182,6 @@ function askForToken() {
   const form = byId("sign-in");
   form.hidden = false;
   grid.hidden = true;
-  byId("boxes").hidden = true;
   byId("token").focus();
   form.onsubmit = async (event) => {
     event.preventDefault();
@@ -102,15 +191,60 @@ function askForToken() {
   };
 }
 
-byId("boxes").onclick = () => setBoxes(!showsBoxes);
+function openRecordings() {
+  byId("recordings").showModal();
+  listRecordings(byId("files"), byId("no-recordings")).catch((error) => (byId("no-recordings").textContent = String(error)));
+}
+
+function fillScreen() {
+  const change = document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen();
+  change.catch(() => note("this browser does not fill the screen"));
+}
+
+byId("boxes").onclick = () => filter.toggle("boxes");
+byId("labels").onclick = () => filter.toggle("labels");
+byId("threshold").oninput = ({ target }) => filter.setThreshold(Number(target.value));
+byId("filter").oninput = ({ target }) => filter.setClasses(target.value);
+byId("open-help").onclick = () => byId("help").showModal();
+byId("open-recordings").onclick = openRecordings;
 byId("leave").onclick = async () => {
   await signOut();
   location.reload();
 };
-document.addEventListener("keydown", ({ key, ctrlKey, altKey, metaKey, target }) => {
-  if (ctrlKey || altKey || metaKey || target.tagName === "INPUT") return;
-  if (key === "b") setBoxes(!showsBoxes);
-  if (key === "Escape") enlarge(null);
+describeKeys(byId("keys"));
+listen({
+  one: (key) => {
+    const tile = [...tiles.values()][Number(key) - 1];
+    if (tile) enlarge(tile);
+  },
+  all: () => enlarge(null),
+  previous: () => move(-1),
+  next: () => move(1),
+  absent: () => {
+    const all = [...tiles.values()];
+    const after = all.indexOf(enlarged) + 1;
+    const away = [...all.slice(after), ...all.slice(0, after)].find(({ state }) => state !== "streaming");
+    if (away) enlarge(away);
+    else note("all cameras are streaming");
+  },
+  escape: () => {
+    const field = document.activeElement;
+    if (field === byId("filter")) {
+      field.value = "";
+      filter.setClasses("");
+      field.blur();
+    } else enlarge(null);
+  },
+  boxes: () => filter.toggle("boxes"),
+  labels: () => filter.toggle("labels"),
+  more: () => filter.step(1),
+  less: () => filter.step(-1),
+  none: () => filter.setThreshold(0),
+  find: () => byId("filter").focus(),
+  snapshot: () => snapshot(chosen()),
+  record: () => toggleRecording(chosen()),
+  fullscreen: fillScreen,
+  help: () => byId("help").showModal(),
 });
 setInterval(() => {
   for (const tile of tiles.values()) tile.tick();

@@ -9,7 +9,7 @@ export class Connection {
   #handlers;
   #closed = false;
 
-  /** handlers: cameras(list), picture(head, blob, drawn), state(connected) */
+  /** handlers: cameras(list, records), picture(head, blob, drawn), state(connected) */
   constructor(handlers) {
     this.#handlers = handlers;
     this.#open();
@@ -44,7 +44,8 @@ export class Connection {
     };
     socket.onmessage = ({ data }) => {
       if (typeof data === "string") {
-        this.#handlers.cameras(JSON.parse(data).cameras);
+        const { cameras, records } = JSON.parse(data);
+        this.#handlers.cameras(cameras, records);
         return;
       }
       const length = new DataView(data).getUint32(0, true);

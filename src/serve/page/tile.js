@@ -1,41 +1,63 @@
 // One camera: its picture, state and numbers.
 
 import { drawBoxes } from "./boxes.js";
+import { drawCurve } from "./curve.js";
+import { durationText, safeName, save } from "./files.js";
 
 /** States in which the last picture is not of the present. */
 const OLD_STATES = ["lost", "ended", "silent", "connecting", "waiting"];
 
+/** Height of a picture for which the lines of a snapshot have the width of those in the page. */
+const SNAPSHOT_HEIGHT = 352;
+
+let tiles = 0;
+
 export class Tile {
   element;
   camera;
+  title;
   /** Set while the tile is on the screen. */
   visible = false;
+  /** Set while the camera is recorded. */
+  records = false;
+  state = "";
   #frame;
   #overlay;
   #parts;
   #last = null;
+  #painted = null;
   #drawing = false;
-  #boxes;
+  #filter;
+  #skipped = 0;
 
-  constructor(template, camera, { enlarge, boxes }) {
+  #resized;
+
+  /** actions: enlarge(), resized(), snapshot(), record() */
+  constructor(template, camera, filter, actions) {
     this.element = template.content.firstElementChild.cloneNode(true);
     this.camera = camera.name;
+    this.title = camera.camera;
     this.element.dataset.camera = camera.name;
     const part = (selector) => this.element.querySelector(selector);
     this.#frame = part("canvas.frame");
     this.#overlay = part("canvas.boxes");
-    this.#boxes = boxes;
-    this.#parts = {
-      picture: part(".picture"), notice: part(".notice"), state: part(".state"), fps: part(".fps"),
-      mbit: part(".mbit"), lost: part(".lost"), age: part(".age"),
-    };
-    part("h2").textContent = camera.camera;
-    this.#parts.picture.setAttribute("aria-label", `Enlarge ${camera.camera}`);
-    this.#parts.picture.onclick = enlarge;
-    const snapshot = part(".snapshot");
-    snapshot.href = `/snapshot/${encodeURIComponent(camera.name)}.jpg`;
-    snapshot.download = `${camera.name}.jpg`;
-    snapshot.setAttribute("aria-label", `Save a picture of ${camera.camera}`);
+    this.#filter = filter;
+    const names = ["picture", "notice", "state", "recording", "fps", "mbit", "lost", "skipped", "age", "curve", "snapshot", "record"];
+    this.#parts = Object.fromEntries(names.map((name) => [name, part(`.${name}`)]));
+    const { picture, notice, snapshot, record } = this.#parts;
+    tiles += 1;
+    const heading = part("h2");
+    heading.textContent = camera.camera;
+    heading.id = `camera-${tiles}`;
+    notice.id = `notice-${tiles}`;
+    this.element.setAttribute("aria-labelledby", heading.id);
+    picture.setAttribute("aria-describedby", notice.id);
+    snapshot.setAttribute("aria-label", `Snapshot of ${camera.camera}`);
+    this.setEnlarged(false);
+    this.#resized = actions.resized;
+    picture.onclick = actions.enlarge;
+    snapshot.onclick = actions.snapshot;
+    record.onclick = actions.record;
   }
 
   /** Width of the picture in pixels of the screen. */
@@ -43,19 +65,60 @@ export class Tile {
     return Math.round(this.#parts.picture.clientWidth * devicePixelRatio);
   }
 
-  /** Applies the state and the counts of the camera. */
-  update(camera) {
-    const { picture, notice, state, fps, mbit, lost } = this.#parts;
+  /** Width of the picture divided by its height. */
+  get ratio() {
+    return this.#painted ? this.#frame.width / this.#frame.height : 16 / 9;
+  }
+
+  /** Height of the names and numbers below the picture, in pixels of the page. */
+  get heightBelow() {
+    return this.element.offsetHeight - this.#parts.picture.offsetHeight;
+  }
+
+  setEnlarged(enlarged) {
+    this.element.classList.toggle("large", enlarged);
+    this.#parts.picture.setAttribute("aria-label", enlarged ? `${this.title}: show all cameras` : `Enlarge ${this.title}`);
+  }
+
+  focus() {
+    this.#parts.picture.focus();
+  }
+
+  /** Applies the state and the counts of the camera. `canRecord`: the server has a folder for recordings. */
+  update(camera, canRecord) {
+    const { picture, notice, state, fps, mbit, lost, skipped, curve } = this.#parts;
     const isOld = OLD_STATES.includes(camera.state);
+    this.state = camera.state;
     this.element.dataset.state = camera.state;
     state.className = `state ${camera.state}`;
     state.textContent = camera.state;
     picture.classList.toggle("old", isOld);
     const reason = isOld ? camera.text : camera.no_picture ?? "";
-    notice.textContent = [reason, reason && camera.help].filter(Boolean).join("\n");
+    const text = [reason, reason && camera.help].filter(Boolean).join("\n");
+    if (notice.textContent !== text) notice.textContent = text;
     fps.textContent = camera.fps.toFixed(1);
     mbit.textContent = camera.mbit_s.toFixed(1);
     lost.textContent = camera.lost;
+    lost.classList.toggle("some", camera.lost > 0);
+    skipped.textContent = this.#skipped;
+    drawCurve(curve, camera.intervals_ms);
+    this.#updateRecording(camera.recording, canRecord);
+  }
+
+  #updateRecording(recording, canRecord) {
+    const { recording: about, record } = this.#parts;
+    this.records = Boolean(recording);
+    about.hidden = !recording;
+    record.hidden = !canRecord;
+    record.setAttribute("aria-pressed", String(this.records));
+    record.textContent = this.records ? "Stop" : "Record";
+    record.setAttribute("aria-label", `${this.records ? "Stop the recording of" : "Record"} ${this.title}`);
+    if (!recording) return;
+    const missing = recording.missing ? `, ${recording.missing} missing` : "";
+    const problem = recording.state === "recording" ? "" : ` ${recording.reason ?? recording.state}`;
+    about.textContent = `REC ${durationText(recording.seconds)}${problem}${missing}`;
+    about.title = `${recording.frames_written} frames written, ${recording.frames_waiting} waiting${missing}`;
+    about.classList.toggle("trouble", recording.state === "paused" || recording.missing > 0);
   }
 
   /** Draws a picture with the detections of its frame. */
@@ -69,15 +132,13 @@ export class Tile {
       drawn();
       return;
     }
+    // Frames are numbered on each connection of the camera. A page that was hidden did not ask for those in between.
+    const step = head.frame.id - (this.#last?.head.frame.id ?? Infinity);
+    if (step > 1 && received - this.#last.received < 1000) this.#skipped += step - 1;
     this.#last?.bitmap.close();
     this.#last = { bitmap, head, received };
     drawn();
-    this.#paintSoon();
-  }
-
-  setBoxes(boxes) {
-    this.#boxes = boxes;
-    this.#paintSoon();
+    this.paintSoon();
   }
 
   /** Shows the age of the picture: since it arrived at the server, without the time to this browser. */
@@ -88,7 +149,8 @@ export class Tile {
     this.#parts.age.textContent = ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(ms < 10000 ? 1 : 0)} s`;
   }
 
-  #paintSoon() {
+  /** Paints the picture again, after a change of the filter. */
+  paintSoon() {
     if (this.#drawing || !this.#last) return;
     this.#drawing = true;
     requestAnimationFrame(() => {
@@ -100,18 +162,45 @@ export class Tile {
   #paint() {
     const { bitmap, head } = this.#last;
     const [frame, overlay] = [this.#frame, this.#overlay];
-    if (resize(frame, bitmap.width, bitmap.height)) {
-      this.#parts.picture.style.aspectRatio = `${bitmap.width} / ${bitmap.height}`;
-    }
+    const hasNewSize = resize(frame, bitmap.width, bitmap.height);
+    if (hasNewSize) this.#parts.picture.style.aspectRatio = `${bitmap.width} / ${bitmap.height}`;
     frame.getContext("2d", { alpha: false }).drawImage(bitmap, 0, 0);
     // Boxes have the resolution of the screen, so that their text is sharp on an enlarged picture.
     const width = Math.max(this.width, 1);
     resize(overlay, width, Math.max(Math.round((width * bitmap.height) / bitmap.width), 1));
-    drawBoxes(overlay.getContext("2d"), this.#boxes ? head.frame.detections : [], devicePixelRatio);
+    const detections = this.#filter.drawn(head.frame.detections);
+    drawBoxes(overlay.getContext("2d"), detections, { scale: devicePixelRatio, labels: this.#filter.labels });
+    this.#painted = { head, detections };
+    if (hasNewSize) this.#resized();
     // For tests, and for people who look into the page: the frame that is on the canvas.
     frame.dataset.frame = head.frame.id;
     frame.dataset.detections = JSON.stringify(head.frame.detections);
+    frame.dataset.drawn = detections.length;
   }
+
+  /** Saves exactly the picture that is shown, with its boxes, as PNG. Returns the name of the file; null without a picture. */
+  async snapshot() {
+    if (!this.#painted) return null;
+    const { head, detections } = this.#painted;
+    const { width, height } = this.#frame;
+    const [picture, boxes] = [canvas(width, height), canvas(width, height)];
+    const scale = Math.max(Math.min(width, height) / SNAPSHOT_HEIGHT, 0.7);
+    drawBoxes(boxes.getContext("2d"), detections, { scale, labels: this.#filter.labels });
+    const context = picture.getContext("2d");
+    context.drawImage(this.#frame, 0, 0);
+    context.drawImage(boxes, 0, 0);
+    const blob = await new Promise((resolve) => picture.toBlob(resolve, "image/png"));
+    const time = new Date(head.frame.arrival_unix_ns / 1e6).toISOString().replaceAll(":", "-");
+    const name = `${time}_${safeName(this.camera)}.png`;
+    save(blob, name);
+    return name;
+  }
+}
+
+function canvas(width, height) {
+  const made = document.createElement("canvas");
+  resize(made, width, height);
+  return made;
 }
 
 /** Sets the size of a canvas, which clears it. Returns whether it was another one. */

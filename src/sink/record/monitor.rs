@@ -75,7 +75,11 @@ impl RecorderMonitor {
 
 /// Observes the recordings of several cameras, also when they are stopped and started again.
 #[derive(Clone, Debug, Default)]
-pub struct RecordersMonitor(Arc<Mutex<Recorded>>);
+pub struct RecordersMonitor {
+    recorded: Arc<Mutex<Recorded>>,
+    /// Monitors of one camera each, instead of `recorded`.
+    each: Vec<Self>,
+}
 
 /// The recorder of each recorded camera, and the camera's index in it.
 #[derive(Debug, Default)]
@@ -85,11 +89,20 @@ struct Recorded {
 }
 
 impl RecordersMonitor {
+    /// Returns an observer of cameras that are recorded one by one. Each monitor observes one camera.
+    #[must_use]
+    pub fn of_each(monitors: impl IntoIterator<Item = Self>) -> Self {
+        Self { each: monitors.into_iter().collect(), ..Self::default() }
+    }
+
     /// Returns the status of the recording of a camera, by the order in which the cameras were connected. `None`: recording
     /// is off.
     #[must_use]
     pub fn status(&self, camera: usize) -> Option<RecordingStatus> {
-        let recorded = locked(&self.0);
+        if !self.each.is_empty() {
+            return self.each.get(camera)?.status(0);
+        }
+        let recorded = locked(&self.recorded);
         let (monitor, index) = recorded.each.get(camera.checked_sub(recorded.first_camera)?)?.clone();
         drop(recorded);
         monitor.status(index)
@@ -101,6 +114,6 @@ impl RecordersMonitor {
             let cameras = monitor.lanes.len();
             std::iter::repeat_n(monitor, cameras).zip(0..cameras)
         });
-        *locked(&self.0) = Recorded { first_camera, each: each.collect() };
+        *locked(&self.recorded) = Recorded { first_camera, each: each.collect() };
     }
 }

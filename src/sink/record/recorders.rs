@@ -36,6 +36,8 @@ pub struct Recorders {
     /// Recordings that were started.
     started: u64,
     finishing: Vec<JoinHandle<Vec<RecorderOutcome>>>,
+    /// Of those that have finished.
+    outcomes: Vec<RecorderOutcome>,
     write_rate: WriteRate,
     monitor: RecordersMonitor,
     /// Folders that the running recorders created.
@@ -53,6 +55,7 @@ impl Recorders {
             recorded: 0..0,
             started: 0,
             finishing: Vec::new(),
+            outcomes: Vec::new(),
             write_rate: WriteRate::default(),
             monitor: RecordersMonitor::default(),
             new_folders: NewFolders::default(),
@@ -109,9 +112,7 @@ impl Recorders {
     /// Returns the folder or file to write to.
     #[must_use]
     pub fn path(&self) -> &Path {
-        match &self.options.target {
-            RecordingTarget::Folder(path) | RecordingTarget::File(path) => path,
-        }
+        self.options.target.path()
     }
 
     /// Returns the bytes of the budget that wait for the disk now.
@@ -165,6 +166,10 @@ impl Recorders {
             tracing::warn!("no summary of the recording: cannot start a thread: {error}");
         }
         self.finishing.extend(finishing);
+        // The memory of a thread that has ended is kept until it is joined. Only the first ones, which keeps the order.
+        let ended = self.finishing.iter().take_while(|thread| thread.is_finished()).count();
+        let ended = self.finishing.drain(..ended).flat_map(|thread| thread.join().unwrap_or_default());
+        self.outcomes.extend(ended);
     }
 
     /// Returns the health at a time of the monotonic clock. `None`: recording is off.
@@ -181,7 +186,8 @@ impl Recorders {
 
     fn join(&mut self) -> Vec<RecorderOutcome> {
         // A panic was printed when it happened. The recorded frames are in their files.
-        self.finishing.drain(..).flat_map(|thread| thread.join().unwrap_or_default()).collect()
+        let last = self.finishing.drain(..).flat_map(|thread| thread.join().unwrap_or_default());
+        self.outcomes.drain(..).chain(last).collect()
     }
 }
 

@@ -28,6 +28,14 @@ impl RecordingTarget {
         if names::has_extension(&path, "mcap") { Self::File(path) } else { Self::Folder(path) }
     }
 
+    /// Returns the folder or file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Folder(path) | Self::File(path) => path,
+        }
+    }
+
     /// Returns the folder for the files of these cameras.
     pub(super) fn folder(&self, cameras: &[&str]) -> PathBuf {
         match self {

@@ -1,0 +1,77 @@
+//! Starts and stops the recording of a camera for pages and programs.
+
+use std::sync::Mutex;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::live::{Camera, Sink as _};
+use crate::sink::record::{RecordError, RecordOptions, RecorderOutcome, Recorders, RecordersMonitor, RecordingStatus};
+use crate::sync::locked;
+
+/// Records one camera.
+#[derive(Debug)]
+pub(super) struct CameraRecorder {
+    /// Observes without waiting for a start that creates folders.
+    monitor: RecordersMonitor,
+    /// `None` at the end of the program.
+    recorders: Mutex<Option<Recorders>>,
+    since: Mutex<Option<Instant>>,
+}
+
+/// State of a recording that runs.
+#[derive(Serialize)]
+pub(super) struct CameraRecording {
+    /// Time since it was started.
+    seconds: u64,
+    #[serde(flatten)]
+    status: RecordingStatus,
+}
+
+impl CameraRecorder {
+    /// Subscribes to nothing yet.
+    pub(super) fn new(camera: &Camera, options: RecordOptions) -> std::io::Result<Self> {
+        let mut recorders = Recorders::new(options);
+        recorders.connect(camera)?;
+        Ok(Self { monitor: recorders.monitor(), recorders: Mutex::new(Some(recorders)), since: Mutex::default() })
+    }
+
+    /// Starts a recording, unless one runs. Blocks while it creates a folder.
+    pub(super) fn start(&self) -> Result<(), RecordError> {
+        let mut recorders = locked(&self.recorders);
+        if let Some(recorders) = recorders.as_mut().filter(|recorders| !recorders.is_on()) {
+            recorders.start()?;
+            *locked(&self.since) = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Stops the recording, if one runs. Another thread finishes the file.
+    pub(super) fn stop(&self) {
+        if let Some(recorders) = &mut *locked(&self.recorders) {
+            recorders.stop(|_| {});
+            *locked(&self.since) = None;
+        }
+    }
+
+    /// Returns whether a recording runs.
+    pub(super) fn is_on(&self) -> bool {
+        locked(&self.since).is_some()
+    }
+
+    /// Returns the state; `None` if nothing is recorded.
+    pub(super) fn state(&self) -> Option<CameraRecording> {
+        let since = (*locked(&self.since))?;
+        Some(CameraRecording { seconds: since.elapsed().as_secs(), status: self.monitor.status(0)? })
+    }
+
+    pub(super) fn monitor(&self) -> RecordersMonitor {
+        self.monitor.clone()
+    }
+
+    /// Finishes the files and returns the outcome of each recording.
+    pub(super) fn finish(&self) -> Vec<RecorderOutcome> {
+        let recorders = locked(&self.recorders).take();
+        recorders.map(Recorders::finish).unwrap_or_default()
+    }
+}
