@@ -313,10 +313,10 @@ impl Receiving {
                     None
                 }
                 Ok(()) if received == 0 => {
-                    let datagrams = stats[number].datagrams.map_or(0, |datagrams| datagrams.received);
-                    let trouble = match locked(&self.troubles[number]).take() {
-                        None if datagrams > 0 => Trouble::NoFrameIn { datagrams },
-                        trouble => trouble.unwrap_or(Trouble::NoFrame),
+                    let datagrams = stats[number].datagrams.filter(|datagrams| datagrams.received > 0);
+                    let trouble = match (locked(&self.troubles[number]).take(), datagrams) {
+                        (None, Some(datagrams)) => Trouble::NoFrameIn { datagrams },
+                        (trouble, _) => trouble.unwrap_or(Trouble::NoFrame),
                     };
                     Some(Failure::new(session, trouble, !any_works))
                 }

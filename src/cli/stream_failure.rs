@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use oaktap::source::{Session, SessionState, SourceError};
 use oaktap::units::count;
 use oaktap::view::ViewHealth;
+use oaktap::wire::DatagramCounts;
 
 use super::present;
 
@@ -18,7 +19,7 @@ pub(super) enum Trouble {
     NoFrame,
     /// No frame was in the datagrams that arrived.
     NoFrameIn {
-        datagrams: u64,
+        datagrams: DatagramCounts,
     },
     /// There was no memory for its frames.
     NoMemory,
@@ -73,7 +74,18 @@ impl Failure {
                 let help = "give --buffer several times the size of a frame for each camera";
                 (text.clone(), present::advised(anyhow::anyhow!(text), help))
             }
-            Trouble::NoFrameIn { datagrams } => {
+            Trouble::NoFrameIn { datagrams: counts } if counts.messages_incomplete > 0 && counts.invalid == 0 => {
+                let (frames, missing) = (counts.messages_incomplete + counts.messages_missing, counts.missing);
+                let text = format!(
+                    "no complete frame: all {} lost datagrams, {missing} of {} that were sent",
+                    count(frames, "frame", "frames"),
+                    counts.received + missing
+                );
+                let help = "the network or this host drops datagrams: raise the receive buffer of this host (docs/udp.md), send \
+                            smaller pictures or JPEG, or use TCP";
+                (text.clone(), present::advised(anyhow::anyhow!(text), help))
+            }
+            Trouble::NoFrameIn { datagrams: DatagramCounts { received: datagrams, .. } } => {
                 let text = format!("{} received, but no frame", count(datagrams, "datagram", "datagrams"));
                 let help = "compare the datagrams with docs/udp.md: a header of 16 bytes with big-endian numbers before each \
                             part, or a whole message of at most 65507 bytes";

@@ -55,6 +55,8 @@ pub(super) struct Delivery {
     layout: Option<Option<Geometry>>,
     /// Streams beside the first one that were reported.
     streams: Vec<Arc<str>>,
+    /// End of the last skipped range if a warning explained it, in bytes since the connection was opened.
+    explained_to: Option<u64>,
 }
 
 /// Streams of a camera that are reported: a peer may send any number of names.
@@ -103,6 +105,7 @@ impl Delivery {
             hints: ValueHints::default(),
             layout: None,
             streams: Vec::new(),
+            explained_to: None,
         }
     }
 
@@ -112,9 +115,11 @@ impl Delivery {
             return;
         }
         self.streams.push(Arc::clone(stream));
+        // As recordings name their topics.
+        let file_name = stream.replace('/', "_");
         tracing::warn!(
             camera = %self.name,
-            "the camera also sends a stream `{stream}`, {}: windows and recordings have it as `{}_{stream}`; `oaktap snapshot` \
+            "the camera also sends a stream `{stream}`, {}: windows and recordings have it as `{}_{file_name}`; `oaktap snapshot` \
              and `oaktap serve` have the first one only",
             frame.because,
             self.name
@@ -129,6 +134,7 @@ impl Delivery {
         self.hints.restart();
         self.note = None;
         self.leaving = false;
+        self.explained_to = None;
     }
 
     /// Prepares for frames after a seek in a recording.
@@ -308,7 +314,15 @@ impl Delivery {
                 let found = skipped.found.escape_ascii();
                 tracing::debug!(camera = %self.name, at = skipped.at, len = skipped.len, reason = ?skipped.reason, "skipped bytes \"{found}\"");
                 if !(skipped.reason.is_intact() || self.leaving && skipped.may_be_unfinished()) {
-                    if let Some(advice) = advice_on(&skipped, self.layout.is_some())
+                    let streamed = self.layout.is_some();
+                    // The rest of a frame whose header is invalid.
+                    let is_explained = self.explained_to.replace(skipped.at + skipped.len) == Some(skipped.at)
+                        && skipped.reason == SkipReason::NotAHeader;
+                    if !is_explained && !(streamed && matches!(skipped.reason, SkipReason::TooLarge { .. })) {
+                        self.explained_to = None;
+                    }
+                    if !is_explained
+                        && let Some(advice) = advice_on(&skipped, streamed)
                         && let Some(more) = self.warning(WarningKind::Skipped, progress)
                     {
                         tracing::warn!(camera = %self.name, "{skipped}, from byte {}: {advice}{more}", skipped.at);
@@ -367,6 +381,15 @@ impl Delivery {
 /// Returns what skipped bytes show about their sender. `None` if they belong to a frame that is reported itself. `streamed`:
 /// there were frames before. Otherwise the error of the connection may explain them.
 fn advice_on(skipped: &Skipped, streamed: bool) -> Option<String> {
+    if let SkipReason::TooLarge { .. } = skipped.reason {
+        let header = Excerpt::new(&skipped.found[..LINE]);
+        return streamed.then(|| {
+            format!(
+                "the frame is lost, its header is {header}. The lengths in a header must be those of the bytes that follow; for \
+                 larger pictures, raise --max-payload"
+            )
+        });
+    }
     if skipped.reason != SkipReason::NotAHeader {
         return None;
     }

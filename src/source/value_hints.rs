@@ -2,6 +2,7 @@
 //!
 //! Each hint is given once per camera. A hint changes nothing: the frames keep their values.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use crate::frame::{BBox, Detection, Frame, Geometry, PayloadKind};
@@ -67,6 +68,7 @@ pub(super) struct ValueHints {
     clock: Clock,
     layouts: Vec<(Option<Arc<str>>, Layouts)>,
     merged: Once,
+    numbers: Numbers,
 }
 
 /// The last two layouts of a stream.
@@ -100,6 +102,38 @@ impl std::fmt::Display for Layout {
             (None, Some(len)) => write!(f, "{len} bytes"),
             (None, None) => f.write_str(self.kind.name()),
         }
+    }
+}
+
+/// The last number (`@F`) of each stream of the connection.
+#[derive(Debug, Default)]
+struct Numbers {
+    last: Vec<(Option<Arc<str>>, u64)>,
+    hint: Once,
+}
+
+impl Numbers {
+    fn add(&mut self, frame: &Frame) -> Option<String> {
+        let number = frame.camera_seq?;
+        let Some((_, last)) = self.last.iter_mut().find(|(stream, _)| *stream == frame.stream) else {
+            if self.last.len() < STREAMS_MAX {
+                self.last.push((frame.stream.clone(), number));
+            }
+            return None;
+        };
+        let previous = std::mem::replace(last, number);
+        let fault = match number.cmp(&previous) {
+            Ordering::Greater => return None,
+            Ordering::Equal => format!("repeats the number {number}"),
+            Ordering::Less => format!("has the number {number} after {previous}"),
+        };
+        self.hint.take().then(|| {
+            format!(
+                "the `@F` record of frame {} {fault}: expected numbers that increase by 1 with each frame; missing frames cannot be \
+                 counted without them",
+                frame.id
+            )
+        })
     }
 }
 
@@ -149,6 +183,7 @@ impl ValueHints {
     /// Prepares for the next connection, whose capture times may start anew.
     pub(super) fn restart(&mut self) {
         (self.clock.first, self.clock.previous_us, self.clock.decreasing) = (None, None, 0);
+        self.numbers.last.clear();
     }
 
     /// Returns the hints that are due with this frame.
@@ -163,6 +198,7 @@ impl ValueHints {
             hints.extend(self.sizes(found));
             hints.extend(self.distance(found));
         }
+        hints.extend(self.numbers.add(frame));
         // The pictures of further streams may be taken before the last one of the first.
         if !frame.no_clock && frame.stream.is_none() {
             hints.extend(self.clock.pace(frame));
@@ -388,6 +424,27 @@ mod tests {
         }
         // One that is not small decides.
         assert_eq!(hints("0;0.875", &[(0.00875, GOOD), (0.5, GOOD)]), [""; 0]);
+    }
+
+    #[test]
+    fn numbers_that_repeat_or_fall_are_named_once() {
+        let given = |numbers: &[u64]| {
+            let (mut hints, mut id) = (ValueHints::default(), 0..);
+            let with = |number: &u64| {
+                let mut numbered = frame(id.next().expect("a number"), "", &[]);
+                numbered.camera_seq = Some(*number);
+                numbered
+            };
+            numbers.iter().map(with).flat_map(|frame| hints.of(&frame)).collect::<Vec<_>>()
+        };
+        assert_eq!(given(&[1, 2, 9]), [""; 0]);
+        for (numbers, start) in [
+            (&[5, 5, 5][..], "the `@F` record of frame 1 repeats the number 5: expected numbers that increase by 1"),
+            (&[8, 9, 7, 6], "the `@F` record of frame 2 has the number 7 after 9: expected "),
+        ] {
+            let found = given(numbers);
+            assert!(matches!(&found[..], [one] if one.starts_with(start)), "{found:?}");
+        }
     }
 
     #[test]

@@ -68,6 +68,9 @@ impl Stats {
         here.sync_lost = false;
         if frame.stream.is_some() {
             // Rates, gaps and the camera's clock are those of its first stream.
+            let follows = here.frames > 1 && !is_jump;
+            self.numbered(frame, follows);
+            self.count_missing();
             return self.outages.frame(frame.received.mono_ns);
         }
         here.frames += 1;
@@ -81,11 +84,7 @@ impl Stats {
         let arrived_us = self.span.map_or(0, |(_, last)| frame.received.mono_ns.saturating_sub(last.mono_ns) / 1000);
         let was_set = step_us < 0 || step_us.unsigned_abs() > CLOCK_STEP_MAX_US.saturating_add(age_us);
         let follows = here.frames > 1 && !is_jump;
-        if self.repeats {
-            self.sequence.repeated(frame.camera_seq, follows);
-        } else {
-            self.sequence.frame(frame.camera_seq, follows);
-        }
+        self.numbered(frame, follows);
         let timed = Timed {
             device: frame.device_time,
             received: frame.received,
@@ -107,6 +106,25 @@ impl Stats {
         }
         self.span = Some((self.span.map_or(frame.received, |(first, _)| first), frame.received));
         self.outages.frame(frame.received.mono_ns);
+    }
+
+    /// Counts a frame that was received partly.
+    pub(super) fn count_lost(&mut self) {
+        self.frames.lost += 1;
+        self.streams.lost();
+        self.connection.lost_since_frame = self.connection.lost_since_frame.saturating_add(1);
+        self.sequence.lost(self.streams.next());
+        self.count_missing();
+    }
+
+    /// Counts the number of a frame.
+    fn numbered(&mut self, frame: &Frame, follows: bool) {
+        let (stream, number) = (frame.stream.as_ref(), frame.camera_seq);
+        if self.repeats {
+            self.sequence.repeated(stream, number, follows);
+        } else {
+            self.sequence.frame(stream, number, follows);
+        }
     }
 
     /// Counts a frame by its times, now that it is decided whether it is stale.

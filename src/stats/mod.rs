@@ -5,6 +5,7 @@ mod backlog;
 mod frames;
 mod gaps;
 mod health;
+mod numbering;
 mod outages;
 mod rates;
 mod sequence;
@@ -25,11 +26,11 @@ use self::backlog::Fresh;
 pub use self::frames::{DamagePlace, FrameCounts, VideoCounts};
 use self::gaps::GapEstimator;
 pub use self::health::{CameraHealth, HealthGauge};
+use self::numbering::StreamNumbers;
 use self::outages::Outages;
 use self::rates::RecentFrames;
 pub use self::rates::{RECENT_FRAMES, Rates};
 pub use self::sequence::SequenceCounts;
-use self::sequence::SequenceTracker;
 pub use self::streams::StreamCounts;
 use self::streams::StreamTally;
 pub use self::summary::{LatencySummary, Summary};
@@ -37,7 +38,7 @@ pub use self::verdict::{Finding, Weight, words};
 use crate::frame::{DeviceTime, LabelMap, Received};
 use crate::hub::{LaneCounter, LaneCounts};
 use crate::sync::locked;
-use crate::wire::{ByteCounts, Damage, DatagramCounts, Event, Introduction, Record};
+use crate::wire::{ByteCounts, Damage, DatagramCounts, Event, Introduction, Record, SkipReason};
 
 /// Longer latencies are recorded as this.
 const LATENCY_MAX_US: u64 = 60_000_000;
@@ -156,7 +157,7 @@ pub struct Stats {
     pub span: Option<(Received, Received)>,
     gaps: GapEstimator,
     streams: StreamTally,
-    sequence: SequenceTracker,
+    sequence: StreamNumbers,
     outages: Outages,
     fresh: Option<Fresh>,
     /// Frames of which it is undecided whether they are stale.
@@ -250,12 +251,8 @@ impl Stats {
             Event::Lost(_) | Event::BadDetections(_) if self.repeats => {}
             Event::Lost(Damage::Ended { .. }) if self.connection.ending == Ending::ByUs => self.frames.unfinished += 1,
             Event::Lost(damage) => {
-                self.frames.lost += 1;
-                self.streams.lost();
                 self.frames.no_memory += u64::from(matches!(damage, Damage::NoMemory { .. }));
-                self.connection.lost_since_frame = self.connection.lost_since_frame.saturating_add(1);
-                self.sequence.lost();
-                self.count_missing();
+                self.count_lost();
                 self.damaged(|| damage.to_string());
             }
             Event::BadDetections(error) => {
@@ -269,6 +266,9 @@ impl Stats {
                 // A foreign record between two frames does not lose sync, nor does a frame without memory.
                 if skipped.reason.is_intact() || self.repeats {
                     return;
+                }
+                if matches!(skipped.reason, SkipReason::TooLarge { .. }) {
+                    self.count_lost();
                 }
                 if self.connection.ending != Ending::ByUs || !skipped.may_be_unfinished() {
                     self.damaged_bytes += skipped.len;
@@ -296,7 +296,7 @@ impl Stats {
                     Record::Frame { .. } if self.repeats => {}
                     Record::Frame { seq, device_time } => {
                         let follows = !self.arrived.is_some_and(|at| self.is_jump(*device_time, at));
-                        self.sequence.announced(*seq, follows);
+                        self.sequence.announced(self.streams.next(), *seq, follows);
                         self.count_missing();
                     }
                     Record::Stream(name) => self.streams.named(name),

@@ -21,6 +21,8 @@ pub struct SequenceCounts {
     pub away: u64,
     /// The latest announced number, while its frame has not arrived.
     pub pending: u64,
+    /// Times that a number was not greater than the one before on the connection. Missing frames cannot be counted then.
+    pub restarts: u64,
 }
 
 /// Assigns an outcome to every frame number.
@@ -79,6 +81,7 @@ impl SequenceTracker {
         };
         if number <= run.last || number - run.last > SEQUENCE_STEP_MAX {
             // The camera restarted, or numbers something else now.
+            self.counts.restarts += u64::from(number <= run.last);
             self.close(false);
             self.run = Some(begins);
             return;
@@ -99,7 +102,7 @@ impl SequenceTracker {
     /// A frame arrived. `number` is the one announced for it, if any.
     pub(super) fn frame(&mut self, number: Option<u64>, steady: bool) {
         if let Some(number) = number
-            && !self.run.is_some_and(|run| run.open && run.last == number)
+            && !self.awaits(number)
         {
             self.announced(number, steady);
         }
@@ -117,7 +120,10 @@ impl SequenceTracker {
         if let Some(number) = number
             && self.run.is_some_and(|run| run.numbers() > 0)
         {
+            // A part that plays again is no fault of the camera.
+            let restarts = self.counts.restarts;
             self.announced(number, steady);
+            self.counts.restarts = restarts;
             if let Some(run) = &mut self.run {
                 (run.last, run.open) = (number.wrapping_sub(1), false);
             }
@@ -125,6 +131,16 @@ impl SequenceTracker {
         self.close(true);
         let begins = |number: u64| Run { first: number.wrapping_add(1), open: false, steady, ..Run::announced(number) };
         self.run = number.map(begins);
+    }
+
+    /// Returns the last number of the current run.
+    pub(super) fn last(&self) -> Option<u64> {
+        self.run.map(|run| run.last)
+    }
+
+    /// Returns whether this number was announced and its frame has not arrived.
+    pub(super) fn awaits(&self, number: u64) -> bool {
+        self.run.is_some_and(|run| run.open && run.last == number)
     }
 
     /// A frame arrived partly.
@@ -190,7 +206,7 @@ mod tests {
     fn counted(numbers: &SequenceTracker) -> [u64; 6] {
         let counts = numbers.counts().unwrap_or_default();
         assert!(counts.balance(), "{numbers:?}");
-        let SequenceCounts { numbers, came, damaged, not_sent, away, pending } = counts;
+        let SequenceCounts { numbers, came, damaged, not_sent, away, pending, .. } = counts;
         [numbers, came, damaged, not_sent, away, pending]
     }
 

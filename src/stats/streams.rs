@@ -52,6 +52,11 @@ impl StreamTally {
         self.next = (**first != *name).then(|| name.into());
     }
 
+    /// Returns the stream of the next frame, or `None` for the first one.
+    pub(super) fn next(&self) -> Option<&Arc<str>> {
+        self.next.as_ref()
+    }
+
     /// Counts a frame of this stream, or with `None` of the first one.
     pub(super) fn frame(&mut self, stream: Option<&Arc<str>>) {
         self.of(stream).received += 1;

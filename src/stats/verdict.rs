@@ -53,7 +53,7 @@ pub mod words {
 type Row = (&'static str, Weight, fn(&Stats) -> u64, [&'static str; 2]);
 
 /// The counts that decide the exit code. README has the same table.
-const COUNTS: [Row; 20] = [
+const COUNTS: [Row; 21] = [
     ("withdrawn", Weight::Loss, |stats| stats.frames.withdrawn, words::WITHDRAWN),
     ("lost", Weight::Loss, |stats| stats.frames.lost - stats.frames.no_memory, words::LOST),
     (
@@ -129,6 +129,15 @@ const COUNTS: [Row; 20] = [
         Weight::Doubt,
         |stats| stats.frames.estimated,
         ["frame missing by estimate (~)", "frames missing by estimate (~)"],
+    ),
+    (
+        "numbers.restarts",
+        Weight::Doubt,
+        |stats| stats.numbers().map_or(0, |counts| counts.restarts),
+        [
+            "frame number that does not increase: missing frames cannot be counted",
+            "frame numbers that do not increase: missing frames cannot be counted",
+        ],
     ),
     ("reconnects", Weight::Doubt, Stats::reconnects, words::RECONNECTS),
     ("reboots", Weight::Doubt, |stats| stats.reboots, ["reboot of the camera", "reboots of the camera"]),

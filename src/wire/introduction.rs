@@ -72,6 +72,9 @@ pub struct LabelTable {
     pub count: u32,
     /// `true` if exactly these names were received. If not, the names must not be used.
     pub complete: bool,
+    /// CRC-32 of the names that were received, if there are as many as announced.
+    #[serde(skip)]
+    pub found: Option<u32>,
 }
 
 impl Introduction {
@@ -150,14 +153,15 @@ impl Introduction {
         let len = names.map_or(0, |names| u32::try_from(names.len()).unwrap_or(u32::MAX));
         let affordable = self.checks_left.0.checked_sub(len);
         self.checks_left.0 = affordable.unwrap_or(self.checks_left.0);
-        let complete =
-            names.map_or(count == 0, |names| len == count && affordable.is_some() && names.crc32() == Some(crc32));
+        let is_checked = len == count && affordable.is_some();
+        let found = names.filter(|_| is_checked).and_then(|names| names.crc32());
+        let complete = names.map_or(count == 0, |_| found == Some(crc32));
         if !complete {
             self.labels = Some(Arc::new(LabelMap::unnamed()));
         } else if count == 0 {
             self.labels = None;
         }
-        self.table = Some(LabelTable { crc32, count, complete });
+        self.table = Some(LabelTable { crc32, count, complete, found });
     }
 
     /// Returns whether the camera has sent no description.

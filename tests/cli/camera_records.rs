@@ -147,7 +147,9 @@ fn an_incomplete_label_table_is_not_used() {
         let (code, names, told, err) = detections(bytes, &[]);
         assert_eq!((code, names), (0, vec![Value::from(name); 3]), "{table:?} {err}");
         assert_eq!(told["introduction"]["table"]["complete"].as_bool().unwrap_or(false), complete, "{told}");
-        assert_eq!(err.contains("received only some of the camera's"), name == "#1", "{err}");
+        assert_eq!(err.contains("labels are shown as numbers"), name == "#1", "{err}");
+        let sent = "the camera sent 12345678 as the CRC-32 of its 2 label names (`@C`), but theirs is abda5f13";
+        assert_eq!(err.contains(sent), table == ["@C 12345678 2"], "{err}");
     }
 }
 

@@ -14,6 +14,7 @@ use oaktap::sink::record::{
     KeepLimit, RecordOptions, RecorderCounts, RecorderHealth, RecorderState, Recorders, RecordersHealth,
     RecordingTarget, SplitLimit, Trigger, format_remaining,
 };
+use oaktap::source::Session;
 use oaktap::units::{Bytes, count};
 
 use super::view::separated;
@@ -221,6 +222,15 @@ fn watch(ctx: &Ctx, args: &RecordArgs, receiving: &Receiving, recorders: &mut Re
     }
 }
 
+/// Returns the number of frames that are not in the files, with `~` if it contains an estimate: those that the recorder could
+/// not write, and those that were lost before it.
+fn missing_frames(in_recorder: u64, sessions: &[Session]) -> String {
+    let stats: Vec<_> = sessions.iter().map(Session::stats).collect();
+    let lost: u64 = stats.iter().map(|stats| stats.frames.lost + stats.frames.withdrawn + stats.frames.missing).sum();
+    let is_estimate = stats.iter().any(|stats| stats.frames.estimated > 0);
+    format!("{}{}", if is_estimate { "~" } else { "" }, in_recorder + lost)
+}
+
 fn progress(health: &RecordersHealth, buffered: usize, args: &RecordArgs, receiving: &Receiving) -> String {
     let RecordersHealth { total, bytes_per_s, seconds_left } = health;
     let RecorderHealth { state, frames, written, waiting, missing, bytes, disk_left, .. } = total;
@@ -240,6 +250,7 @@ fn progress(health: &RecordersHealth, buffered: usize, args: &RecordArgs, receiv
         (None, None) => String::new(),
     };
     let speed = bytes_per_s / 1e6;
+    let missing = missing_frames(*missing, receiving.sessions());
     if matches!(state, RecorderState::Paused { .. }) {
         let (written, waiting) = (count(*written, "frame", "frames"), count(*waiting, "frame", "frames"));
         let share = 100.0 * buffered as f64 / args.waiting_bytes().max(1) as f64;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use oaktap::stats::{DamagePlace, Finding, LatencySummary, SequenceCounts, StreamCounts, Summary, Weight};
 use oaktap::units::{Bytes, count};
-use oaktap::wire::DatagramCounts;
+use oaktap::wire::{DatagramCounts, LabelTable};
 
 use super::{always_say, naming_camera, printable, say};
 
@@ -67,8 +67,11 @@ pub(crate) fn exit_reasons(reasons: &[ExitReason]) {
 }
 
 /// Returns the next step for a [finding](Finding).
-fn help_for(finding: &Finding) -> &'static str {
+fn help_for(finding: &Finding, datagrams: Option<DatagramCounts>) -> &'static str {
     match finding.count {
+        "bad_pictures" if datagrams.is_some_and(|counts| counts.whole > 0 && counts.invalid > 0) => {
+            "a picture that is larger than a datagram needs the header of 16 bytes before each of its parts: docs/udp.md"
+        }
         _ if finding.weight == Weight::Doubt => "without --strict, these are remarks only",
         "no_memory" => "give --buffer more memory, or receive fewer cameras in one command",
         "bad_detections" => {
@@ -105,7 +108,7 @@ pub(crate) fn exit_reason(camera: &Summary, strict: bool) -> Option<ExitReason> 
     let option =
         if decisive.iter().all(|finding| finding.weight == Weight::Doubt) { " because of --strict" } else { "" };
     let texts: Vec<_> = decisive.iter().map(|finding| finding.text.as_str()).collect();
-    let help = help_for(decisive.first()?);
+    let help = help_for(decisive.first()?, camera.datagrams);
     let text = format!("{}: exit code 3{option}: {}", camera.name, texts.join(", "));
     Some(ExitReason { text, help: help.into(), camera: Some(camera.name.clone()) })
 }
@@ -211,7 +214,7 @@ fn remarks(camera: &Summary, verbose: bool, strict: bool) -> Vec<String> {
     let doubts = doubts.map(|finding| finding.text.clone());
     let numbered = camera.numbers.filter(|counts| counts.numbers > counts.came + counts.away + counts.pending);
     let numbered = numbered.map(|counts| {
-        let SequenceCounts { numbers, came, damaged, not_sent, away, pending } = counts;
+        let SequenceCounts { numbers, came, damaged, not_sent, away, pending, .. } = counts;
         let fates = [
             (came, "received"),
             (not_sent, "not sent"),
@@ -230,6 +233,13 @@ fn remarks(camera: &Summary, verbose: bool, strict: bool) -> Vec<String> {
     let table = camera.introduction.as_ref().and_then(|introduction| introduction.table);
     let names = table.filter(|table| !table.complete).map(|table| {
         let names = count(table.count.into(), "label name", "label names");
+        if let Some(found) = table.found {
+            let LabelTable { crc32, .. } = table;
+            return format!(
+                "the camera sent {crc32:08x} as the CRC-32 of its {names} (`@C`), but theirs is {found:08x}: labels are shown as \
+                 numbers"
+            );
+        }
         format!("received only some of the camera's {names}: labels are shown as numbers")
     });
     let bug = (!camera.balances).then(|| "the frame counts do not balance: this is a bug in oaktap".to_owned());
