@@ -1,8 +1,10 @@
-//! `/metrics`: counts for Prometheus in the OpenMetrics text format, read from the ledgers at each request.
+//! `/metrics`: counts for Prometheus, read from the ledgers at each request. Clients that do not ask for the OpenMetrics text format
+//! get the one before it, as from other exporters.
 
 use std::fmt;
 use std::sync::Arc;
 
+use axum::http::{HeaderMap, HeaderValue, header};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
@@ -14,8 +16,46 @@ use super::viewer::ViewerCounts;
 use crate::source::SessionState;
 use crate::stats::Stats;
 
-/// Content type without which Prometheus reads another format.
-pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// Format of the counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    OpenMetrics,
+    /// The text format of Prometheus before OpenMetrics, which `promtool check metrics` reads.
+    Text,
+}
+
+impl Format {
+    /// Returns the format that a client accepts.
+    pub(super) fn accepted(headers: &HeaderMap) -> Self {
+        let accepts = |value: &HeaderValue| value.as_bytes().windows(16).any(|part| part == b"openmetrics-text");
+        if headers.get_all(header::ACCEPT).iter().any(accepts) { Self::OpenMetrics } else { Self::Text }
+    }
+
+    pub(super) const fn content_type(self) -> &'static str {
+        match self {
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+}
+
+/// Converts OpenMetrics to the format before it: the descriptions of counters have `_total`, too, and there are no units and no end.
+fn classic(text: &str) -> String {
+    let counters: Vec<_> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
+    let mut converted = String::with_capacity(text.len());
+    for line in text.lines().filter(|line| *line != "# EOF" && !line.starts_with("# UNIT ")) {
+        let mut words = line.splitn(4, ' ');
+        match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("#"), Some(kind), Some(name), Some(rest)) if counters.contains(&name) => {
+                converted.extend(["# ", kind, " ", name, "_total ", rest]);
+            }
+            _ => converted.push_str(line),
+        }
+        converted.push('\n');
+    }
+    converted
+}
 
 /// Names and values of labels. Viewers have no labels of their own: series would grow with each of them.
 type Labels = Vec<(&'static str, String)>;
@@ -154,11 +194,25 @@ fn families(samples: &[Sample]) -> Vec<Family> {
 }
 
 /// Returns all counts as text.
-pub(super) fn text(server: Arc<Server>) -> String {
+pub(super) fn text(server: Arc<Server>, format: Format) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Cameras(server)));
     let mut text = String::new();
     // Writing into a `String` cannot fail.
     let _ = encode(&mut text, &registry);
-    text
+    if format == Format::Text { classic(&text) } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn openmetrics_becomes_the_format_before_it() {
+        let text = "# HELP a_bytes Bytes counter of\n# TYPE a_bytes counter\n# UNIT a_bytes bytes\na_bytes_total{b=\"c\"} 1\n\
+                    # HELP d Rate\n# TYPE d gauge\nd 2.5\n# EOF\n";
+        let expected = "# HELP a_bytes_total Bytes counter of\n# TYPE a_bytes_total counter\na_bytes_total{b=\"c\"} 1\n\
+                        # HELP d Rate\n# TYPE d gauge\nd 2.5\n";
+        assert_eq!(classic(text), expected);
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{DefaultBodyLimit, Extension, Path, RawQuery, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
@@ -120,8 +120,9 @@ async fn description() -> Response {
     ([(header::CONTENT_TYPE, JSON)], text).into_response()
 }
 
-async fn counts(State(server): State<Arc<Server>>) -> Response {
-    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(server)).into_response()
+async fn counts(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
+    let format = metrics::Format::accepted(&headers);
+    ([(header::CONTENT_TYPE, format.content_type())], metrics::text(server, format)).into_response()
 }
 
 /// Answers with the next picture.

@@ -191,7 +191,13 @@ fn jpeg_of_a_camera_is_sent_unchanged_and_in_order() {
 fn metrics_are_the_counts_of_the_ledgers() {
     let server = Server::start(&["front=sim:?size=64x48&fps=30"]);
     mjpeg(&server, "/stream/front.mjpg", 3);
-    let metrics = server.get("/metrics");
+    let plain = server.get("/metrics");
+    assert_eq!(plain.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    assert!(
+        plain.text().contains("# TYPE oaktap_frames_total counter\n") && !plain.text().contains("# EOF"),
+        "{plain:?}"
+    );
+    let metrics = server.ask("GET", "/metrics", &[("Accept", "application/openmetrics-text; version=1.0.0")]);
     assert_eq!(metrics.header("content-type"), Some("application/openmetrics-text; version=1.0.0; charset=utf-8"));
     let text = metrics.text();
     assert!(text.ends_with("# EOF\n"), "{text}");
@@ -201,7 +207,8 @@ fn metrics_are_the_counts_of_the_ledgers() {
         line.trim().parse().expect("a number")
     };
     assert_eq!(value("oaktap_camera_streaming{camera=\"front\"}"), 1.0);
-    assert!(value("oaktap_frames_total{camera=\"front\",outcome=\"confirmed\"}") >= 3.0);
+    // The third picture is shown before the next frame confirms it.
+    assert!(value("oaktap_frames_total{camera=\"front\",outcome=\"confirmed\"}") >= 2.0);
     assert!(value("oaktap_received_bytes_total{camera=\"front\"}") >= f64::from(3 * 64 * 48 * 3));
     assert!(value("oaktap_viewer_frames_total{camera=\"front\",kind=\"mjpeg\",outcome=\"sent\"}") >= 2.0);
     let counts = &server.cameras()[0]["totals"][0];
@@ -226,7 +233,7 @@ fn the_description_has_every_address_and_every_field() {
         let response = Response::head(&mut connection);
         let content = item["get"]["responses"]["200"]["content"].as_object().expect("an object");
         let kind = response.header("content-type").and_then(|kind| kind.split(';').next());
-        assert_eq!((response.status, kind), (200, content.keys().next().map(String::as_str)), "{path}");
+        assert!(response.status == 200 && kind.is_some_and(|kind| content.contains_key(kind)), "{path}: {response:?}");
     }
     // The page's own addresses are not for programs.
     assert_eq!(paths.len(), 11);
