@@ -110,7 +110,9 @@ impl DepthMap {
     pub fn awaits_next(&self, frame: &Frame) -> bool {
         let Some(taken) = self.last.taken.filter(|_| !self.is_late) else { return false };
         let since = frame.device_time.since(taken);
-        since > self.depth_interval.us / 2 && since <= self.apart_max_us().saturating_add(self.depth_interval.us)
+        // After the first depth picture the interval is not known yet.
+        let interval = if self.depth_interval.us == 0 { INTERVAL_MAX_US } else { self.depth_interval.us };
+        since > self.depth_interval.us / 2 && since <= self.apart_max_us().saturating_add(interval)
     }
 
     /// Returns whether there was no depth picture so far.
