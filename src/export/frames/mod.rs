@@ -9,8 +9,6 @@ mod video_start;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use chrono::{DateTime, SecondsFormat};
-
 use super::camera::{Camera, camera_index};
 use super::choice::{Choice, ChosenDetection, chosen_detections};
 use super::decoding::Decoding;
@@ -20,10 +18,8 @@ use crate::convert::DepthMap;
 use crate::frame::{Frame, LabelMap, Pool};
 use crate::overlay::Style;
 use crate::recording::{
-    MissingFiles, Part, Played, PlayedFrame, PlayedMeasurement, Player, Reader, RecordingError, missing_files,
-    natural_order,
+    MissingFiles, Part, Played, PlayedFrame, PlayedMeasurement, Player, RecordingError, missing_files, natural_order,
 };
-use crate::units::count;
 use ahead::Ahead;
 use copies::leave_out_copies;
 use labels::{is_label, refuse};
@@ -270,42 +266,6 @@ impl Frames {
     pub(super) fn fraction(&self) -> f64 {
         let (start, end) = self.span;
         ((self.now_ns.saturating_sub(start)) as f64 / (end.saturating_sub(start)).max(1) as f64).clamp(0.0, 1.0)
-    }
-
-    /// Fails if a chosen label is unknown, if there are no frames, or if none of them was chosen.
-    fn check_choice(&self, report: &ExportReport) -> Result<(), ExportError> {
-        if report.read == 0
-            && let Some(unread) = report.unread.first()
-            && report.unread.iter().all(|unread| unread.is_unsupported)
-        {
-            return Err(ExportError::Unsupported { path: unread.path.clone(), why: unread.why.clone() });
-        }
-        let Some((from, until)) = self.whole_span else {
-            return if report.unread.is_empty() { Err(ExportError::NoFrames) } else { Ok(()) };
-        };
-        if report.unread.is_empty() {
-            refuse(&self.unknown_labels, &self.cameras, self.table.as_deref())?;
-        }
-        if self.chosen > 0 || report.measurements > 0 || !report.unread.is_empty() {
-            return Ok(());
-        }
-        if report.read == 0 && report.measurements_left_out > 0 {
-            return Err(ExportError::OnlyMeasurements(report.measurements_left_out));
-        }
-        let time = |ns| DateTime::from_timestamp_nanos(ns).to_rfc3339_opts(SecondsFormat::Millis, true);
-        let why = match (report.without_label, report.depth) {
-            (0, 1..) => {
-                let depth = count(report.depth, "frame is depth", "frames are depth");
-                format!("{depth} without detections, which data sets have only of cameras that --camera names")
-            }
-            (0, 0) => "none is between --from and --until".to_owned(),
-            (frames, _) => {
-                count(frames, "frame has", "frames have") + " no detection selected by --only and --threshold"
-            }
-        };
-        // A recording goes on after its last frame, until the camera is disconnected.
-        let last = self.latest.as_ref().and_then(|path| Reader::open(path).ok()?.last_frame_ns());
-        Err(ExportError::NothingSelected { why, from: time(from), until: time(last.unwrap_or(until)) })
     }
 
     /// Returns the next chosen frame; `None` after the last.

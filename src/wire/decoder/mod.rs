@@ -22,7 +22,7 @@ use super::resync;
 use super::text::LINE;
 use super::unrecognized::Unrecognized;
 use super::work::Work;
-use crate::frame::{Backlog, Frame, Geometry, Interpreter, Lease, Pool, Received, Size, Staleness};
+use crate::frame::{Backlog, Frame, Interpreter, Lease, Pool, Received, Staleness};
 
 /// After this many damaged frames in a row, scan the whole frame before accepting its header. Accepting a wrong header
 /// costs a copy of up to a whole frame: this limits the copying that a hostile peer can cause with little data.
@@ -305,16 +305,6 @@ impl Decoder {
     #[must_use]
     pub const fn arrived(&self) -> Received {
         self.now
-    }
-
-    /// Sets the memory layout of the payloads that follow, where it is known from elsewhere, as in recordings.
-    pub fn announce(&mut self, geometry: Geometry) {
-        self.interpreter.restore(geometry);
-    }
-
-    /// Sets the size of the next payload, which is video, where it is known from elsewhere, as in recordings.
-    pub fn announce_video(&mut self, size: Size) {
-        self.interpreter.restore_video(size);
     }
 
     /// Returns the work done on this connection: bytes received, searched, copied and read again. Grows with the bytes

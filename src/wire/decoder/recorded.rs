@@ -1,6 +1,7 @@
 //! Frames of recordings, whose boundaries are known: no byte is searched for another header.
 
 use super::{Damage, Decoder, DetectionSyntax, Event, Provisional, Received};
+use crate::frame::{Geometry, Size};
 use crate::wire::encode::MessageHead;
 use crate::wire::header::{self, Parsed};
 use crate::wire::message::inner_text;
@@ -13,6 +14,16 @@ use crate::wire::text::LINE;
 const LOOK_AHEAD: usize = 64;
 
 impl Decoder {
+    /// Sets the memory layout of the payloads that follow, where it is known from elsewhere, as in recordings.
+    pub fn announce(&mut self, geometry: Geometry) {
+        self.interpreter.restore(geometry);
+    }
+
+    /// Sets the size of the next payload, which is video, where it is known from elsewhere, as in recordings.
+    pub fn announce_video(&mut self, size: Size) {
+        self.interpreter.restore_video(size);
+    }
+
     /// Decodes one recorded frame, which arrived `now`, and confirms it: the recorder stored confirmed frames only.
     ///
     /// `context` are records that the camera sent before the recording began. `stale`: the
