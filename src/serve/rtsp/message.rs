@@ -109,7 +109,8 @@ fn head(text: &str) -> Option<(Request, bool)> {
     let (first, second, third) = (words.next()?, words.next()?, words.next()?);
     let is_response = first.starts_with("RTSP/");
     let is_token = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
-    if !is_response && !(third.starts_with("RTSP/") && [first, second, third].into_iter().all(is_token)) {
+    let is_request = third.starts_with("RTSP/") && [first, second, third].into_iter().all(is_token);
+    if !(is_response || is_request) {
         return None;
     }
     let mut request =
