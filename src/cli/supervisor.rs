@@ -40,7 +40,7 @@ impl Pulse {
             true
         };
         // Each of them, so that none is left out after one that hangs.
-        self.runtimes.iter().map(beats).fold(true, |all, beats| all && beats)
+        self.runtimes.iter().filter(|runtime| !beats(runtime)).count() == 0
     }
 }
 

@@ -51,8 +51,11 @@ struct PageCamera<'a> {
     told: Told,
     fps: f64,
     mbit_s: f64,
-    /// Frames that were lost, damaged or missing.
+    /// Frames that were lost or damaged.
     lost: u64,
+    /// Frames that did not arrive.
+    missing: u64,
+    missing_is_estimate: bool,
     /// Time since the last frame arrived; `None` before the first.
     silent_ms: Option<u64>,
     /// Milliseconds between the last frames.
@@ -91,10 +94,10 @@ fn text_of(state: &SessionState) -> (String, Option<String>) {
 fn for_page<'a>(camera: &'a ServedCamera, session: &Session, now_ns: u64) -> PageCamera<'a> {
     let state = session.state();
     let told = Told::new(camera, &state);
-    let (rates, lost, last, intervals_ms) = session.ledger().update(|stats| {
-        let lost = stats.frames.withdrawn + stats.frames.lost + stats.frames.missing;
+    let (rates, frames, missing_is_estimate, last, intervals_ms) = session.ledger().update(|stats| {
         let intervals_ms = stats.intervals_us().map(|us| us.saturating_add(500) / 1000).collect();
-        (stats.rates(), lost, stats.span.map(|(_, last)| last.mono_ns), intervals_ms)
+        let last = stats.span.map(|(_, last)| last.mono_ns);
+        (stats.rates(), stats.frames, stats.missing_is_estimate(), last, intervals_ms)
     });
     // A lost camera has no picture for another reason.
     let streams = matches!(state, SessionState::Streaming | SessionState::Stalled);
@@ -105,7 +108,9 @@ fn for_page<'a>(camera: &'a ServedCamera, session: &Session, now_ns: u64) -> Pag
         told: Told { no_picture: told.no_picture.filter(|_| streams), ..told },
         fps: now(rates.fps_arrival),
         mbit_s: now(rates.mbit_s),
-        lost,
+        lost: frames.withdrawn + frames.lost,
+        missing: frames.missing,
+        missing_is_estimate,
         silent_ms: last.map(|last_ns| now_ns.saturating_sub(last_ns) / 1_000_000),
         intervals_ms,
         recording: recording(camera),

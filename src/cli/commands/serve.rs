@@ -104,7 +104,7 @@ impl ServeArgs {
 enum End {
     Over(Outcome),
     /// The cameras or the token have changed.
-    Changed(Plan),
+    Changed(Box<Plan>),
 }
 
 /// Serves until a stop condition holds, and prints a summary.
@@ -115,15 +115,15 @@ pub(crate) fn run(ctx: &Ctx, args: &ServeArgs) -> anyhow::Result<Outcome> {
     }
     let mut plan = args.plan()?;
     loop {
-        match serve(ctx, args, plan, &supervisor)? {
+        match serve(ctx, args, &plan, &supervisor)? {
             End::Over(outcome) => return Ok(outcome),
-            End::Changed(new) => plan = new,
+            End::Changed(new) => plan = *new,
         }
     }
 }
 
 /// Serves one plan until a stop condition holds or the plan changes.
-fn serve(ctx: &Ctx, args: &ServeArgs, plan: Plan, supervisor: &Supervisor) -> anyhow::Result<End> {
+fn serve(ctx: &Ctx, args: &ServeArgs, plan: &Plan, supervisor: &Supervisor) -> anyhow::Result<End> {
     let cameras = live::cameras(&plan.sources);
     let style = args.source.style()?;
     let recordings = args.recordings.clone().map(|folder| recordings(folder, &args.source, style.names.clone()));
@@ -154,7 +154,7 @@ fn serve(ctx: &Ctx, args: &ServeArgs, plan: Plan, supervisor: &Supervisor) -> an
         supervisor.feed(&mut pulse);
         if ctx.stop.take_reload() {
             supervisor.reloading();
-            new = reload(args, &plan);
+            new = reload(args, plan);
             if new.is_none() {
                 supervisor.ready(&status);
             }
@@ -173,7 +173,7 @@ fn serve(ctx: &Ctx, args: &ServeArgs, plan: Plan, supervisor: &Supervisor) -> an
         (Some(new), outcome) => {
             // A camera that never answered is a reason to change the file, not to end.
             outcome.err().inspect(|error| present::say(&format!("{error:#}")));
-            Ok(End::Changed(new))
+            Ok(End::Changed(Box::new(new)))
         }
         (None, outcome) => outcome.map(End::Over),
     }

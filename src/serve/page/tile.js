@@ -98,8 +98,9 @@ export class Tile {
     if (notice.textContent !== text) notice.textContent = text;
     fps.textContent = camera.fps.toFixed(1);
     mbit.textContent = camera.mbit_s.toFixed(1);
-    lost.textContent = camera.lost;
-    lost.classList.toggle("some", camera.lost > 0);
+    const missing = `${camera.missing_is_estimate ? "~" : ""}${camera.missing}`;
+    lost.textContent = camera.missing ? `${camera.lost} + ${missing}` : camera.lost;
+    lost.classList.toggle("some", camera.lost > 0 || (camera.missing > 0 && !camera.missing_is_estimate));
     skipped.textContent = this.#skipped;
     drawCurve(curve, camera.intervals_ms);
     this.#updateRecording(camera.recording, canRecord);
@@ -144,6 +145,11 @@ export class Tile {
   /** Shows the age of the picture: since it arrived at the server, without the time to this browser. */
   tick() {
     if (!this.#last) return;
+    if (!this.visible) {
+      // It gets no pictures.
+      this.#parts.age.textContent = "–";
+      return;
+    }
     const { head, received } = this.#last;
     const ms = head.age_us / 1000 + performance.now() - received;
     this.#parts.age.textContent = ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(ms < 10000 ? 1 : 0)} s`;
