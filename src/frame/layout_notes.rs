@@ -31,11 +31,12 @@ mod tests {
     use crate::frame::{Guess, PixelFormat};
 
     fn frame(stream: Option<&str>, width: u32) -> Frame {
-        let mut frame = Frame::default();
-        frame.stream = stream.map(Arc::from);
-        frame.geometry = Geometry::tight(PixelFormat::Raw16, width, 48).ok();
-        frame.guess = Some(Guess::ByLength);
-        frame
+        Frame {
+            stream: stream.map(Arc::from),
+            geometry: Geometry::tight(PixelFormat::Raw16, width, 48).ok(),
+            guess: Some(Guess::ByLength),
+            ..Frame::default()
+        }
     }
 
     #[test]

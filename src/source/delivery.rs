@@ -318,7 +318,8 @@ impl Delivery {
                     // The rest of a frame whose header is invalid.
                     let is_explained = self.explained_to.replace(skipped.at + skipped.len) == Some(skipped.at)
                         && skipped.reason == SkipReason::NotAHeader;
-                    if !is_explained && !(streamed && matches!(skipped.reason, SkipReason::TooLarge { .. })) {
+                    let explains_more = streamed && matches!(skipped.reason, SkipReason::TooLarge { .. });
+                    if !is_explained && !explains_more {
                         self.explained_to = None;
                     }
                     if !is_explained
