@@ -265,7 +265,10 @@ mod tests {
         (OUTPUT, &["json", "verbose", "quiet", "color", "status"]),
         (SEARCH, &["subnet", "wait", "udp_port"]),
         ("When to stop", &["frames", "duration"]),
-        ("Server", &["serve", "http", "rtsp", "camera_port", "token", "host_name", "tls_cert", "tls_key"]),
+        (
+            "Server",
+            &["serve", "http", "rtsp", "camera_port", "recordings", "token", "host_name", "tls_cert", "tls_key"],
+        ),
         (
             "Stream",
             &[

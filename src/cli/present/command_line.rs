@@ -87,7 +87,12 @@ fn naming_one_of(text: &str, camera: &str, given: &[String]) -> String {
         Ok((None, source)) => source == camera || source.strip_suffix(":5000") == Some(camera),
         Err(_) => false,
     };
-    let word = given.iter().find(is_it).map_or(camera, String::as_str);
+    // A camera of `--all` or of the file of cameras has no word. The name of a simulated camera or of a recording is none.
+    let word = match given.iter().find(is_it) {
+        Some(word) => word.as_str(),
+        None if given.is_empty() => camera,
+        None => return text.to_owned(),
+    };
     // Commands for cameras do not take the source of a stream, nor several files.
     if word.contains("://") || word.ends_with(".mcap") {
         return text.to_owned();
@@ -251,12 +256,14 @@ mod tests {
             ("front", "front=10.0.0.5"),
             ("10.0.0.6", "10.0.0.6:5000"),
             ("back", "back"),
-            ("of-the-file", "of-the-file"),
+            ("sim-1", "CAMERA"),
             ("url", "CAMERA"),
         ] {
             let found = naming_one_of("`oaktap doctor CAMERA` or CAMERA", camera, &given);
             assert_eq!(found, format!("`oaktap doctor {word}` or CAMERA"));
         }
+        let of_the_file = naming_one_of("`oaktap doctor CAMERA`", "front", &[]);
+        assert_eq!(of_the_file, "`oaktap doctor front`");
     }
 
     #[test]
