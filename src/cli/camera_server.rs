@@ -158,7 +158,7 @@ impl Access {
 fn check_token(address: ServeAddress, has_token: bool) -> anyhow::Result<()> {
     if address.is_exposed() && !has_token {
         let error = Usage(format!("other computers can reach {address}: expected --token FILE"));
-        let help = "create a token: (umask 077; head -c 24 /dev/urandom | base64 > token.txt)";
+        let help = "create a token: (umask 077; head -c 24 /dev/urandom | base64 | tr '+/' '-_' > token.txt)";
         return Err(advised(error.into(), help));
     }
     Ok(())
@@ -223,9 +223,10 @@ impl CameraServer {
         let cameras = count(sessions.len() as u64, "camera", "cameras");
         let scheme = if self.is_encrypted { "https" } else { "http" };
         present::say(&format!("serving {cameras} at {scheme}://{address}/"));
-        // RTSP is not encrypted, also beside HTTPS.
-        if self.is_exposed && !self.is_encrypted || self.is_rtsp_exposed {
+        if self.is_exposed && !self.is_encrypted {
             present::say("clients need the token; pictures are not encrypted on the network");
+        } else if self.is_rtsp_exposed {
+            present::say("RTSP is not encrypted: the network can read its pictures and the token");
         }
         Ok(())
     }

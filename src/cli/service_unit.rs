@@ -70,8 +70,9 @@ impl Unit {
             // Writing to a `String` cannot fail.
             let _ = writeln!(credentials, "LoadCredential={name}:{}", path_text(path)?.replace('%', "%%"));
         }
-        let folder = path_text(self.config.parent().unwrap_or(Path::new("/")))?;
-        let folder = quoted(&folder.replace('\\', "\\\\").replace(':', "\\:"));
+        // Homes and /tmp are hidden from the service, and `cargo install` writes the program to a home.
+        let bound = |path: &Path| Ok::<_, String>(quoted(&path_text(path)?.replace('\\', "\\\\").replace(':', "\\:")));
+        let (folder, program) = (bound(self.config.parent().unwrap_or(Path::new("/")))?, bound(&self.program)?);
         let privilege = if self.http.port() < UNPRIVILEGED_PORT_MIN { "CAP_NET_BIND_SERVICE" } else { "" };
         // A user namespace would take the privilege away.
         let users = if privilege.is_empty() { "PrivateUsers=yes\n" } else { "" };
@@ -95,7 +96,7 @@ impl Unit {
              WatchdogSec=30\n\
              TimeoutStopSec=20\n\
              {credentials}\
-             BindReadOnlyPaths={folder}\n\
+             BindReadOnlyPaths={folder} {program}\n\
              CapabilityBoundingSet={privilege}\n\
              AmbientCapabilities={privilege}\n\
              {users}{HARDENING}\n\
@@ -144,7 +145,7 @@ mod tests {
              --host-name wall.lan --token %d/token"
         );
         assert_eq!(line("LoadCredential="), "LoadCredential=token:/etc/oak tap/100%%");
-        assert_eq!(line("BindReadOnlyPaths="), "BindReadOnlyPaths=\"/etc/oak tap\"");
+        assert_eq!(line("BindReadOnlyPaths="), "BindReadOnlyPaths=\"/etc/oak tap\" /usr/bin/oaktap");
         assert_eq!(quoted("a$b%c\"d\\e"), "\"a$$b%%c\\\"d\\\\e\"");
         let broken = Unit { config: "/etc/a\nExecStart=evil".into(), ..unit(8080) };
         assert!(broken.text().is_err(), "a line feed would begin another setting");

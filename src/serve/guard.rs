@@ -13,6 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use super::routes::Server;
 use super::signature::{Signed, SigningKey, now_unix_s};
@@ -41,6 +42,9 @@ const HEADERS: [(header::HeaderName, &str); 5] = [
     (header::CACHE_CONTROL, "no-store"),
     (EMBEDDING, "same-origin"),
 ];
+
+/// Longest time until a request that changes something is answered.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Says whether other pages may embed a picture.
 const EMBEDDING: header::HeaderName = header::HeaderName::from_static("cross-origin-resource-policy");
@@ -228,13 +232,18 @@ fn check(guard: &Guard, request: &Request) -> Result<(), Box<Response>> {
         let text = format!("this server is not named `{name}`; `--host-name NAME` allows a name");
         return Err(Box::new(refuse(StatusCode::MISDIRECTED_REQUEST, text)));
     }
-    let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
+    let changes = changes(request);
     let origins = headers.get_all(header::ORIGIN).iter();
     let is_foreign = |origin: &HeaderValue| !origin.to_str().is_ok_and(|origin| is_own(origin, host));
     if (changes || headers.contains_key(header::UPGRADE)) && origins.into_iter().any(is_foreign) {
         return Err(Box::new(refuse(StatusCode::FORBIDDEN, "the request is from the page of another server")));
     }
     Ok(())
+}
+
+/// Returns whether a request may change something.
+fn changes(request: &Request) -> bool {
+    !matches!(*request.method(), Method::GET | Method::HEAD)
 }
 
 /// Lets a request pass, or answers it.
@@ -245,7 +254,16 @@ pub(super) async fn guard(State(server): State<Arc<Server>>, request: Request, n
         Ok(()) => match authorize(&server.guard, request.method(), request.uri(), request.headers()).await {
             Ok(access) => {
                 is_signed = access == Access::Signed;
-                next.run(request).await
+                // Only such requests have a body, which is read before the answer; others may be streams.
+                if changes(&request) {
+                    timeout(BODY_TIMEOUT, next.run(request)).await.unwrap_or_else(|_| {
+                        let text =
+                            format!("the body of the request did not arrive within {} s", BODY_TIMEOUT.as_secs());
+                        refuse(StatusCode::REQUEST_TIMEOUT, text)
+                    })
+                } else {
+                    next.run(request).await
+                }
             }
             Err(response) => response,
         },

@@ -125,11 +125,15 @@ impl Page<'_> {
     }
 }
 
-/// Returns the message of a picture. `age_us`: time from the arrival of the frame to now.
-fn message(camera: &str, shot: &Shot) -> Bytes {
+/// Returns the message of a picture. `age_us`: time from the arrival of the frame to now. `superseded`: pictures that newer ones
+/// replaced so far.
+fn message(camera: &str, shot: &Shot, superseded: u64) -> Bytes {
     let age_us = received_now().mono_ns.saturating_sub(shot.received.mono_ns) / 1000;
     let camera = serde_json::to_string(camera).unwrap_or_default();
-    let head = format!("{{\"camera\":{camera},\"age_us\":{age_us},\"frame\":{}}}", shot.description);
+    let head = format!(
+        "{{\"camera\":{camera},\"age_us\":{age_us},\"superseded\":{superseded},\"frame\":{}}}",
+        shot.description
+    );
     let mut bytes = Vec::with_capacity(4 + head.len() + shot.file.len());
     // A head has a few kilobytes; the records of a frame bound it.
     bytes.extend_from_slice(&u32::try_from(head.len()).unwrap_or(u32::MAX).to_le_bytes());
@@ -148,7 +152,7 @@ pub(super) async fn serve(mut socket: WebSocket, server: &Server) {
         let next = page.next();
         if let Some((at, shot)) = next {
             let watched = &page.watched[at];
-            let bytes = message(&watched.camera.name, &shot);
+            let bytes = message(&watched.camera.name, &shot, watched.viewer.superseded());
             if !send(&mut socket, Message::Binary(bytes)).await {
                 return;
             }

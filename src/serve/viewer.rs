@@ -197,6 +197,11 @@ impl<T> Viewer<T> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
+    /// Returns the number of items that newer ones replaced.
+    pub(super) fn superseded(&self) -> u64 {
+        self.ledger.counts().superseded
+    }
+
     /// Counts an item that was taken and sent completely.
     pub(super) fn sent(&self, bytes: usize) {
         self.ledger.bytes.fetch_add(bytes as u64, Ordering::SeqCst);

@@ -73,6 +73,14 @@ fn broken_frames_of_a_socket_end_it() {
 }
 
 #[test]
+fn a_request_whose_body_does_not_arrive_is_answered() {
+    let server = Server::start(&["front=sim:?size=64x48"]);
+    let headers = [("content-length", "1000"), ("content-type", "application/json")];
+    let mut connection = server.open("POST", "/api/sign", &headers);
+    assert_eq!(Response::head(&mut connection).status, 408);
+}
+
+#[test]
 fn no_path_leaves_the_addresses() {
     let server = Server::start(&["front=sim:?size=64x48"]);
     for path in [
@@ -127,16 +135,19 @@ fn memory_stays_flat_while_64_clients_never_read() {
             break camera;
         }
     };
-    let before_kb = resident_kb(&server);
-    let later = loop {
-        let camera = camera();
-        if confirmed(&camera) >= confirmed(&stuck) + 150 {
-            break camera;
-        }
-    };
-    let after_kb = resident_kb(&server);
-    // 150 frames have 100 MB.
-    assert!(after_kb < before_kb + 20_000, "{before_kb} kB, then {after_kb} kB");
+    let mut sizes_kb = vec![resident_kb(&server)];
+    let mut later = stuck;
+    // 150 frames have 100 MB. The allocator may need some of these intervals to reach its size.
+    while sizes_kb.last_chunk::<2>().is_none_or(|[before, after]| after > &(before + 20_000)) {
+        assert!(sizes_kb.len() < 8, "{sizes_kb:?} kB");
+        later = loop {
+            let camera = camera();
+            if confirmed(&camera) >= confirmed(&later) + 150 {
+                break camera;
+            }
+        };
+        sizes_kb.push(resident_kb(&server));
+    }
     assert!(later["counts"]["balances"] == true && later["counts"]["frames"]["no_memory"] == 0, "{later}");
     for viewer in later["viewers"].as_array().expect("a list") {
         let waiting = if viewer["kind"] == "camera-port" { 32 + 2 } else { 2 };

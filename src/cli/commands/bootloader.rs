@@ -22,6 +22,9 @@ use crate::cli::present::{self, Refused, advised, flash_error, printable, settin
 use crate::cli::signals::Stop;
 use crate::cli::{Ctx, Outcome, json_option};
 
+/// Most attempts to talk to the bootloader after its reset.
+const GREETINGS_MAX: u32 = 3;
+
 const EXAMPLES: &str = "\
 Examples:
   oaktap bootloader 192.168.1.50 show
@@ -162,7 +165,14 @@ async fn show(ctx: &Ctx, turn: &Turn<'_>) -> anyhow::Result<BootloaderReport> {
     Ok(BootloaderReport { command: ctx.command, label: entered.label, before, user_slot, written: None, after: None })
 }
 
-async fn greet_again(entered: &BootloaderCamera) -> anyhow::Result<BootloaderInfo> {
+/// The camera may answer the search just before its reset, and then close the connection.
+async fn greet_again(entered: &BootloaderCamera, stop: &Stop) -> anyhow::Result<BootloaderInfo> {
+    for _ in 1..GREETINGS_MAX {
+        match entered.reenter().await?.talk(greet).await {
+            Err(error) if !stop.asked() => tracing::debug!("trying again: {error:#}"),
+            result => return Ok(result?.map_err(settings_error)?.0),
+        }
+    }
     Ok(entered.reenter().await?.talk(greet).await?.map_err(settings_error)?.0)
 }
 
@@ -206,7 +216,7 @@ async fn write(
     let after = if args.no_wait {
         None
     } else {
-        Some(greet_again(&entered).await.context("the bootloader was written and verified")?)
+        Some(greet_again(&entered, &ctx.stop).await.context("the bootloader was written and verified")?)
     };
     if let (Some(after), Some(expected)) = (&after, image.version())
         && after.version != expected

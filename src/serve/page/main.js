@@ -134,6 +134,16 @@ function showCameras(cameras, records) {
     }
     tile.update(camera, records);
   }
+  // The server may have been started again with other cameras.
+  const names = new Set(cameras.map(({ name }) => name));
+  for (const [name, tile] of tiles) {
+    if (names.has(name)) continue;
+    if (enlarged === tile) enlarge(null);
+    seen.unobserve(tile.element);
+    sized.unobserve(tile.element);
+    tile.element.remove();
+    tiles.delete(name);
+  }
   // Texts that grow need another line.
   fit();
   summarize();

@@ -133,9 +133,9 @@ export class Tile {
       drawn();
       return;
     }
-    // Frames are numbered on each connection of the camera. A page that was hidden did not ask for those in between.
-    const step = head.frame.id - (this.#last?.head.frame.id ?? Infinity);
-    if (step > 1 && received - this.#last.received < 1000) this.#skipped += step - 1;
+    // Counted by the server, from 0 again when the page asks for another size.
+    const before = this.#last?.head.superseded ?? 0;
+    this.#skipped += head.superseded - (head.superseded >= before ? before : 0);
     this.#last?.bitmap.close();
     this.#last = { bitmap, head, received };
     drawn();
