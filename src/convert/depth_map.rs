@@ -15,18 +15,21 @@ const INTERVAL_MAX_US: i64 = 10_000_000;
 /// Frames far from every depth picture before that is reported.
 const UNMATCHED: u32 = 20;
 
-/// The longest recent interval of a stream. A sixteenth of it is forgotten with each frame.
+/// The longest recent interval of a stream, but not a single one, which is a pause. A sixteenth of it is forgotten with each
+/// frame.
 #[derive(Debug, Default)]
 struct Interval {
     last: Option<DeviceTime>,
+    before_us: Option<i64>,
     us: i64,
 }
 
 impl Interval {
     fn add(&mut self, taken: DeviceTime) {
         let since = self.last.replace(taken).map_or(0, |last| taken.since(last));
-        if (0..=INTERVAL_MAX_US).contains(&since) {
-            self.us = since.max(self.us - self.us / 16);
+        if (1..=INTERVAL_MAX_US).contains(&since) {
+            let repeated = self.before_us.replace(since).map_or(since, |before| before.min(since));
+            self.us = repeated.max(self.us - self.us / 16);
         }
     }
 }
@@ -60,6 +63,8 @@ pub struct DepthMap {
     measures_before: bool,
     /// The next depth picture did not arrive in time.
     is_late: bool,
+    /// The last depth picture was taken long after the one before it, or by another clock, and no frame is near to it so far.
+    has_jumped: bool,
     depth_interval: Interval,
     frame_interval: Interval,
     /// Frames that were taken at another time, until one was not.
@@ -76,6 +81,7 @@ impl Default for DepthMap {
             before: Depths::default(),
             measures_before: false,
             is_late: false,
+            has_jumped: false,
             depth_interval: Interval::default(),
             frame_interval: Interval::default(),
             unmatched: Some(0),
@@ -99,6 +105,8 @@ impl DepthMap {
             self.before.taken = Some(frame.device_time);
             std::mem::swap(&mut self.last, &mut self.before);
             (self.measures_before, self.is_late) = (false, false);
+            let since = self.before.taken.map_or(0, |before| frame.device_time.since(before));
+            self.has_jumped = !(0..=self.reach_us()).contains(&since);
             self.depth_interval.add(frame.device_time);
         }
         Ok(size.is_some())
@@ -110,9 +118,18 @@ impl DepthMap {
     pub fn awaits_next(&self, frame: &Frame) -> bool {
         let Some(taken) = self.last.taken.filter(|_| !self.is_late) else { return false };
         let since = frame.device_time.since(taken);
+        if since.saturating_abs() > self.reach_us() {
+            // After a pause of the depth stream, or a restart of the camera.
+            return !self.has_jumped && self.unmatched.is_none();
+        }
+        since > self.depth_interval.us / 2
+    }
+
+    /// Returns the largest time between a frame and the last depth picture if the next one is near to the frame.
+    fn reach_us(&self) -> i64 {
         // After the first depth picture the interval is not known yet.
         let interval = if self.depth_interval.us == 0 { INTERVAL_MAX_US } else { self.depth_interval.us };
-        since > self.depth_interval.us / 2 && since <= self.apart_max_us().saturating_add(interval)
+        self.apart_max_us().saturating_add(interval)
     }
 
     /// Returns whether there was no depth picture so far.
@@ -126,10 +143,17 @@ impl DepthMap {
         self.is_late = true;
     }
 
-    /// Returns the longest time that a frame waits for the next depth picture.
+    /// Waits again for depth pictures, in the next file.
+    pub const fn wait_again(&mut self) {
+        self.is_late = false;
+    }
+
+    /// Returns the longest time that a frame waits for the next depth picture: one that was taken 0.2 s and an interval later is
+    /// confirmed after another interval.
     #[must_use]
     pub fn longest_wait(&self) -> Duration {
-        Duration::from_micros(u64::try_from(self.apart_max_us()).unwrap_or_default())
+        let interval = self.depth_interval.us.max(self.frame_interval.us);
+        Duration::from_micros(u64::try_from(self.apart_max_us() + 2 * interval).unwrap_or_default())
     }
 
     /// Returns whether the boxes of the next frame of the other stream are measured: a depth picture was taken at most 0.2 s and
@@ -140,6 +164,7 @@ impl DepthMap {
         let before = self.before.apart_us(frame);
         self.measures_before = before.is_some_and(|before| before < last);
         let covers = before.map_or(last, |before| before.min(last)) <= self.apart_max_us();
+        self.has_jumped &= self.measures_before || !covers;
         match &mut self.unmatched {
             _ if covers => self.unmatched = None,
             Some(unmatched) => *unmatched = unmatched.saturating_add(1),
@@ -249,7 +274,12 @@ mod tests {
         map.give_up();
         assert!(!map.awaits_next(&late) && map.covers(&late));
         assert!(map.read(&depth_at(6)).expect("a depth picture") && map.awaits_next(&taken(7_000_000)));
-        assert!(!map.awaits_next(&taken(60_000_000)), "another clock");
+        // A pause, or another clock: one depth picture shows it.
+        let far = taken(60_000_000);
+        assert!(map.awaits_next(&far) && map.read(&depth_at(64)).expect("a depth picture"));
+        assert!(!map.awaits_next(&far) && !map.covers(&far));
+        assert!(!map.awaits_next(&taken(61_000_000)), "the pictures that follow are not nearer");
+        assert!(map.covers(&taken(64_000_000)) && map.awaits_next(&taken(60_000_000 * 2)));
     }
 
     fn taken(us: i64) -> Frame {

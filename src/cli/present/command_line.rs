@@ -78,10 +78,12 @@ pub(crate) fn naming(text: &str, path: &Path) -> String {
 /// Replaces `CAMERA` in each command that a text quotes by the word that selects this camera, one of several: the word that the
 /// user gave, or its name in the file of cameras.
 pub(crate) fn naming_camera(text: &str, camera: &str) -> String {
-    naming_one_of(text, camera, &positionals(&given()))
+    let given = given();
+    let has_fleet = given.iter().any(|word| word == "--all" || word.starts_with("--config"));
+    naming_one_of(text, camera, &positionals(&given), has_fleet)
 }
 
-fn naming_one_of(text: &str, camera: &str, given: &[String]) -> String {
+fn naming_one_of(text: &str, camera: &str, given: &[String], has_fleet: bool) -> String {
     let is_it = |word: &&String| match oaktap::source::split_name(word) {
         Ok((Some(name), _)) => name == camera,
         Ok((None, source)) => source == camera || source.strip_suffix(":5000") == Some(camera),
@@ -90,7 +92,7 @@ fn naming_one_of(text: &str, camera: &str, given: &[String]) -> String {
     // A camera of `--all` or of the file of cameras has no word. The name of a simulated camera or of a recording is none.
     let word = match given.iter().find(is_it) {
         Some(word) => word.as_str(),
-        None if given.is_empty() => camera,
+        None if has_fleet => camera,
         None => return text.to_owned(),
     };
     // Commands for cameras do not take the source of a stream, nor several files.
@@ -259,10 +261,10 @@ mod tests {
             ("sim-1", "CAMERA"),
             ("url", "CAMERA"),
         ] {
-            let found = naming_one_of("`oaktap doctor CAMERA` or CAMERA", camera, &given);
+            let found = naming_one_of("`oaktap doctor CAMERA` or CAMERA", camera, &given, false);
             assert_eq!(found, format!("`oaktap doctor {word}` or CAMERA"));
         }
-        let of_the_file = naming_one_of("`oaktap doctor CAMERA`", "front", &[]);
+        let of_the_file = naming_one_of("`oaktap doctor CAMERA`", "front", &[], true);
         assert_eq!(of_the_file, "`oaktap doctor front`");
     }
 

@@ -81,3 +81,10 @@ impl Ahead {
         Ok(())
     }
 }
+
+/// Returns the camera of a file whose boxes are measured in the pictures of camera `own`, if those are depth: the first stream
+/// of its connection, or the next one if it is the first itself. `firsts`: of each camera, the first stream of its connection,
+/// unless it is the first itself.
+pub(super) fn beside(own: usize, firsts: &[Option<usize>]) -> Option<usize> {
+    firsts[own].or_else(|| firsts.iter().position(|first| *first == Some(own)))
+}

@@ -20,7 +20,7 @@ use crate::overlay::Style;
 use crate::recording::{
     MissingFiles, Part, Played, PlayedFrame, PlayedMeasurement, Player, RecordingError, missing_files, natural_order,
 };
-use ahead::Ahead;
+use ahead::{Ahead, beside};
 use copies::leave_out_copies;
 use labels::{is_label, refuse};
 use numbers::{Numbers, number};
@@ -159,9 +159,8 @@ impl Frames {
             if let Some(damage) = player.reader().damage() {
                 report.unread(path, &damage);
             }
-            let beside =
-                player.cameras().map(|info| indices.get(info.first_stream(player.cameras())?).copied().flatten());
-            let beside = beside.collect();
+            let firsts: Vec<_> = player.cameras().map(|info| info.first_stream(player.cameras())).collect();
+            let beside = (0..firsts.len()).map(|own| beside(own, &firsts).and_then(|other| indices[other])).collect();
             let (path, span) = (path.clone(), player.reader().span());
             let numbers = vec![Numbers::default(); indices.len()];
             parts.extend(part.clone());
@@ -353,6 +352,7 @@ impl Frames {
                 let own = beside(played.camera).filter(|_| !is_measured);
                 let mut read = own.map_or(Ok(false), |own| depths[own].read(&played.frame));
                 if let Some(camera) = file.cameras.get(played.camera).copied().flatten()
+                    && !played.frame.is_depth()
                     && file.beside.contains(&Some(camera))
                 {
                     let is_beside = |other: usize| beside(other) == Some(camera);
@@ -435,6 +435,7 @@ impl Frames {
     fn end_file(&mut self, report: &mut ExportReport) {
         let Some((file, player)) = self.current.take() else { return };
         self.ahead = Ahead::default();
+        self.depths.iter_mut().flatten().for_each(DepthMap::wait_again);
         for (camera, _) in file.cameras.iter().enumerate().filter(|(_, chosen)| chosen.is_some()) {
             report.missing += player.reader().missing(camera);
             report.not_recorded += player.not_recorded(camera);
