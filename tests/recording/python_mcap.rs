@@ -82,7 +82,7 @@ fn wire(frame: &Frame, kind: &str) -> Value {
         "device_time_us": frame.device_time.0,
         "payload_len": frame.payload().len(),
         "payload_crc32": crc32fast::hash(frame.payload()),
-        "format": frame.geometry.map_or(if kind == "h264" { "H264" } else { "" }, |geometry| geometry.format.name()),
+        "format": frame.geometry.map_or(if kind == "H264" { kind } else { "" }, |geometry| geometry.format.name()),
     })
 }
 
