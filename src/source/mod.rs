@@ -59,6 +59,7 @@ pub use mqtt::{MqttError, MqttSpec};
 pub use named::{NamedSource, check_name, split_name};
 pub use options::SessionOptions;
 pub use outlets::{Continuity, Outlets};
+#[cfg(feature = "serve")]
 pub(crate) use repeated_warning::RepeatedWarning;
 pub use session::Session;
 pub use spec::{SourceSpec, SourceSpecError, intended, without_password};
