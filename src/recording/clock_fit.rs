@@ -15,7 +15,7 @@ const HELD_AFTER_RESTART_MAX_NS: i64 = 60_000_000_000;
 /// Key of the lines before the last restarts.
 const EARLIER_RUNS: &str = "earlier_runs";
 
-/// The line of a [`ClockModel`] as stored in a recording.
+/// The line of a [`ClockModel`](super::clock::ClockModel) as stored in a recording.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ClockFit {
     /// UTC (nanoseconds since 1970) at `device_from_us`, minus that device time in nanoseconds.
@@ -24,7 +24,7 @@ pub struct ClockFit {
     pub drift_ppm: f64,
     /// The frames span enough time to estimate the drift.
     pub drift_is_known: bool,
-    /// See [`ClockModel::error_bound_ns`].
+    /// See [`ClockModel::error_bound_ns`](super::clock::ClockModel::error_bound_ns).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_bound_ns: Option<i64>,
     /// First device time that the line is fitted to, in microseconds.
