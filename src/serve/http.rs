@@ -61,6 +61,22 @@ impl Connections {
         *open.entry(address).or_default() += 1;
         Some(Place { connections: self.clone(), address })
     }
+
+    /// Accepts connections until the task is dropped, and gives each a place. `what` names them in the log.
+    pub(super) async fn accept(self, listener: TcpListener, what: &str, mut serve: impl FnMut(TcpStream, Place)) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, from)) => match self.place(from.ip()) {
+                    Some(place) => serve(stream, place),
+                    None => tracing::debug!(%from, what, "refused a connection: too many"),
+                },
+                Err(error) => {
+                    tracing::debug!(%error, what, "accept failed");
+                    tokio::time::sleep(ACCEPT_RETRY).await;
+                }
+            }
+        }
+    }
 }
 
 impl Drop for Place {
@@ -80,21 +96,8 @@ const TLS_HANDSHAKE: u8 = 22;
 
 /// Accepts connections until its task is dropped.
 pub(super) async fn accept(listener: TcpListener, router: Router, tls: Option<Tls>) {
-    let connections = Connections::default();
-    loop {
-        match listener.accept().await {
-            Ok((stream, from)) => match connections.place(from.ip()) {
-                Some(place) => {
-                    tokio::spawn(serve(stream, router.clone(), place, tls.clone()));
-                }
-                None => tracing::debug!(%from, "refused a connection: too many"),
-            },
-            Err(error) => {
-                tracing::debug!(%error, "accept failed");
-                tokio::time::sleep(ACCEPT_RETRY).await;
-            }
-        }
-    }
+    let serve = |stream, place| drop(tokio::spawn(serve(stream, router.clone(), place, tls.clone())));
+    Connections::default().accept(listener, "HTTP", serve).await;
 }
 
 async fn serve(stream: TcpStream, router: Router, place: Place, tls: Option<Tls>) {

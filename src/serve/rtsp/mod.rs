@@ -30,25 +30,11 @@ pub(super) use self::feed::Feed;
 pub use self::name::url;
 use super::http::Connections;
 use super::routes::Server;
-use crate::net::ACCEPT_RETRY;
 
 /// Accepts players until its task is dropped.
 pub(super) async fn accept(listener: TcpListener, server: Arc<Server>) {
-    let connections = Connections::default();
-    loop {
-        match listener.accept().await {
-            Ok((stream, from)) => match connections.place(from.ip()) {
-                Some(place) => {
-                    tokio::spawn(connection::serve(stream, Arc::clone(&server), place));
-                }
-                None => tracing::debug!(%from, "refused an RTSP connection: too many"),
-            },
-            Err(error) => {
-                tracing::debug!(%error, "accept failed");
-                tokio::time::sleep(ACCEPT_RETRY).await;
-            }
-        }
-    }
+    let serve = |stream, place| drop(tokio::spawn(connection::serve(stream, Arc::clone(&server), place)));
+    Connections::default().accept(listener, "RTSP", serve).await;
 }
 
 /// Returns a number that others cannot guess.
