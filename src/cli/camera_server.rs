@@ -1,6 +1,6 @@
 //! The server of `oaktap serve`, and the same server beside a window or a recorder.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -174,7 +174,8 @@ pub(crate) struct CameraServer {
     serve: Serve,
     /// Taken by [`Self::start`].
     http: Option<TcpListener>,
-    rtsp: Option<TcpListener>,
+    /// Address of the socket for RTSP.
+    rtsp: Option<SocketAddr>,
     /// Names of the cameras in URLs.
     names: Vec<String>,
     has_token: bool,
@@ -187,7 +188,9 @@ impl CameraServer {
     /// Opens a socket for RTSP. `option`: the one that gave the address.
     pub(crate) fn open_rtsp(&mut self, address: ServeAddress, option: &str) -> anyhow::Result<()> {
         check_token(address, self.has_token)?;
-        self.rtsp = Some(listener(address.0, 0, option)?);
+        let listener = listener(address.0, 0, option)?;
+        self.rtsp = Some(listener.local_addr()?);
+        self.serve.serve_rtsp(listener);
         self.is_rtsp_exposed = address.is_exposed();
         Ok(())
     }
@@ -212,11 +215,9 @@ impl CameraServer {
     pub(crate) fn start(&mut self, sessions: &[Session], camera_ports: Vec<TcpListener>) -> anyhow::Result<()> {
         let Some(http) = self.http.take() else { return Ok(()) };
         let address = http.local_addr()?;
-        let rtsp = self.rtsp.take();
-        let rtsp_address = rtsp.as_ref().map(TcpListener::local_addr).transpose()?;
-        self.serve.start(sessions, http, rtsp, camera_ports).context("cannot start the server")?;
+        self.serve.start(sessions, http, camera_ports).context("cannot start the server")?;
         for (session, name) in sessions.iter().zip(&self.names) {
-            if let Some(address) = rtsp_address {
+            if let Some(address) = self.rtsp {
                 present::say(&format!("serving {} at {}", session.name(), rtsp_url(address, name)));
             }
         }

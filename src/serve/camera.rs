@@ -154,7 +154,7 @@ impl ServedCamera {
             title: camera.name.clone(),
             viewers: Arc::default(),
             style,
-            rtsp: Feed::start(camera),
+            rtsp: Feed::new(camera),
             recorder: recorder.map(Arc::new),
             outlets: camera.outlets.clone(),
             shared,

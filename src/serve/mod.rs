@@ -93,6 +93,8 @@ pub struct CameraViewers {
 pub struct Serve {
     options: ServeOptions,
     cameras: Vec<Arc<ServedCamera>>,
+    /// Taken by [`Self::start`].
+    rtsp: Option<TcpListener>,
     runtime: Option<Runtime>,
     clients: Vec<Arc<Clients>>,
 }
@@ -101,21 +103,20 @@ impl Serve {
     /// Creates a server without cameras.
     #[must_use]
     pub fn new(options: ServeOptions) -> Self {
-        Self { options, cameras: Vec::new(), runtime: None, clients: Vec::new() }
+        Self { options, cameras: Vec::new(), rtsp: None, runtime: None, clients: Vec::new() }
     }
 
-    /// Begins to accept clients: of HTTP at `http`, of RTSP at `rtsp`, and of each camera's own protocol at its socket of
-    /// `camera_ports`, if there are any. `sessions` and `camera_ports` are in the order of the cameras.
+    /// Also serves RTSP, at this socket. Call it before cameras are added.
+    pub fn serve_rtsp(&mut self, listener: TcpListener) {
+        self.rtsp = Some(listener);
+    }
+
+    /// Begins to accept clients: of HTTP at `http`, of RTSP after [`Self::serve_rtsp`], and of each camera's own protocol at its
+    /// socket of `camera_ports`, if there are any. `sessions` and `camera_ports` are in the order of the cameras.
     ///
     /// # Errors
     /// The system refuses threads or the socket.
-    pub fn start(
-        &mut self,
-        sessions: &[Session],
-        http: TcpListener,
-        rtsp: Option<TcpListener>,
-        camera_ports: Vec<TcpListener>,
-    ) -> io::Result<()> {
+    pub fn start(&mut self, sessions: &[Session], http: TcpListener, camera_ports: Vec<TcpListener>) -> io::Result<()> {
         let runtime =
             Builder::new_multi_thread().worker_threads(SERVE_THREADS).thread_name("serve").enable_all().build()?;
         let server = Server::new(&self.options, &self.cameras, sessions);
@@ -125,7 +126,7 @@ impl Serve {
             self.clients.push(Arc::clone(&clients));
             runtime.spawn(clients.accept(asynchronous(listener)?, Arc::clone(camera)));
         }
-        if let Some(listener) = rtsp {
+        if let Some(listener) = self.rtsp.take() {
             runtime.spawn(rtsp::accept(asynchronous(listener)?, Arc::clone(&server)));
         }
         let listener = asynchronous(http)?;
@@ -178,7 +179,11 @@ impl Sink for Serve {
     fn connect(&mut self, camera: &Camera) -> io::Result<()> {
         let recorder =
             self.options.recordings.clone().map(|options| CameraRecorder::new(camera, options)).transpose()?;
-        self.cameras.push(ServedCamera::start(camera, self.options.style.clone(), recorder)?);
+        let served = ServedCamera::start(camera, self.options.style.clone(), recorder)?;
+        if self.rtsp.is_some() {
+            served.rtsp.follow();
+        }
+        self.cameras.push(served);
         Ok(())
     }
 

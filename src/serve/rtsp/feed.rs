@@ -55,23 +55,25 @@ pub(in crate::serve) struct Feed {
 }
 
 impl Feed {
-    /// Subscribes to a camera.
-    pub(in crate::serve) fn start(camera: &Camera) -> Self {
-        let known = Arc::new(watch::Sender::new(Err(NoMedia::Silent)));
-        let feed = Self {
-            known: Arc::clone(&known),
+    /// Prepares for the players of a camera. [`Self::follow`] subscribes to it.
+    pub(in crate::serve) fn new(camera: &Camera) -> Self {
+        Self {
+            known: Arc::new(watch::Sender::new(Err(NoMedia::Silent))),
             confirmed: camera.outlets.confirmed.clone(),
             stream: camera.stream.clone(),
             name: camera.name.clone(),
             encoder: Mutex::default(),
-        };
-        let stream = camera.stream.clone();
-        camera.outlets.confirmed.tap(move |frame: &Arc<Frame>| {
+        }
+    }
+
+    /// Looks at each frame, on the thread that receives it, for what players have to know.
+    pub(in crate::serve) fn follow(&self) {
+        let (known, stream) = (Arc::clone(&self.known), self.stream.clone());
+        self.confirmed.tap(move |frame: &Arc<Frame>| {
             if frame.stream == stream {
                 observe(&known, frame);
             }
         });
-        feed
     }
 
     /// Returns the media once they are known.
