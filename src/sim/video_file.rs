@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::config::{Coding, SimError};
-use crate::frame::{PayloadKind, Sequence, Size};
+use crate::frame::{PayloadKind, Sequence, Size, nal_units};
 
 /// Access units of a stream in the form of Annex B.
 #[derive(Debug)]
@@ -49,16 +49,10 @@ impl VideoFile {
 
 /// Splits a stream into access units: ITU-T H.264, 7.4.1.2.3, and ITU-T H.265, 7.4.2.4.4, for streams without lost slices.
 fn access_units(kind: PayloadKind, stream: &[u8]) -> Vec<Vec<u8>> {
-    let is_start = |(_, window): &(usize, &[u8])| *window == [0, 0, 1];
-    let starts: Vec<usize> = stream.windows(3).enumerate().filter(is_start).map(|(at, _)| at + 3).collect();
     let mut units: Vec<Vec<u8>> = Vec::new();
     let mut has_slice = true;
-    for (n, start) in starts.iter().enumerate() {
-        let end = starts.get(n + 1).map_or(stream.len(), |next| next - 3);
-        // Zeros before a start code belong to it.
-        let end = stream[*start..end].iter().rposition(|byte| *byte != 0).map_or(*start, |last| start + last + 1);
-        let body = &stream[*start..end];
-        let Some(first) = body.first() else { continue };
+    for body in nal_units(stream) {
+        let first = body[0];
         let (is_slice, begins_picture, precedes_picture) = match kind {
             PayloadKind::H265 => {
                 let unit = first >> 1 & 0x3f;

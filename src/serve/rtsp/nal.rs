@@ -1,9 +1,7 @@
 //! Units of H.264 and H.265 as RTP payloads (RFC 6184, packetization mode 1; RFC 7798).
 
-use memchr::memmem;
-
 use super::packet::{MAX_PAYLOAD, Packets};
-use crate::frame::PayloadKind;
+use crate::frame::{PayloadKind, nal_units};
 
 /// Type of a fragment of H.264 (FU-A).
 const H264_FRAGMENT: u8 = 28;
@@ -11,21 +9,9 @@ const H264_FRAGMENT: u8 = 28;
 /// Type of a fragment of H.265 (FU).
 const H265_FRAGMENT: u8 = 49;
 
-/// Returns the units between the start codes of Annex B, without padding.
-pub(super) fn units(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut starts = memmem::find_iter(stream, &[0, 0, 1]).map(|at| at + 3).peekable();
-    std::iter::from_fn(move || {
-        let from = starts.next()?;
-        let unit = &stream[from..starts.peek().map_or(stream.len(), |next| next - 3)];
-        // The next start code may have four bytes.
-        Some(&unit[..unit.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)])
-    })
-    .filter(|unit| !unit.is_empty())
-}
-
 /// Appends the packets of one access unit. `sets` are sent before it.
 pub(super) fn packetize(kind: PayloadKind, sets: &[u8], stream: &[u8], packets: &mut Packets<'_>) {
-    let mut units = units(sets).chain(units(stream)).peekable();
+    let mut units = nal_units(sets).chain(nal_units(stream)).peekable();
     while let Some(unit) = units.next() {
         let is_last = units.peek().is_none();
         if unit.len() <= MAX_PAYLOAD {
@@ -111,12 +97,5 @@ mod tests {
                 assert!(packets.iter().all(|packet| packet.len() <= 12 + MAX_PAYLOAD));
             }
         }
-    }
-
-    #[test]
-    fn padding_and_empty_units_are_left_out() {
-        let stream = [0, 0, 1, 0x65, 9, 0, 0, 0, 0, 1, 0, 0, 1, 0x41, 0, 0];
-        assert_eq!(units(&stream).collect::<Vec<_>>(), [&[0x65, 9][..], &[0x41]]);
-        assert_eq!(units(&[0, 0, 1]).count() + units(&[]).count() + units(&[1, 2, 3]).count(), 0);
     }
 }

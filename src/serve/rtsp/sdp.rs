@@ -8,9 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use sdp_types::{Attribute, Connection, Media as Track, Origin, Session, Time};
 
 use super::feed::Media;
-use super::nal::units;
 use super::name::TRACK;
-use crate::frame::PayloadKind;
+use crate::frame::{PayloadKind, nal_units};
 
 /// Payload type of video, out of the dynamic ones.
 const DYNAMIC: u8 = 96;
@@ -92,7 +91,7 @@ const fn encoding(kind: PayloadKind) -> &'static str {
 }
 
 fn parameters(media: &Media) -> Option<String> {
-    let sets: Vec<&[u8]> = units(&media.sets).collect();
+    let sets: Vec<&[u8]> = nal_units(&media.sets).collect();
     let of_type = |wanted: u8| {
         let kind = |set: &[u8]| if media.kind == PayloadKind::H265 { set[0] >> 1 & 0x3f } else { set[0] & 0x1f };
         let encoded: Vec<_> = sets.iter().filter(|set| kind(set) == wanted).map(|set| STANDARD.encode(set)).collect();
