@@ -4,6 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+/// Writes bytes in lower-case hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// A number of bytes.
 ///
 /// `FromStr` accepts `4096`, `128MiB`, `1.5 GB` and `64k`: KB to TB are powers of 1000; KiB to TiB, and K to T alone, are

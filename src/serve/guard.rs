@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use super::routes::Server;
 use super::signature::{Signed, SigningKey, now_unix_s};
+use crate::units::hex;
 
 /// Name of the cookie that the page gets for the token.
 const COOKIE: &str = "oaktap";
@@ -112,7 +113,7 @@ impl Token {
             return Err(format!("{} characters", text.len()));
         }
         let cookie = sha256(format!("oaktap cookie {text}").as_bytes());
-        let cookie: String = cookie.iter().map(|byte| format!("{byte:02x}")).collect();
+        let cookie = hex(&cookie);
         Ok(Self {
             bearer: sha256(text.as_bytes()),
             cookie_hash: sha256(cookie.as_bytes()),

@@ -18,6 +18,7 @@ use super::guard::refuse;
 use super::routes::Server;
 use super::signed_query::{has_parameter, parse};
 use crate::net::clock::received_now;
+use crate::units::hex;
 
 /// Longest validity in seconds: 7 days.
 const VALID_MAX_S: u64 = 7 * 24 * 60 * 60;
@@ -41,7 +42,7 @@ impl fmt::Debug for SigningKey {
 /// Result of looking at the query of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signed {
-    /// There is no signature, or this address does not take one.
+    /// The query has no signature, or this address takes none.
     No,
     Valid,
     /// The signature is right, and its time is over.
@@ -94,8 +95,7 @@ impl SigningKey {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let and = if query.is_empty() { "" } else { "&" };
         let signed = format!("{query}{and}expires={expires_unix_s}");
-        let signature = self.mac(path, &signed)?.finalize().into_bytes();
-        let signature: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
+        let signature = hex(&self.mac(path, &signed)?.finalize().into_bytes());
         Some(format!("{path}?{signed}&signature={signature}"))
     }
 }

@@ -9,6 +9,7 @@ use oaktap::device::pipeline::{PipelineError, PipelineSections};
 use oaktap::device::script::{self, ScriptParameters};
 use oaktap::flash::inspect::PackageReport;
 use oaktap::package::{APP_NAME, ASSET_STORAGE, ASSETS, FIRMWARE, FIRMWARE_VERSION, PIPELINE, Package};
+use oaktap::units::hex;
 use sha2::{Digest, Sha256};
 
 /// Hexadecimal digits: 112 bits of a SHA-256. A record has room for 29 characters.
@@ -84,7 +85,7 @@ fn end_section(digest: &mut Sha256, name: &str, bytes: u64) {
 }
 
 fn text_of(digest: Sha256) -> String {
-    let mut text: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut text = hex(&digest.finalize());
     text.truncate(DIGITS);
     text
 }

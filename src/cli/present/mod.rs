@@ -11,6 +11,7 @@ mod table;
 
 use std::io;
 
+use oaktap::units::hex;
 use sha2::{Digest as _, Sha256};
 
 pub(crate) use command_line::{again_for, naming, naming_camera, repeating};
@@ -57,7 +58,7 @@ pub(crate) fn output_error(error: io::Error) -> anyhow::Error {
 
 /// Returns the SHA-256 in lower-case hexadecimal, as `sha256sum` prints it.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(bytes))
 }
 
 #[cfg(test)]

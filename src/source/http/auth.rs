@@ -7,6 +7,7 @@ use md5::{Digest as _, Md5};
 use sha2::Sha256;
 
 use crate::source::credentials::Credentials;
+use crate::units::hex;
 
 /// A way to authenticate that a server offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +37,6 @@ enum Algorithm {
 
 impl Algorithm {
     fn hash(self, text: &str) -> String {
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         match self {
             Self::Md5 { .. } => hex(&Md5::digest(text)),
             Self::Sha256 { .. } => hex(&Sha256::digest(text)),
