@@ -58,7 +58,7 @@ impl Supervisor {
         Self { socket, watchdog }
     }
 
-    /// There is no systemd.
+    /// The program was not started by systemd.
     #[cfg(not(unix))]
     pub(crate) fn from_environment() -> Self {
         Self::default()

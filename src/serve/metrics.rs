@@ -39,7 +39,7 @@ impl Format {
     }
 }
 
-/// Converts OpenMetrics to the format before it: the descriptions of counters have `_total`, too, and there are no units and no end.
+/// Converts OpenMetrics to the older text format, which describes counters with `_total` and has neither units nor an end.
 fn classic(text: &str) -> String {
     let counters: Vec<_> =
         text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();

@@ -53,7 +53,7 @@ fn listed(folder: &Path) -> io::Result<Vec<(Recording, PathBuf)>> {
     for entry in entries.filter_map(Result::ok) {
         let Ok(name) = entry.file_name().into_string() else { continue };
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            // Somebody may have removed it.
+            // It may have been removed since.
             let inside = fs::read_dir(entry.path()).into_iter().flatten().filter_map(Result::ok);
             found.extend(inside.filter_map(|inner| {
                 let file = inner.file_name().into_string().ok()?;

@@ -120,7 +120,7 @@ impl SequenceTracker {
         if let Some(number) = number
             && self.run.is_some_and(|run| run.numbers() > 0)
         {
-            // A part that plays again is no fault of the camera.
+            // The camera did not send these numbers again: the part is played again.
             let restarts = self.counts.restarts;
             self.announced(number, steady);
             self.counts.restarts = restarts;

@@ -89,7 +89,8 @@ fn naming_one_of(text: &str, camera: &str, given: &[String], has_fleet: bool) ->
         Ok((None, source)) => source == camera || source.strip_suffix(":5000") == Some(camera),
         Err(_) => false,
     };
-    // A camera of `--all` or of the file of cameras has no word. The name of a simulated camera or of a recording is none.
+    // Commands accept the names of the file of cameras, and the addresses that `--all` finds. They do not accept the name of a
+    // simulated camera or of a recording.
     let word = match given.iter().find(is_it) {
         Some(word) => word.as_str(),
         None if has_fleet => camera,

@@ -13,7 +13,7 @@ use crate::recording::Reader;
 use crate::units::count;
 
 impl Frames {
-    /// Fails if a chosen label is unknown, if there are no frames, or if none of them was chosen.
+    /// Fails if a chosen label is unknown, if the recordings have no frames, or if the choice selects none of them.
     pub(super) fn check_choice(&self, report: &ExportReport) -> Result<(), ExportError> {
         if report.read == 0
             && let Some(unread) = report.unread.first()

@@ -117,7 +117,7 @@ pub(super) struct Frames {
     decoding: Option<Decoding>,
     /// Set if numbers are returned as well, and boxes are measured: the last depth pictures beside each camera.
     depths: Option<Vec<DepthMap>>,
-    /// What was read of the current file in search of the next depth picture.
+    /// Frames and numbers of the current file that were read in search of the next depth picture.
     ahead: Ahead,
     /// Leave out depth pictures without a chosen detection.
     without_depth: bool,
