@@ -167,13 +167,14 @@ async fn show(ctx: &Ctx, turn: &Turn<'_>) -> anyhow::Result<BootloaderReport> {
 
 /// The camera may answer the search just before its reset, and then close the connection.
 async fn greet_again(entered: &BootloaderCamera, stop: &Stop) -> anyhow::Result<BootloaderInfo> {
-    for _ in 1..GREETINGS_MAX {
+    let mut attempts = 1;
+    loop {
         match entered.reenter().await?.talk(greet).await {
-            Err(error) if !stop.asked() => tracing::debug!("trying again: {error:#}"),
+            Err(error) if attempts < GREETINGS_MAX && !stop.asked() => tracing::debug!("trying again: {error:#}"),
             result => return Ok(result?.map_err(settings_error)?.0),
         }
+        attempts += 1;
     }
-    Ok(entered.reenter().await?.talk(greet).await?.map_err(settings_error)?.0)
 }
 
 async fn greet(caller: Caller) -> Result<(BootloaderInfo, Option<UserBootloader>), SettingsError> {
