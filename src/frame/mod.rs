@@ -4,6 +4,8 @@
 //! allocates nothing.
 
 pub mod detection;
+#[cfg(feature = "net")]
+mod frame_numbers;
 pub mod geometry;
 pub mod inference;
 mod jpeg;
@@ -27,6 +29,8 @@ mod utc;
 use std::sync::Arc;
 
 pub use detection::{BBox, Detection, LabelMap, NamedDetection};
+#[cfg(feature = "net")]
+pub(crate) use frame_numbers::FrameNumbers;
 pub use geometry::{Geometry, GeometryError};
 pub use inference::{Interpreter, Overrides};
 pub use jpeg::{JpegDefect, jpeg_defect};

@@ -14,7 +14,8 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::camera::ServedCamera;
 use super::viewer::Viewer;
-use crate::sink::detections::{DetectedFrame, DetectionRecord, FrameNumbers};
+use crate::frame::FrameNumbers;
+use crate::sink::detections::{DetectedFrame, DetectionRecord};
 
 /// A comment this often keeps proxies from ending a silent connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::convert::DepthMap;
-use crate::frame::{Counters, Frame, NamedDetection, PixelFormat, Received, Track};
+use crate::frame::{Counters, Frame, FrameNumbers, NamedDetection, PixelFormat, Received, Track};
 use crate::hub::{Budget, LaneCounter, Policy, RecvTimeoutError, Taker, weighed_lane};
 use crate::live::{Camera, Sink};
 use crate::overlay::Style;
@@ -166,24 +166,6 @@ impl<'a> DetectionRecord<'a> {
             detection.at_depth(depth_mm)
         };
         Self { detections: self.detections.into_iter().map(measure).collect(), ..self }
-    }
-}
-
-/// Numbers the frames of one camera over all connections.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct FrameNumbers {
-    base: u64,
-    last: Option<u64>,
-}
-
-impl FrameNumbers {
-    /// Numbers a frame that has this id on its connection.
-    pub(crate) fn number(&mut self, id: u64) -> u64 {
-        if let Some(last) = self.last.filter(|last| id <= *last) {
-            self.base += last + 1;
-        }
-        self.last = Some(id);
-        self.base + id
     }
 }
 
@@ -351,12 +333,5 @@ mod tests {
         }
         let queued: u64 = cameras.iter().map(|of| of.outlets.ledger.snapshot().lanes[0].queued).sum();
         assert!((80..=104).contains(&queued), "{queued} tables of 10 kB wait in 1 MiB");
-    }
-
-    #[test]
-    fn numbers_grow_over_connections_and_show_gaps() {
-        let mut frames = FrameNumbers::default();
-        let numbers: Vec<_> = [0, 1, 3, 0, 2, 0, 0].into_iter().map(|id| frames.number(id)).collect();
-        assert_eq!(numbers, [0, 1, 3, 4, 6, 7, 8]);
     }
 }

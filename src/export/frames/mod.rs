@@ -15,7 +15,7 @@ use super::decoding::Decoding;
 use super::report::ExportReport;
 use super::{ExportError, ProgressFn, report_progress};
 use crate::convert::DepthMap;
-use crate::frame::{Frame, LabelMap, Pool};
+use crate::frame::{Frame, FrameNumbers, LabelMap, Pool};
 use crate::overlay::Style;
 use crate::recording::{
     MissingFiles, Part, Played, PlayedFrame, PlayedMeasurement, Player, RecordingError, missing_files, natural_order,
@@ -23,7 +23,7 @@ use crate::recording::{
 use ahead::{Ahead, beside};
 use copies::leave_out_copies;
 use labels::{is_label, refuse};
-use numbers::{Numbers, number};
+use numbers::number;
 use video_start::note_sets;
 
 /// Time beyond the end of the time range at which reading stops, in nanoseconds. A file holds frames of several cameras
@@ -75,7 +75,7 @@ struct InputFile {
     /// For each camera of the file, whether its clock cannot be fitted: its times are then those of the arrivals.
     without_clock: Vec<bool>,
     /// For each camera of the file, the numbers of its frames.
-    numbers: Vec<Numbers>,
+    numbers: Vec<FrameNumbers>,
     /// Place of the file in a recording of several files.
     part: Option<Part>,
 }
@@ -162,7 +162,7 @@ impl Frames {
             let firsts: Vec<_> = player.cameras().map(|info| info.first_stream(player.cameras())).collect();
             let beside = (0..firsts.len()).map(|own| beside(own, &firsts).and_then(|other| indices[other])).collect();
             let (path, span) = (path.clone(), player.reader().span());
-            let numbers = vec![Numbers::default(); indices.len()];
+            let numbers = vec![FrameNumbers::default(); indices.len()];
             parts.extend(part.clone());
             let part = part.map(|file| file.part);
             files_to_read.push(InputFile { path, span, cameras: indices, beside, without_clock, numbers, part });
@@ -367,7 +367,7 @@ impl Frames {
             if file.without_clock.get(played.camera) == Some(&true) {
                 played.publish_ns = played.log_ns;
             }
-            let number = file.numbers[played.camera].of(played.sequence);
+            let number = file.numbers[played.camera].number(played.sequence.into());
             report.read += 1;
             note_sets(&mut self.parameter_sets[camera], &played.frame);
             let frame = Arc::clone(&played.frame);

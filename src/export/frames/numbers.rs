@@ -4,28 +4,8 @@ use std::collections::HashMap;
 
 use super::InputFile;
 use crate::export::camera::Camera;
+use crate::frame::FrameNumbers;
 use crate::recording::{Part, Reader};
-
-/// The numbers of one camera of a file.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Numbers {
-    /// Number of the first frame of the file.
-    start: u64,
-    /// Number of the last frame in the file.
-    last: Option<u32>,
-}
-
-impl Numbers {
-    /// Returns the number of a frame by its number in the file.
-    pub(super) fn of(&mut self, sequence: u32) -> u64 {
-        // Another program has joined several files.
-        if let Some(last) = self.last.filter(|last| sequence <= *last) {
-            self.start += u64::from(last) + 1;
-        }
-        self.last = Some(sequence);
-        self.start + u64::from(sequence)
-    }
-}
 
 /// The files of a camera so far.
 #[derive(Debug, Default)]
@@ -44,7 +24,7 @@ pub(super) fn number(files: &mut [InputFile], cameras: &[Camera]) {
             let Some(camera) = files[number].cameras[at] else { continue };
             let start = numbered[camera].start(files, number, &cameras[camera].name);
             numbered[camera].last = Some((number, at, start));
-            files[number].numbers[at].start = start;
+            files[number].numbers[at] = FrameNumbers::after(start);
         }
     }
 }
