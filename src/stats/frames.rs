@@ -34,10 +34,10 @@ pub struct FrameCounts {
 }
 
 impl FrameCounts {
-    /// Returns whether [`Self::missing`] is an estimate: without frame numbers, or in parts. Not before the first frame.
+    /// Returns whether [`Self::missing`] is an estimate: without frame numbers, or in parts. Not while none is missing.
     #[must_use]
     pub const fn missing_is_estimate(&self, are_numbered: bool) -> bool {
-        !are_numbered && self.received > 0 || self.estimated > 0
+        self.missing > 0 && (!are_numbered || self.estimated > 0)
     }
 }
 

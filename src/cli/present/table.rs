@@ -189,7 +189,7 @@ pub(crate) fn some_of(number: usize, all: usize) -> String {
     if number == all { number.to_string() } else { format!("{number} of {all}") }
 }
 
-/// Returns the missing frames. Without frame numbers they are estimated from the rhythm of the frames, as soon as one arrived.
+/// Returns the missing frames. Without frame numbers they are estimated from the rhythm of the frames.
 fn missing(camera: &Summary) -> String {
     let estimated = camera.frames.missing_is_estimate(camera.numbers.is_some());
     format!("{}{}", if estimated { "~" } else { "" }, camera.frames.missing)
@@ -385,10 +385,12 @@ mod tests {
         let mut not_numbered = Stats::default();
         not_numbered.connected();
         not_numbered.event(&Event::Frame(Frame::default().into()));
-        let summaries = [not_numbered.summary("a"), counted.summary("b"), Stats::default().summary("c")];
+        let mut with_gap = not_numbered.clone();
+        with_gap.frames.missing = 3;
+        let summaries = [with_gap.summary("a"), counted.summary("b"), not_numbered.summary("c")];
         let text = ledgers(&summaries, false, false);
         let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
-        assert_eq!([0, 1, 2, 3].map(|line| lines[line][4]), ["missing", "~0", "2", "0"], "{text}");
+        assert_eq!([0, 1, 2, 3].map(|line| lines[line][4]), ["missing", "~3", "2", "0"], "{text}");
         assert!(text.ends_with("b: of 6 numbered frames: 4 received, 2 not sent"), "{text}");
     }
 }

@@ -392,8 +392,10 @@ pub(super) mod tests {
             |status: &CameraStatus| rows(status).into_iter().map(|(_, pieces)| text_of(&pieces)).collect::<Vec<_>>();
         assert!(full(&status).contains(&"0 damaged   0 missing   0 B skipped".to_owned()), "nothing was received");
         status.stats.frames.received = 1;
-        assert!(full(&status).contains(&"0 damaged   ~0 missing   0 B skipped".to_owned()), "an estimate");
-        status.stats.frames.received = 0;
+        assert!(full(&status).contains(&"0 damaged   0 missing   0 B skipped".to_owned()), "nothing is missing");
+        status.stats.frames.missing = 2;
+        assert!(full(&status).contains(&"0 damaged   ~2 missing   0 B skipped".to_owned()), "an estimate");
+        (status.stats.frames.received, status.stats.frames.missing) = (0, 0);
         let record = |record| crate::wire::Event::Record(record);
         for seq in [3, 4] {
             status.stats.event(&record(crate::wire::Record::Frame { seq, device_time: DeviceTime(0) }));

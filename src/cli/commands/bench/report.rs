@@ -106,10 +106,14 @@ impl fmt::Display for Capacity {
             0 => "no camera".to_owned(),
             cameras => count(u64::from(*cameras), "camera", "cameras"),
         };
+        let by_processors = match cameras_of_processors {
+            0 => "0".to_owned(),
+            some => format!("~{some}"),
+        };
         let fps = if fps.fract() == 0.0 { format!("{fps:.0}") } else { format!("{fps:.1}") };
         write!(
             f,
-            "{cameras} of {width}x{height} {format} at {fps} frames/s: ~{cameras_of_processors} by the processors, \
+            "{cameras} of {width}x{height} {format} at {fps} frames/s: {by_processors} by the processors, \
              {cameras_of_gigabit_port} per port of 1 Gbit/s"
         )?;
         match cameras_of_gigabit_port {
@@ -311,6 +315,10 @@ mod tests {
             4 * measured.cpus
         );
         assert!(text(&measured).starts_with(&first), "{}", text(&measured));
+        // Seconds of CPU time for each frame.
+        let none = report(vec![row("stream", Some(1e9))], Vec::new());
+        let first = "no camera of 640x352 NV12 at 40 frames/s: 0 by the processors, 4 per port of 1 Gbit/s\n";
+        assert!(text(&none).starts_with(first), "{}", text(&none));
         // Its own clock says 20 frames/s: most of them were lost.
         let camera = Summary { frame_time_us: Some(50_000), ..Stats::default().summary("a") };
         assert!(text(&report(vec![few], vec![camera])).starts_with("8 cameras of 640x352 NV12 at 20 frames/s: "));
