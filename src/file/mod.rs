@@ -15,6 +15,9 @@ pub use shell::shell_word;
 /// Appended to the name of an incomplete file.
 const TEMPORARY: &str = ".tmp";
 
+/// Attempts to lock a temporary file that other processes create and remove meanwhile.
+const LOCK_ATTEMPTS_MAX: usize = 100;
+
 /// A new file. Dropping it without [`NewFile::finish`] removes it.
 #[derive(Debug)]
 pub struct NewFile {
@@ -53,19 +56,7 @@ impl NewFile {
         let mut temporary = path.clone().into_os_string();
         temporary.push(TEMPORARY);
         let temporary = PathBuf::from(temporary);
-        let open = || OpenOptions::new().read(true).write(true).create_new(true).open(&temporary);
-        let file = match open() {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                // A process that was killed leaves its file without the lock.
-                remove_unlocked(&temporary)?;
-                open()?
-            }
-            file => file?,
-        };
-        // Some file systems do not support locks.
-        if let Err(TryLockError::WouldBlock) = file.try_lock() {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
+        let file = create_locked(&temporary)?;
         let file = BufWriter::with_capacity(1 << 18, file);
         Ok(Self { file: Some(file), temporary, path, replaces })
     }
@@ -148,10 +139,12 @@ impl Drop for NewFile {
         if let Some(file) = self.file.take() {
             // Without a last attempt to write the buffer.
             let (file, _) = file.into_parts();
-            // Windows does not remove open files.
-            drop(file);
+            // Windows does not remove open files. Elsewhere the lock is held as long as the name exists: the next process may
+            // take the name at once.
+            let open = if cfg!(windows) { None } else { Some(file) };
             // `drop` cannot return an error, and the name shows that the file is incomplete.
             let _ = fs::remove_file(&self.temporary);
+            drop(open);
         }
     }
 }
@@ -269,12 +262,68 @@ pub fn is_locked(path: &Path) -> bool {
     matches!(File::open(path).map(|file| file.try_lock_shared()), Ok(Err(TryLockError::WouldBlock)))
 }
 
-/// Removes the temporary file of a process that was killed.
-fn remove_unlocked(path: &Path) -> io::Result<()> {
-    match OpenOptions::new().write(true).open(path)?.try_lock() {
-        Err(TryLockError::WouldBlock) => Err(io::ErrorKind::AlreadyExists.into()),
-        _ => fs::remove_file(path),
+/// Creates a file and locks it. Of several processes, one succeeds.
+fn create_locked(path: &Path) -> io::Result<File> {
+    for _ in 0..LOCK_ATTEMPTS_MAX {
+        match OpenOptions::new().read(true).write(true).create_new(true).open(path) {
+            Ok(file) if is_ours(&file, path)? => return Ok(file),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => remove_unlocked(path)?,
+            Err(error) => return Err(error),
+        }
     }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// Locks a file that was created. Returns `false` if another process has taken it for that of a killed process before that.
+fn is_ours(file: &File, path: &Path) -> io::Result<bool> {
+    Ok(lock(file)? && is_at(file, path)?)
+}
+
+/// Locks a file, where the file system supports that. Returns `false` if another process has locked it.
+fn lock(file: &File) -> io::Result<bool> {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(true),
+    }
+}
+
+/// Returns whether the open file still has this path.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    let id = |found: fs::Metadata| (found.dev(), found.ino());
+    match path.symlink_metadata() {
+        Ok(found) => Ok(id(found) == id(file.metadata()?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns whether the open file still has this path. Windows does not give the name of an open file to another one.
+#[cfg(not(unix))]
+fn is_at(_: &File, path: &Path) -> io::Result<bool> {
+    path.try_exists()
+}
+
+/// Removes the temporary file of a process that was killed, which it leaves without the lock.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`]: a process has locked it. Others: it cannot be removed.
+fn remove_unlocked(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).open(path) {
+        // Another process has removed it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        file => remove_if_unlocked(&file?, path),
+    }
+}
+
+fn remove_if_unlocked(file: &File, path: &Path) -> io::Result<()> {
+    if !lock(file)? {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    // The path may be that of another file by now, which this lock does not protect.
+    if is_at(file, path)? { fs::remove_file(path) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -323,6 +372,51 @@ mod tests {
             (names(folder.path()), fs::read(folder.path().join("a")).unwrap()),
             (vec!["a".into()], b"whole".into())
         );
+    }
+
+    /// A process is interrupted between two steps, and another one takes its file for that of a killed process.
+    #[cfg(unix)]
+    #[test]
+    fn of_two_processes_that_begin_at_once_one_has_the_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, temporary) = (folder.path().join("a"), folder.path().join("a.tmp"));
+        let created = File::create_new(&temporary).expect("a file");
+        let other = NewFile::create(&path).expect("the file is not locked");
+        assert!(!is_ours(&created, &temporary).expect("a lock"), "the other process has it");
+        drop(other);
+        // Both find the file of a killed process.
+        fs::write(&temporary, "half").unwrap();
+        let found = File::open(&temporary).expect("a file");
+        let other = NewFile::create(&path).expect("a file");
+        remove_if_unlocked(&found, &temporary).expect("nothing to remove");
+        assert!(temporary.exists(), "it is the file of the other process by now");
+        assert!(NewFile::create(&path).is_err());
+        other.finish().expect("it is still there");
+    }
+
+    #[test]
+    fn of_several_writers_one_has_the_file() {
+        const WRITERS: usize = 4;
+        let folder = tempfile::tempdir().expect("a folder");
+        for round in 0..50 {
+            let path = folder.path().join(round.to_string());
+            if round % 2 == 1 {
+                fs::write(folder.path().join(format!("{round}.tmp")), "of a killed process").unwrap();
+            }
+            let barrier = std::sync::Barrier::new(WRITERS);
+            let write = || {
+                barrier.wait();
+                let file = NewFile::create(&path);
+                // Each keeps its file until all have tried.
+                barrier.wait();
+                file.is_ok_and(|file| file.finish().is_ok())
+            };
+            let written = std::thread::scope(|scope| {
+                let writers: Vec<_> = (0..WRITERS).map(|_| scope.spawn(write)).collect();
+                writers.into_iter().map(|writer| usize::from(writer.join().expect("no panic"))).sum::<usize>()
+            });
+            assert_eq!((written, path.exists()), (1, true), "round {round}");
+        }
     }
 
     #[test]
