@@ -10,7 +10,13 @@ use crate::program::{oaktap, run};
 fn documented(section: &str) -> BTreeMap<String, bool> {
     let page = match section {
         "`doctor`" => include_str!("../../docs/json-cameras.md"),
-        "Inspection" | "Recovery" | "Export" | "Simulation" | "Snapshots" | "The JSON file of a snapshot" => {
+        "Inspection"
+        | "Recovery"
+        | "Export"
+        | "Serving a recording"
+        | "Simulation"
+        | "Snapshots"
+        | "The JSON file of a snapshot" => {
             include_str!("../../docs/json-recordings.md")
         }
         _ => include_str!("../../docs/json-streams.md"),

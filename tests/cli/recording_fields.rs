@@ -1,9 +1,13 @@
 //! docs/json-recordings.md lists exactly the fields of the JSON output of the commands for recordings.
 
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::TcpStream;
+use std::process::Stdio;
+
 use serde_json::Value;
 
 use crate::output_fields::{check, lines};
-use crate::program::run;
+use crate::program::{self, run};
 
 /// Replaces the names of a map by one, as the documentation has it.
 fn rename(map: &mut Value, name: &str) {
@@ -92,4 +96,32 @@ fn every_field_of_simulations_and_snapshots_is_documented() {
     }
     check(&["Snapshots"], &printed);
     check(&["The JSON file of a snapshot"], &files);
+}
+
+#[test]
+fn every_field_of_a_served_recording_is_documented() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("a.mcap");
+    let path = file.to_str().expect("UTF-8");
+    lines(&["record", "front=sim:?size=64x48&fps=0", "-o", path, "-n", "60", "-q"]);
+    let mut bytes = std::fs::read(&file).expect("a recording");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).expect("write");
+    let words = ["replay", path, "--serve", "127.0.0.1:0", "--speed", "max", "--json"];
+    let mut server = program::oaktap(&words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut said = BufReader::new(server.stderr.take().expect("a pipe")).lines();
+    let address = said.find_map(|line| {
+        let line = line.expect("text");
+        Some(line.strip_prefix("listening on tcp://")?.split(' ').next()?.to_owned())
+    });
+    let mut client = TcpStream::connect(address.expect("an address")).expect("it listens");
+    client.read_to_end(&mut Vec::new()).expect("the recording");
+    let said: Vec<_> = said.map_while(Result::ok).collect();
+    let output = server.wait_with_output().expect("it ends");
+    let out = String::from_utf8(output.stdout).expect("UTF-8");
+    let document: Value = serde_json::from_str(out.lines().last().expect("a line")).expect("JSON");
+    let summary = &document["summary"];
+    assert!(summary["cameras"][0]["error"].is_string(), "{summary:#}: {said:?}");
+    check(&["Serving a recording"], [summary]);
 }

@@ -303,7 +303,7 @@ fn window(ctx: &Ctx, args: &ReplayArgs, cameras: &[RecordedCamera]) -> anyhow::R
 /// Counts of one served camera.
 #[derive(Debug, Serialize)]
 struct ServedCamera {
-    name: String,
+    camera: String,
     address: SocketAddr,
     #[serde(flatten)]
     served: ServedCounts,
@@ -339,14 +339,15 @@ fn serve(ctx: &Ctx, args: &ReplayArgs, cameras: &[RecordedCamera], address: Sock
     let cameras: Vec<_> = servers
         .into_iter()
         .map(|(name, server)| ServedCamera {
-            name: name.to_owned(),
+            camera: name.to_owned(),
             address: server.local_addr(),
             served: server.stop(),
         })
         .collect();
-    for ServedCamera { name, address, served: ServedCounts { connections, frames, abandoned, bytes, .. } } in &cameras {
+    for ServedCamera { camera, address, served: ServedCounts { connections, frames, abandoned, bytes, .. } } in &cameras
+    {
         present::say(&format!(
-            "tcp://{address} ({name}): {}, {}, {abandoned} abandoned by clients, {}",
+            "tcp://{address} ({camera}): {}, {}, {abandoned} abandoned by clients, {}",
             count(*connections, "connection", "connections"),
             count(*frames, "frame", "frames"),
             Bytes(*bytes)
