@@ -123,7 +123,7 @@ pub(super) struct Colors<O: Output>([O::Pixel; 512]);
 const NOT_MEASURED: u16 = 256;
 
 /// Samples whose indices are computed at a time, because the compiler vectorizes that, but not the look-up.
-pub(super) const INDEXED: usize = 256;
+const INDEXED: usize = 256;
 
 impl<O: Output> Colors<O> {
     pub(super) fn new() -> Self {
@@ -141,10 +141,10 @@ impl<O: Output> Colors<O> {
     }
 
     /// Converts one row, with the shift of its picture.
-    pub(super) fn write(&self, level: SimdLevel, shift: u32, row: &[u8], out: &mut [O::Pixel]) {
+    pub(super) fn write(&self, shift: u32, row: &[u8], out: &mut [O::Pixel]) {
         let mut indices = [0; INDEXED];
         for (out, samples) in out.chunks_mut(INDEXED).zip(row.chunks(2 * INDEXED)) {
-            dispatch::depth_indices(level, shift, samples, &mut indices);
+            self::indices(shift, samples, &mut indices);
             for (out, index) in out.iter_mut().zip(indices) {
                 *out = self.0[usize::from(index % 512)];
             }
@@ -153,8 +153,7 @@ impl<O: Output> Colors<O> {
 }
 
 /// Writes the indices of the colors of samples.
-#[inline(always)]
-pub(super) fn indices(shift: u32, row: &[u8], out: &mut [u16; INDEXED]) {
+fn indices(shift: u32, row: &[u8], out: &mut [u16; INDEXED]) {
     for (index, sample) in out.iter_mut().zip(row.as_chunks().0) {
         *index = self::index(shift, u16::from_le_bytes(*sample));
     }

@@ -4,10 +4,11 @@
 //! is the proof, because levels above the baseline are only made by asking the processor.
 #![allow(unsafe_code)]
 
+use super::output::Words;
 use super::yuv::Chroma;
 use super::{PackedOrder, depth, half_float, interleaved, mosaic, planar, rows, yuv, yuv420};
 #[cfg(target_arch = "x86_64")]
-use super::{depth_avx512, packed, yuv_avx2, yuv_avx512};
+use super::{depth_avx2, depth_avx512, mosaic_avx2, packed, yuv_avx2, yuv_avx512};
 use crate::frame::PixelFormat;
 
 /// A set of SIMD instructions that this processor has.
@@ -111,10 +112,6 @@ compiled! {
     "avx2,avx512bw":
     /// [`rows::high_bits`].
     fn high_bits(shift: u32, row: &[u8], out: &mut [u8]) = rows::high_bits;
-    /// [`mosaic::interpolated`].
-    fn interpolated(rows: [&[u8]; 3], is_own: &[u8], out: [&mut [u8]; 3]) = mosaic::interpolated;
-    /// [`depth::indices`].
-    fn depth_indices(shift: u32, row: &[u8], out: &mut [u16; depth::INDEXED]) = depth::indices;
     /// [`half_float::any_above_one`].
     fn any_above_one(row: &[u8], any: &mut bool) = half_float::any_above_one;
     /// [`yuv::full`].
@@ -130,8 +127,6 @@ compiled! {
 // The compiler makes slower code for AVX-512, whose comparisons give masks, not numbers to add.
 compiled! {
     "avx2":
-    /// [`depth::measure`] without code of its own for AVX-512.
-    fn depth_measure_plain(last: u16, row: &[u8], zeros: &mut u32, below: &mut u32, max: &mut u16) = depth::measure;
     /// [`depth::count_up_to`].
     fn depth_count_up_to(last: u16, row: &[u8], count: &mut u32) = depth::count_up_to;
 }
@@ -142,7 +137,10 @@ pub(super) fn depth_measure(level: SimdLevel, last: u16, row: &[u8], zeros: &mut
         #[cfg(target_arch = "x86_64")]
         // SAFETY: this level is only made if the processor reports AVX-512 with BW and VBMI.
         Set::Avx512 => unsafe { depth_avx512::measure(last, row, zeros, below, max) },
-        _ => depth_measure_plain(level, last, row, zeros, below, max),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: this level is only made if the processor reports AVX2 and F16C.
+        Set::Avx2 => unsafe { depth_avx2::measure(last, row, zeros, below, max) },
+        _ => depth::measure(last, row, zeros, below, max),
     }
 }
 
@@ -196,28 +194,68 @@ pub(super) fn packed_words(level: SimdLevel, format: PixelFormat, row: &[u8], ou
     true
 }
 
+/// Converts packed gray pixels to pixels of three bytes in one step. Returns `false` if the level has no code for the format.
+pub(super) fn packed_triples(level: SimdLevel, format: PixelFormat, row: &[u8], out: &mut [[u8; 3]]) -> bool {
+    match (level.0, format) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: these levels are only made if the processor reports AVX2 and F16C.
+        (Set::Avx2 | Set::Avx512, PixelFormat::Pack10) => unsafe { packed::pack10_triples_avx2(row, out) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        (Set::Avx2 | Set::Avx512, PixelFormat::Pack12) => unsafe { packed::pack12_triples_avx2(row, out) },
+        _ => {
+            let _ = (row, out);
+            return false;
+        }
+    }
+    #[cfg(target_arch = "x86_64")]
+    true
+}
+
 /// Converts depth to words in one step. Returns `false` if the level has no such code.
 pub(super) fn depth_words(level: SimdLevel, shift: u32, row: &[u8], out: &mut [u32]) -> bool {
-    #[cfg(target_arch = "x86_64")]
-    if level.0 == Set::Avx512 {
+    match level.0 {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: this level is only made if the processor reports AVX2 and F16C.
+        Set::Avx2 => unsafe { depth_avx2::words(shift, row, out) },
+        #[cfg(target_arch = "x86_64")]
         // SAFETY: this level is only made if the processor reports AVX-512 with BW and VBMI.
-        unsafe { depth_avx512::words(shift, row, out) };
-        return true;
+        Set::Avx512 => unsafe { depth_avx512::words(shift, row, out) },
+        _ => {
+            let _ = (shift, row, out);
+            return false;
+        }
     }
-    let _ = (level, shift, row, out);
-    false
+    #[cfg(target_arch = "x86_64")]
+    true
 }
 
 /// Converts depth to red, green and blue. Returns `false` if the level has no code for it.
 pub(super) fn depth_planes(level: SimdLevel, shift: u32, row: &[u8], out: [&mut [u8]; 3]) -> bool {
-    #[cfg(target_arch = "x86_64")]
-    if level.0 == Set::Avx512 {
+    match level.0 {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: this level is only made if the processor reports AVX2 and F16C.
+        Set::Avx2 => unsafe { depth_avx2::planes(shift, row, out) },
+        #[cfg(target_arch = "x86_64")]
         // SAFETY: this level is only made if the processor reports AVX-512 with BW and VBMI.
-        unsafe { depth_avx512::planes(shift, row, out) };
-        return true;
+        Set::Avx512 => unsafe { depth_avx512::planes(shift, row, out) },
+        _ => {
+            let _ = (shift, row, out);
+            return false;
+        }
     }
-    let _ = (level, shift, row, out);
-    false
+    #[cfg(target_arch = "x86_64")]
+    true
+}
+
+/// [`mosaic::interpolated`].
+pub(super) fn interpolated(level: SimdLevel, rows: [&[u8]; 3], is_own: &[u8], out: [&mut [u8]; 3]) {
+    match level.0 {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: these levels are only made if the processor reports AVX2 and F16C.
+        Set::Avx2 | Set::Avx512 => unsafe { mosaic_avx2::interpolated(rows, is_own, out) },
+        _ => mosaic::interpolated(rows, is_own, out),
+    }
 }
 
 /// Converts half-precision numbers by instructions for them. Returns `false` if the level has none.
@@ -307,6 +345,36 @@ pub(super) fn words_of(level: SimdLevel, order: PackedOrder, triples: &[u8], out
         #[cfg(target_arch = "x86_64")]
         // SAFETY: these levels are only made if the processor reports AVX2 and F16C.
         Set::Avx2 | Set::Avx512 => unsafe { interleaved::words_avx2(order, triples, out) },
+    }
+}
+
+/// Reverses the colors of pixels of three bytes. `triples` is three times as long as `out`.
+pub(super) fn reversed(level: SimdLevel, triples: &[u8], out: &mut [[u8; 3]]) {
+    match level.0 {
+        Set::Baseline => interleaved::reversed_plain(triples, out),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: these levels are only made if the processor reports SSSE3, or AVX2, which includes it.
+        _ => unsafe { interleaved::reversed_ssse3(triples, out) },
+    }
+}
+
+/// Converts red, green, blue, alpha to `0x00RRGGBB`. `row` is four times as long as `out`.
+pub(super) fn rgba_words(level: SimdLevel, row: &[u8], out: &mut [u32]) {
+    match level.0 {
+        Set::Baseline => rows::rgba::<Words>(row, out),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        _ => unsafe { interleaved::rgba_words_ssse3(row, out) },
+    }
+}
+
+/// Converts red, green, blue, alpha to pixels of three bytes. `row` has four bytes per pixel.
+pub(super) fn rgba_triples(level: SimdLevel, order: PackedOrder, row: &[u8], out: &mut [[u8; 3]]) {
+    match level.0 {
+        Set::Baseline => interleaved::rgba_triples_plain(order, row, out),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        _ => unsafe { interleaved::rgba_triples_ssse3(order, row, out) },
     }
 }
 

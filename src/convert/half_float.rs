@@ -85,37 +85,35 @@ fn looked_up(table: &[u8; 65536], row: &[u8], out: &mut [u8]) {
     }
 }
 
-/// Converts 16 numbers at a time, to the same bytes as the table. Reads the rest of a row as if zeros followed.
+/// Converts 32 numbers at a time, to the same bytes as the table. Reads the rest of a row as if zeros followed.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,f16c")]
 pub(super) fn converted(scale: f32, row: &[u8], out: &mut [u8]) {
     use std::arch::x86_64::*;
-    let (scale, zero, end) = (_mm256_set1_ps(scale), _mm256_setzero_ps(), _mm256_set1_ps(255.0));
-    let half = _mm256_set1_ps(0.5);
+    let (scale, half, end) = (_mm256_set1_ps(scale), _mm256_set1_ps(0.5), _mm256_set1_ps(255.0));
+    let in_order: __m256i = bytemuck::cast([0, 4, 1, 5, 2, 6, 3, 7]);
     let eight = |halves: [u8; 16]| {
-        let numbers = _mm256_mul_ps(_mm256_cvtph_ps(bytemuck::cast(halves)), scale);
-        // The second operand is the result if the first is `NaN`.
-        let numbers = _mm256_min_ps(_mm256_max_ps(numbers, zero), end);
-        _mm256_cvttps_epi32(_mm256_add_ps(numbers, half))
+        let numbers = _mm256_add_ps(_mm256_mul_ps(_mm256_cvtph_ps(bytemuck::cast(halves)), scale), half);
+        // The second operand is the result if it is `NaN`, which becomes the smallest integer, and 0 when it is packed.
+        _mm256_cvttps_epi32(_mm256_min_ps(end, numbers))
     };
-    let sixteen = |halves: &[u8; 32]| -> [u8; 16] {
-        let [low, high]: [[u8; 16]; 2] = bytemuck::cast(*halves);
+    let converted = |halves: &[u8; 64]| -> [u8; 32] {
+        let [a, b, c, d]: [[u8; 16]; 4] = bytemuck::cast(*halves);
+        let (low, high) = (_mm256_packs_epi32(eight(a), eight(b)), _mm256_packs_epi32(eight(c), eight(d)));
         // Packing takes turns between the lanes of both vectors.
-        let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi32(eight(low), eight(high)));
-        let (low, high) = (_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
-        bytemuck::cast(_mm_packus_epi16(low, high))
+        bytemuck::cast(_mm256_permutevar8x32_epi32(_mm256_packus_epi16(low, high), in_order))
     };
-    let (out, out_rest) = out.as_chunks_mut::<16>();
-    let (halves, halves_rest) = row.as_chunks::<32>();
+    let (out, out_rest) = out.as_chunks_mut::<32>();
+    let (halves, halves_rest) = row.as_chunks::<64>();
     for (out, halves) in out.iter_mut().zip(halves) {
-        *out = sixteen(halves);
+        *out = converted(halves);
     }
     if !out_rest.is_empty() {
         let rest = halves.get(out.len()).map_or(halves_rest, |halves| &halves[..]);
         let len = rest.len().min(2 * out_rest.len());
-        let mut halves = [0; 32];
+        let mut halves = [0; 64];
         halves[..len].copy_from_slice(&rest[..len]);
-        out_rest.copy_from_slice(&sixteen(&halves)[..out_rest.len()]);
+        out_rest.copy_from_slice(&converted(&halves)[..out_rest.len()]);
     }
 }
 

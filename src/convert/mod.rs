@@ -22,6 +22,8 @@
 mod avx512;
 mod depth;
 #[cfg(target_arch = "x86_64")]
+mod depth_avx2;
+#[cfg(target_arch = "x86_64")]
 mod depth_avx512;
 mod depth_map;
 mod dispatch;
@@ -29,6 +31,8 @@ mod half_float;
 mod interleaved;
 mod jpeg;
 mod mosaic;
+#[cfg(target_arch = "x86_64")]
+mod mosaic_avx2;
 mod output;
 #[cfg(target_arch = "x86_64")]
 mod packed;

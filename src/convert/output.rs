@@ -1,8 +1,8 @@
 //! Output pixel formats: words for a screen, or three bytes for a file.
 
+use super::PackedOrder;
 use super::dispatch::{self, SimdLevel};
 use super::yuv::Chroma;
-use super::{PackedOrder, rows};
 use crate::frame::PixelFormat;
 
 /// An output pixel format.
@@ -18,6 +18,9 @@ pub(super) trait Output {
 
     /// Converts pixels of three bytes. `triples` is three times as long as `out`.
     fn interleaved(level: SimdLevel, order: PackedOrder, triples: &[u8], out: &mut [Self::Pixel]);
+
+    /// Converts red, green, blue, alpha. Drops alpha. `row` has four bytes per pixel.
+    fn rgba(level: SimdLevel, row: &[u8], out: &mut [Self::Pixel]);
 
     /// Converts depth in one step, with the shift of its picture. Returns `false` if the level has no such code.
     fn depth(_: SimdLevel, _shift: u32, _row: &[u8], _out: &mut [Self::Pixel]) -> bool {
@@ -61,6 +64,10 @@ impl Output for Words {
         dispatch::words_of(level, order, triples, out);
     }
 
+    fn rgba(level: SimdLevel, row: &[u8], out: &mut [u32]) {
+        dispatch::rgba_words(level, row, out);
+    }
+
     fn depth(level: SimdLevel, shift: u32, row: &[u8], out: &mut [u32]) -> bool {
         dispatch::depth_words(level, shift, row, out)
     }
@@ -82,14 +89,22 @@ impl Output for Rgb {
         [r, g, b]
     }
 
+    fn rgba(level: SimdLevel, row: &[u8], out: &mut [[u8; 3]]) {
+        dispatch::rgba_triples(level, PackedOrder::Rgb, row, out);
+    }
+
+    fn packed(level: SimdLevel, format: PixelFormat, row: &[u8], out: &mut [[u8; 3]]) -> bool {
+        dispatch::packed_triples(level, format, row, out)
+    }
+
     fn planar(level: SimdLevel, planes: [&[u8]; 3], out: &mut [[u8; 3]]) {
         dispatch::triples(level, planes, out);
     }
 
-    fn interleaved(_: SimdLevel, order: PackedOrder, triples: &[u8], out: &mut [[u8; 3]]) {
+    fn interleaved(level: SimdLevel, order: PackedOrder, triples: &[u8], out: &mut [[u8; 3]]) {
         match order {
             PackedOrder::Rgb => out.as_flattened_mut().copy_from_slice(triples),
-            PackedOrder::Bgr => rows::bgr::<Self>(triples, out),
+            PackedOrder::Bgr => dispatch::reversed(level, triples, out),
         }
     }
 }
@@ -102,13 +117,21 @@ impl Output for Bgr {
         [b, g, r]
     }
 
+    fn rgba(level: SimdLevel, row: &[u8], out: &mut [[u8; 3]]) {
+        dispatch::rgba_triples(level, PackedOrder::Bgr, row, out);
+    }
+
+    fn packed(level: SimdLevel, format: PixelFormat, row: &[u8], out: &mut [[u8; 3]]) -> bool {
+        dispatch::packed_triples(level, format, row, out)
+    }
+
     fn planar(level: SimdLevel, [r, g, b]: [&[u8]; 3], out: &mut [[u8; 3]]) {
         dispatch::triples(level, [b, g, r], out);
     }
 
-    fn interleaved(_: SimdLevel, order: PackedOrder, triples: &[u8], out: &mut [[u8; 3]]) {
+    fn interleaved(level: SimdLevel, order: PackedOrder, triples: &[u8], out: &mut [[u8; 3]]) {
         match order {
-            PackedOrder::Rgb => rows::rgb::<Self>(triples, out),
+            PackedOrder::Rgb => dispatch::reversed(level, triples, out),
             PackedOrder::Bgr => out.as_flattened_mut().copy_from_slice(triples),
         }
     }

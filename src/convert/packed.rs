@@ -11,8 +11,8 @@ struct Packing {
     pixels: usize,
 }
 
-const PACK10: Packing = Packing { bytes: 5, pixels: 4 };
-const PACK12: Packing = Packing { bytes: 3, pixels: 2 };
+const PACK10: Packing = Pack10::PACKING;
+const PACK12: Packing = Pack12::PACKING;
 
 impl Packing {
     /// Returns the position of a pixel's upper 8 bits.
@@ -21,6 +21,7 @@ impl Packing {
     }
 
     /// Unpacks pixels one by one.
+    #[inline(always)]
     fn words(self, row: &[u8], out: &mut [u32]) {
         for (out, n) in out.iter_mut().zip(0..) {
             let gray = row.get(self.at(n)).copied().unwrap_or_default();
@@ -28,7 +29,16 @@ impl Packing {
         }
     }
 
+    /// Unpacks pixels one by one, to gray.
+    #[inline(always)]
+    fn triples(self, row: &[u8], out: &mut [[u8; 3]]) {
+        for (out, n) in out.iter_mut().zip(0..) {
+            *out = [row.get(self.at(n)).copied().unwrap_or_default(); 3];
+        }
+    }
+
     /// Unpacks pixels one by one.
+    #[inline(always)]
     fn bytes(self, row: &[u8], out: &mut [u8]) {
         for (out, n) in out.iter_mut().zip(0..) {
             *out = row.get(self.at(n)).copied().unwrap_or_default();
@@ -84,51 +94,114 @@ fn bytes_avx512<const AT_ONCE: usize>(packing: Packing, row: &[u8], out: &mut [u
     packing.bytes(row.get(at..).unwrap_or_default(), &mut out[done..]);
 }
 
-/// Pixels that one shuffle of AVX2 writes as words.
-const WORDS_256: usize = 8;
+/// Pixels that AVX2 converts at a time.
+const BLOCK: usize = 16;
 
-/// Converts a row to words. Both lanes get the same 16 bytes, and shuffle four pixels each.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn words_avx2(packing: Packing, row: &[u8], out: &mut [u32]) {
-    let mut shuffle = [0x80; 32];
-    for (from, n) in shuffle.iter_mut().zip(0..) {
-        if n % 4 != 3 {
-            *from = packing.at(n / 4) as u8;
+/// Shuffles for a block, constant because computing them takes as long as half a row. The first 16 bytes of a block have its first
+/// 11 pixels, and the last 16 bytes its last 8.
+struct Shuffles<const BYTES: usize, const PIXELS: usize>;
+
+type Pack10 = Shuffles<5, 4>;
+type Pack12 = Shuffles<3, 2>;
+
+impl<const BYTES: usize, const PIXELS: usize> Shuffles<BYTES, PIXELS> {
+    const PACKING: Packing = Packing { bytes: BYTES, pixels: PIXELS };
+    /// Bytes of a block.
+    const LEN: usize = Self::PACKING.at(BLOCK);
+    /// To gray bytes: the lower half of the result from the first 16 bytes, and the upper half from the last.
+    const GRAY: [[u8; 16]; 2] = {
+        let (mut shuffles, mut n) = ([[0x80; 16]; 2], 0);
+        while n < BLOCK {
+            shuffles[n / 8][n] = Self::position(n, n >= 8);
+            n += 1;
         }
-    }
-    let shuffle: __m256i = bytemuck::cast(shuffle);
-    let (mut at, mut done) = (0, 0);
-    for out in out.as_chunks_mut::<WORDS_256>().0 {
-        let Some(from) = row.get(at..).and_then(|row| row.first_chunk::<16>()) else { break };
-        let both = _mm256_broadcastsi128_si256(bytemuck::cast(*from));
-        *out = bytemuck::cast(_mm256_shuffle_epi8(both, shuffle));
-        at += packing.at(WORDS_256);
-        done += WORDS_256;
-    }
-    packing.words(row.get(at..).unwrap_or_default(), &mut out[done..]);
-}
+        shuffles
+    };
+    /// To words, of which both lanes have four each. The fourth byte of a word is zero.
+    const WORDS: [[u8; 32]; 2] = {
+        let (mut shuffles, mut n) = ([[0x80; 32]; 2], 0);
+        while n < 4 * BLOCK {
+            if n % 4 != 3 {
+                shuffles[n / 32][n % 32] = Self::position(n / 4, n >= 32);
+            }
+            n += 1;
+        }
+        shuffles
+    };
+    /// To pixels of three bytes: two thirds from the first 16 bytes.
+    const TRIPLES: [[u8; 16]; 3] = {
+        let (mut shuffles, mut n) = ([[0; 16]; 3], 0);
+        while n < 3 * BLOCK {
+            shuffles[n / 16][n % 16] = Self::position(n / 3, n >= 32);
+            n += 1;
+        }
+        shuffles
+    };
 
-/// Converts a row to bytes, `AT_ONCE` pixels from each 16 bytes.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn bytes_avx2<const AT_ONCE: usize>(packing: Packing, row: &[u8], out: &mut [u8]) {
-    let mut shuffle = [0x80; 16];
-    for (from, n) in shuffle.iter_mut().take(AT_ONCE).zip(0..) {
-        *from = packing.at(n) as u8;
+    /// Returns the position of a pixel in the first or in the last 16 bytes of a block.
+    const fn position(pixel: usize, in_last: bool) -> u8 {
+        let at = Self::PACKING.at(pixel) - if in_last { Self::LEN - 16 } else { 0 };
+        assert!(at < 16);
+        at as u8
     }
-    let shuffle: __m128i = bytemuck::cast(shuffle);
-    let (mut at, mut done) = (0, 0);
-    // The next write overwrites the bytes after `AT_ONCE`.
-    while let (Some(from), Some(out)) = (
-        row.get(at..).and_then(|row| row.first_chunk::<16>()),
-        out.get_mut(done..).and_then(|out| out.first_chunk_mut::<16>()),
-    ) {
-        *out = bytemuck::cast(_mm_shuffle_epi8(bytemuck::cast(*from), shuffle));
-        at += packing.at(AT_ONCE);
-        done += AT_ONCE;
+
+    /// Returns the ends of each block of a row with the place of its pixels, and the rest of both.
+    #[inline(always)]
+    fn split<'a, T>(
+        row: &'a [u8],
+        out: &'a mut [T],
+    ) -> (impl Iterator<Item = ([__m128i; 2], &'a mut [T; BLOCK])>, &'a [u8], &'a mut [T]) {
+        let (whole, rest) = out.as_chunks_mut();
+        let (blocks, row_rest) = row.split_at(whole.len() * Self::LEN);
+        let ends = |block: &[u8]| {
+            let (first, last) = (block.first_chunk::<16>()?, block.last_chunk::<16>()?);
+            Some([bytemuck::cast(*first), bytemuck::cast(*last)])
+        };
+        (blocks.chunks_exact(Self::LEN).filter_map(ends).zip(whole), row_rest, rest)
     }
-    packing.bytes(row.get(at..).unwrap_or_default(), &mut out[done..]);
+
+    /// Converts a row to words.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn words(row: &[u8], out: &mut [u32]) {
+        let [low, high]: [__m256i; 2] = bytemuck::cast(Self::WORDS);
+        let (blocks, row, rest) = Self::split(row, out);
+        for ([first, last], out) in blocks {
+            *out = bytemuck::cast([
+                _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(first), low),
+                _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(last), high),
+            ]);
+        }
+        Self::PACKING.words(row, rest);
+    }
+
+    /// Converts a row to gray pixels of three bytes.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn triples(row: &[u8], out: &mut [[u8; 3]]) {
+        let [low, middle, high]: [__m128i; 3] = bytemuck::cast(Self::TRIPLES);
+        let (blocks, row, rest) = Self::split(row, out);
+        for ([first, last], out) in blocks {
+            *out = bytemuck::cast([
+                _mm_shuffle_epi8(first, low),
+                _mm_shuffle_epi8(first, middle),
+                _mm_shuffle_epi8(last, high),
+            ]);
+        }
+        Self::PACKING.triples(row, rest);
+    }
+
+    /// Converts a row to bytes.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn gray(row: &[u8], out: &mut [u8]) {
+        let [low, high]: [__m128i; 2] = bytemuck::cast(Self::GRAY);
+        let (blocks, row, rest) = Self::split(row, out);
+        for ([first, last], out) in blocks {
+            *out = bytemuck::cast(_mm_or_si128(_mm_shuffle_epi8(first, low), _mm_shuffle_epi8(last, high)));
+        }
+        Self::PACKING.bytes(row, rest);
+    }
 }
 
 /// Converts a row of 10-bit pixels to words.
@@ -146,13 +219,19 @@ pub(super) fn pack10_avx512(row: &[u8], out: &mut [u8]) {
 /// Converts a row of 10-bit pixels to words.
 #[target_feature(enable = "avx2")]
 pub(super) fn pack10_words_avx2(row: &[u8], out: &mut [u32]) {
-    words_avx2(PACK10, row, out);
+    Pack10::words(row, out);
+}
+
+/// Converts a row of 10-bit pixels to gray pixels of three bytes.
+#[target_feature(enable = "avx2")]
+pub(super) fn pack10_triples_avx2(row: &[u8], out: &mut [[u8; 3]]) {
+    Pack10::triples(row, out);
 }
 
 /// Converts a row of 10-bit pixels to bytes.
 #[target_feature(enable = "avx2")]
 pub(super) fn pack10_avx2(row: &[u8], out: &mut [u8]) {
-    bytes_avx2::<12>(PACK10, row, out);
+    Pack10::gray(row, out);
 }
 
 /// Converts a row of 12-bit pixels to words.
@@ -170,11 +249,17 @@ pub(super) fn pack12_avx512(row: &[u8], out: &mut [u8]) {
 /// Converts a row of 12-bit pixels to words.
 #[target_feature(enable = "avx2")]
 pub(super) fn pack12_words_avx2(row: &[u8], out: &mut [u32]) {
-    words_avx2(PACK12, row, out);
+    Pack12::words(row, out);
+}
+
+/// Converts a row of 12-bit pixels to gray pixels of three bytes.
+#[target_feature(enable = "avx2")]
+pub(super) fn pack12_triples_avx2(row: &[u8], out: &mut [[u8; 3]]) {
+    Pack12::triples(row, out);
 }
 
 /// Converts a row of 12-bit pixels to bytes.
 #[target_feature(enable = "avx2")]
 pub(super) fn pack12_avx2(row: &[u8], out: &mut [u8]) {
-    bytes_avx2::<10>(PACK12, row, out);
+    Pack12::gray(row, out);
 }

@@ -1,12 +1,12 @@
 //! Converts the pixels of raw formats, row by row, with the conversion of each format.
 
+use super::PackedOrder;
 use super::depth;
 use super::dispatch::{self, SimdLevel};
 use super::half_float::{HalfTable, Halves};
 use super::output::Output;
 use super::yuv::Chroma;
 use super::yuv420::{RowPair, Yuv420};
-use super::{PackedOrder, rows};
 use crate::frame::PixelFormat;
 use crate::frame::geometry::Plane;
 
@@ -34,7 +34,7 @@ impl<'a> Pixels<'a> {
             Gray8 | Raw8 | Yuv400p => self.planar::<O>([0, 0, 0], out),
             Rgb888i | Jpeg => self.direct::<O>(out, |row, out| O::interleaved(level, PackedOrder::Rgb, row, out)),
             Bgr888i => self.direct::<O>(out, |row, out| O::interleaved(level, PackedOrder::Bgr, row, out)),
-            Rgba8888 => self.direct::<O>(out, rows::rgba::<O>),
+            Rgba8888 => self.direct::<O>(out, |row, out| O::rgba(level, row, out)),
             Raw14 => self.gray::<O>(scratch, out, |row, out| dispatch::high_bits(level, 6, row, out)),
             Raw12 => self.gray::<O>(scratch, out, |row, out| dispatch::high_bits(level, 4, row, out)),
             Raw10 => self.gray::<O>(scratch, out, |row, out| dispatch::high_bits(level, 2, row, out)),
@@ -61,7 +61,7 @@ impl<'a> Pixels<'a> {
                     } else if dispatch::depth_planes(level, shift, row, [&mut *r, &mut *g, &mut *b]) {
                         O::planar(level, [r, g, b], out);
                     } else {
-                        colors.write(level, shift, row, out);
+                        colors.write(shift, row, out);
                     }
                 });
             }

@@ -249,6 +249,16 @@ fn scale_of_depth_ends_at_the_power_of_two_above_99_percent() {
 }
 
 #[test]
+fn every_sample_of_depth_has_the_color_of_the_reference_at_every_scale() {
+    for last in (8..=16).map(|bits| u16::MAX >> (16 - bits)) {
+        let geometry = Geometry::tight(PixelFormat::Raw16, 256, 257).unwrap();
+        // The last row makes the scale end at `last`, also if the samples before it are outliers.
+        let samples = (0..=u16::MAX).map(|sample| sample & last).chain([last; 256]);
+        check(geometry, &samples.flat_map(u16::to_le_bytes).collect::<Vec<u8>>());
+    }
+}
+
+#[test]
 fn rows_of_depth_of_any_length_are_measured_alike_at_every_level() {
     // More samples than a vector of 16-bit numbers counts.
     for len in (0..70).chain([1_100_000]) {
