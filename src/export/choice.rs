@@ -135,17 +135,6 @@ fn changes(a: &[char], b: &str) -> usize {
     row[a.len()]
 }
 
-/// Clips a box to the picture and orders its corners. `None` if it is outside the picture or contains a `NaN`.
-fn clipped(bbox: &BBox) -> Option<BBox> {
-    let span = |a: f32, b: f32| {
-        let (low, high) = (a.min(b).clamp(0.0, 1.0), a.max(b).clamp(0.0, 1.0));
-        (!a.is_nan() && !b.is_nan() && low < high).then_some((low, high))
-    };
-    let (xmin, xmax) = span(bbox.xmin, bbox.xmax)?;
-    let (ymin, ymax) = span(bbox.ymin, bbox.ymax)?;
-    Some(BBox { xmin, ymin, xmax, ymax })
-}
-
 /// A chosen detection.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct ChosenDetection {
@@ -167,7 +156,7 @@ pub(super) fn chosen_detections(
 ) -> (Vec<ChosenDetection>, u64) {
     let mut without_box = 0;
     let chosen = frame.detections.iter().filter(|detection| style.shows(detection, names)).filter_map(|detection| {
-        let bbox = clipped(&detection.bbox);
+        let bbox = detection.bbox.clipped();
         without_box += u64::from(bbox.is_none());
         // A track is at the center of the whole box.
         let track = Track::of(&frame.tracks, detection).copied();
@@ -206,18 +195,6 @@ mod tests {
             [Some("pizza"), Some("person"), Some("traffic light")]
         );
         assert_eq!([near("helmet"), near(""), near("x")], [None; 3]);
-    }
-
-    #[test]
-    fn boxes_are_clipped_to_the_picture() {
-        let bbox = |[xmin, ymin, xmax, ymax]: [f32; 4]| BBox { xmin, ymin, xmax, ymax };
-        assert_eq!(clipped(&bbox([-1.0, 0.25, 0.5, f32::INFINITY])), Some(bbox([0.0, 0.25, 0.5, 1.0])));
-        assert_eq!(clipped(&bbox([0.75, 0.5, 0.25, 0.0])), Some(bbox([0.25, 0.0, 0.75, 0.5])));
-        for outside in
-            [[f32::NAN, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0, f32::NAN], [1.0, 0.0, 2.0, 1.0], [0.5, 0.1, 0.5, 0.2]]
-        {
-            assert_eq!(clipped(&bbox(outside)), None, "{outside:?}");
-        }
     }
 
     #[test]

@@ -89,6 +89,20 @@ pub struct BBox {
     pub ymax: f32,
 }
 
+impl BBox {
+    /// Returns the box clipped to the picture, with its corners in order. `None` if it has no area there or contains a `NaN`.
+    #[must_use]
+    pub fn clipped(&self) -> Option<Self> {
+        let span = |a: f32, b: f32| {
+            let (low, high) = (a.min(b).clamp(0.0, 1.0), a.max(b).clamp(0.0, 1.0));
+            (!a.is_nan() && !b.is_nan() && low < high).then_some((low, high))
+        };
+        let (xmin, xmax) = span(self.xmin, self.xmax)?;
+        let (ymin, ymax) = span(self.ymin, self.ymax)?;
+        Some(Self { xmin, ymin, xmax, ymax })
+    }
+}
+
 /// The 80 classes of COCO, with the names used in Luxonis' `host.py`.
 #[rustfmt::skip]
 const COCO: [&str; 80] = [
@@ -410,5 +424,17 @@ mod tests {
         }
         assert!(["pizza", " PIZZA ", "57", "#999"].into_iter().all(|known| coco.knows(known)));
         assert_eq!(LabelMap::default().nearest("pizza"), None);
+    }
+
+    #[test]
+    fn boxes_are_clipped_to_the_picture() {
+        let bbox = |[xmin, ymin, xmax, ymax]: [f32; 4]| BBox { xmin, ymin, xmax, ymax };
+        assert_eq!(bbox([-1.0, 0.25, 0.5, f32::INFINITY]).clipped(), Some(bbox([0.0, 0.25, 0.5, 1.0])));
+        assert_eq!(bbox([0.75, 0.5, 0.25, 0.0]).clipped(), Some(bbox([0.25, 0.0, 0.75, 0.5])));
+        for outside in
+            [[f32::NAN, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0, f32::NAN], [1.0, 0.0, 2.0, 1.0], [0.5, 0.1, 0.5, 0.2]]
+        {
+            assert_eq!(bbox(outside).clipped(), None, "{outside:?}");
+        }
     }
 }

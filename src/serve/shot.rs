@@ -172,8 +172,9 @@ impl ShotMaker {
         let names = self.style.names(frame.labels.as_deref());
         let of_class = |detection: &&Detection| names.matches(detection.label, class);
         let shown = frame.detections.iter().filter(|detection| self.style.shows(detection, names)).filter(of_class);
-        let edges = shown.filter_map(|detection| Some((detection.confidence, on_picture(&detection.bbox)?)));
-        edges.max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, edges)| edges)
+        let boxes = shown.filter_map(|detection| Some((detection.confidence, detection.bbox.clipped()?)));
+        let best = boxes.max_by(|(a, _), (b, _)| a.total_cmp(b));
+        best.map(|(_, BBox { xmin, ymin, xmax, ymax })| [xmin, ymin, xmax, ymax].map(f64::from))
     }
 
     fn keep(&mut self, made: Made, file: Bytes, frame: &Frame) -> Arc<Shot> {
@@ -191,16 +192,6 @@ fn is_untouched(frame: &Frame, form: &Form) -> bool {
         _ => true,
     };
     frame.kind == PayloadKind::Jpeg && fits && !form.boxes && form.crop.is_none() && form.file == FileKind::Jpeg
-}
-
-/// Returns left, top, right and bottom of a box as parts of the picture, clipped to it; `None` if it is not on the picture.
-fn on_picture(bbox: &BBox) -> Option<[f64; 4]> {
-    let edges = [bbox.xmin, bbox.ymin, bbox.xmax, bbox.ymax];
-    if edges.iter().any(|edge| edge.is_nan()) {
-        return None;
-    }
-    let [left, top, right, bottom] = edges.map(|edge| f64::from(edge.clamp(0.0, 1.0)));
-    (left < right && top < bottom).then_some([left, top, right, bottom])
 }
 
 /// Returns the pixels of a box with a margin.
@@ -270,6 +261,7 @@ mod tests {
             detection(0, 0.6, [0.25, 0.25, 0.5, 0.75]),
             detection(0, 0.5, [0.0, 0.0, 1.0, 1.0]),
             detection(16, 0.9, [0.75, 0.5, 2.0, 0.5]),
+            detection(2, 0.9, [0.5, 0.75, 0.25, 0.25]),
         ];
         let frame = Arc::new(frame);
         let mut maker = ShotMaker::new(Style::default());
@@ -283,6 +275,7 @@ mod tests {
         // 160x176 pixels, and 18 on each side.
         assert_eq!(shot("person", ShotSize::Full), Some((196, 212)));
         assert_eq!(shot("0", ShotSize::Height(106)), Some((98, 106)));
+        assert_eq!(shot("car", ShotSize::Full), Some((196, 212)), "its corners are swapped");
         assert_eq!(shot("dog", ShotSize::Full), None, "its box has no area");
         assert_eq!(shot("cat", ShotSize::Full), None);
     }

@@ -19,7 +19,9 @@ export function drawBoxes(context, detections, { scale, labels }) {
   for (const { bbox, label, name, confidence } of detections) {
     // A number that is not finite is null in JSON.
     if (bbox.some((edge) => edge === null)) continue;
-    const [left, top, right, bottom] = bbox.map((edge, at) => edge * (at % 2 ? height : width));
+    const [x, y, otherX, otherY] = bbox.map((edge, at) => edge * (at % 2 ? height : width));
+    // Corners arrive in any order.
+    const [left, top, right, bottom] = [Math.min(x, otherX), Math.min(y, otherY), Math.max(x, otherX), Math.max(y, otherY)];
     const color = colorOf(label);
     context.strokeStyle = color;
     // Lines on whole pixels are sharp.
@@ -29,11 +31,11 @@ export function drawBoxes(context, detections, { scale, labels }) {
     const percent = confidence === null ? "" : ` ${Math.round(confidence * 100)}%`;
     const text = `${name}${percent}`;
     const box = { width: context.measureText(text).width + size * 0.6, height: size * 1.35 };
-    const x = Math.min(Math.max(left - line / 2, 0), Math.max(width - box.width, 0));
-    const y = top >= box.height ? top - box.height : Math.max(top, 0);
+    const textX = Math.min(Math.max(left - line / 2, 0), Math.max(width - box.width, 0));
+    const textY = top >= box.height ? top - box.height : Math.max(top, 0);
     context.fillStyle = color;
-    context.fillRect(x, y, box.width, box.height);
+    context.fillRect(textX, textY, box.width, box.height);
     context.fillStyle = "#10130f";
-    context.fillText(text, x + size * 0.3, y + box.height / 2);
+    context.fillText(text, textX + size * 0.3, textY + box.height / 2);
   }
 }
