@@ -60,6 +60,14 @@ impl Progress {
         }
     }
 
+    /// Counts a frame that is written to the open file from now on.
+    pub(super) fn recorded(&mut self, camera: usize, is_bad_picture: bool) {
+        self.taken[camera].recorded += 1;
+        self.taken[camera].damage.frame(is_bad_picture);
+        // At the same time, so that a status in between does not have the frame in the file.
+        self.unwritten[camera] += 1;
+    }
+
     /// Returns the number of bytes of the open file that wait for the disk.
     pub(super) fn unwritten_bytes(&self) -> u64 {
         self.current.as_ref().map_or(0, |(_, monitor)| self.current_bytes.saturating_sub(monitor.written()))
@@ -116,5 +124,18 @@ impl Shared {
     /// Waits at most for `limit`, or until the recorder is stopped.
     pub(super) fn pause(&self, limit: Duration) {
         drop(self.stopped.wait_timeout_while(self.progress(), limit, |_| !self.is_stopped()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A status between the count of a frame and that of the file must not have a frame that the next one does not have.
+    #[test]
+    fn a_frame_is_not_in_the_file_when_it_is_counted() {
+        let mut progress = Progress { taken: vec![TakenCounts::default()], unwritten: vec![0], ..Progress::default() };
+        progress.recorded(0, false);
+        assert_eq!((progress.taken[0].recorded, progress.unwritten[0]), (1, 1));
     }
 }

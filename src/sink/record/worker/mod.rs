@@ -461,10 +461,7 @@ impl Worker {
                 };
                 let frame = complete.as_ref().unwrap_or(frame);
                 let is_bad = is_bad_picture(frame);
-                let mut progress = self.shared.progress();
-                progress.taken[*camera].recorded += 1;
-                progress.taken[*camera].damage.frame(is_bad);
-                drop(progress);
+                self.shared.progress().recorded(*camera, is_bad);
                 let marked = self.mark_missing(*camera, &missing, log_ns);
                 let Some(segment) = &mut self.segment else { return marked };
                 // Also after a failed gap marker, so that the frame is counted and lost with the rest of the file.
