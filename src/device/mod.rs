@@ -23,3 +23,4 @@ pub mod pipeline;
 pub mod schema;
 pub mod script;
 pub mod script_port;
+pub mod settings;

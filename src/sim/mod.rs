@@ -41,6 +41,7 @@ pub mod bootloader;
 mod config;
 mod connect;
 mod contents;
+mod control;
 mod faults;
 mod http;
 #[cfg(feature = "mqtt")]

@@ -9,12 +9,16 @@ use std::time::{Duration, Instant};
 use socket2::SockRef;
 
 use super::config::SimConfig;
+use super::control::ControlRecords;
 use super::http::HttpCamera;
 use super::queue::Queue;
 use super::reel::Reel;
 use super::stream::{End, Step, Stream, Turn};
 use crate::net::serving::{AfterClient, SingleClientServer, StopSignal, write_all};
 use crate::sync::locked;
+
+/// How often a camera that waits for its next frame looks for control records.
+const CONTROL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Totals of a simulated camera since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -133,6 +137,7 @@ pub(super) struct CameraThread {
     stream: Stream,
     period: Duration,
     no_delay: bool,
+    has_records: bool,
     booted: Instant,
     queue: Queue,
 }
@@ -142,8 +147,8 @@ impl CameraThread {
         let config = reel.config();
         let period = if config.fps == 0.0 { Duration::ZERO } else { Duration::from_secs_f64(1.0 / config.fps) };
         let no_delay = config.no_delay || config.faults.fragment.is_some();
-        let (booted, queue) = (Instant::now(), Queue::new(period));
-        Self { sent, finishing, stream: Stream::of(reel), period, no_delay, booted, queue }
+        let (has_records, booted, queue) = (config.records, Instant::now(), Queue::new(period));
+        Self { sent, finishing, stream: Stream::of(reel), period, no_delay, has_records, booted, queue }
     }
 
     /// Serves a client, or a host that the camera has connected to.
@@ -159,11 +164,20 @@ impl CameraThread {
     /// Sends until the client disconnects, a fault ends the connection, or the simulator stops. Returns `true` if the
     /// connection stays open.
     fn stream_to(&mut self, client: &TcpStream, stopping: &StopSignal) -> bool {
+        // A camera without records has an application that does not know control records.
+        let mut control = self.has_records.then(ControlRecords::default);
         while !self.finishing.load(Ordering::Relaxed) {
+            let answers = control.as_mut().map(|control| control.answers(client)).unwrap_or_default();
+            if write_all(client, &answers).is_err() {
+                return !stopping.stopped();
+            }
+            locked(&self.sent).bytes += answers.len() as u64;
             let index = match self.queue.take(self.booted.elapsed()) {
                 Ok(index) => index,
                 Err(due) => {
-                    if !stopping.wait_until(self.booted + due) {
+                    let due = self.booted + due;
+                    let until = if control.is_some() { due.min(Instant::now() + CONTROL_INTERVAL) } else { due };
+                    if !stopping.wait_until(until) {
                         return false;
                     }
                     continue;

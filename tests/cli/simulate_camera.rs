@@ -102,3 +102,23 @@ fn invalid_simulations_are_rejected_with_a_reason() {
     let (code, _, err) = run(&["simulate", "--bootloader", "--listen", "127.0.0.1:0", "--app", "/nowhere/app.dap"]);
     assert!(code == 1 && err.contains("/nowhere/app.dap"), "{err}");
 }
+
+#[test]
+fn a_simulated_camera_acknowledges_settings_between_its_frames() {
+    // Also while it waits for its next frame.
+    for fps in ["30", "0.01"] {
+        let arguments = ["simulate", "--listen", "127.0.0.1:0", "--size", "64x48", "--records", "--fps", fps];
+        let mut camera = oaktap(&arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let mut said = BufReader::new(camera.stderr.take().expect("it is piped"));
+        let mut line = String::new();
+        said.read_line(&mut line).expect("it prints UTF-8");
+        let uri = line.split_whitespace().find(|word| word.starts_with("tcp://")).expect(&line);
+        let (code, out, err) = run(&["control", uri, "lens=120", "wb=auto", "--timeout", "60s"]);
+        let expected = "sent lens=120; the camera acknowledged it\nsent wb=auto; the camera acknowledged it\n";
+        assert_eq!((code, out.as_str()), (0, expected), "{err}");
+        signal(&camera, "INT");
+        let mut err = String::new();
+        said.read_to_string(&mut err).expect("it prints UTF-8");
+        assert!(camera.wait().expect("it ends").success(), "{err}");
+    }
+}

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use oaktap::source::control::{ControlAnswer, ControlError, SETTINGS, Setting, control_each};
+use oaktap::device::settings::{SETTINGS, Setting};
+use oaktap::source::control::{ControlAnswer, ControlError, control_each};
 use oaktap::source::{NamedSource, SourceSpec};
 use serde::Serialize;
 
@@ -136,7 +137,7 @@ fn described(ControlAnswer { order, said, done }: &ControlAnswer) -> String {
 fn after_help() -> String {
     let settings = SETTINGS.map(|setting| format!("  {:<9} {}\n", setting.key, setting.values())).concat();
     format!(
-        "Examples:\n  oaktap control 192.168.1.50 lens=120 exposure=8000 iso=400\n  oaktap control front=192.168.1.50 back=192.168.1.51 focus=auto\n  oaktap control front --config oaktap.toml wb=auto\n\nSettings:\n{settings}\nThey require an application built by oaktap."
+        "Examples:\n  oaktap control 192.168.1.50 lens=120 exposure=8000 iso=400\n  oaktap control front=192.168.1.50 back=192.168.1.51 focus=auto\n  oaktap control front --config oaktap.toml wb=auto\n\nSettings:\n{settings}\nThey require an application built by oaktap. `oaktap simulate --records` acknowledges them while it has no other client, and its\npictures stay as they are."
     )
 }
 

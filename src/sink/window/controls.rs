@@ -268,15 +268,15 @@ fn is_on(rect: Rect, (x, y): (i32, i32)) -> bool {
 mod tests {
     use super::super::design::Design;
     use super::*;
+    use crate::device::settings;
     use crate::overlay::{Canvas, Text};
-    use crate::source::control;
 
     #[test]
     fn sliders_cover_the_range_of_their_setting() {
         for setting in &SETTINGS {
             assert_eq!((setting.value(-1.0), setting.value(2.0)), (setting.low, setting.high), "{}", setting.key);
             assert_eq!((setting.value(0.0), setting.value(1.0)), (setting.low, setting.high), "{}", setting.key);
-            let accepted = control::SETTINGS.iter().find(|known| known.key == setting.key).expect("a known setting");
+            let accepted = settings::SETTINGS.iter().find(|known| known.key == setting.key).expect("a known setting");
             assert_eq!(setting.auto.is_some(), accepted.has_auto || setting.key == "lens", "{}", setting.key);
             for value in [setting.low, setting.high] {
                 assert!(accepted.accepts(&value.to_string()), "{}={value}", setting.key);

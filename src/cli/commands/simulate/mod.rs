@@ -131,7 +131,7 @@ pub(crate) struct SceneArgs {
     #[arg(long, help_heading = STREAM)]
     depth: bool,
 
-    /// Also send the extension records: size, labels, sequence numbers
+    /// Also send the extension records: size, labels, sequence numbers; and acknowledge the settings of `oaktap control`
     #[arg(long, help_heading = STREAM)]
     records: bool,
 
