@@ -319,8 +319,9 @@ impl Source for HttpPost {
         let Self { listener, connections, shared, posts, decoder, rhythm } = self;
         *locked(&shared.camera) = Some(posted.from.ip().to_canonical());
         let mut reception = Reception::begin(attempts, decoder, *rhythm, opened);
-        // A camera may post on events only.
-        reception.may_pause = reception.attempts.options.timeouts.idle_fixed.is_none();
+        // A camera may post on events only, with pauses as long as the user says.
+        reception.may_pause = true;
+        let pauses_end = reception.attempts.options.timeouts.idle_fixed.is_some();
         // Posted before the picture that they belong to.
         let mut detections = Vec::new();
         let mut next_post = Some(posted);
@@ -330,7 +331,7 @@ impl Source for HttpPost {
                 None => match reception.wait(next(listener, connections, shared, posts)).await {
                     Ok(Some(posted)) => posted,
                     Ok(None) => break Ok(()),
-                    Err(SourceErrorKind::Idle(_)) if reception.may_pause => {
+                    Err(SourceErrorKind::Idle(_)) if !pauses_end => {
                         // The camera may have another address by then.
                         *locked(&shared.camera) = None;
                         let Some(posted) = reception.unless_stopped(next(listener, connections, shared, posts)).await

@@ -25,7 +25,7 @@ pub(super) struct Reception<'a> {
     pub(super) silence: SilenceMonitor,
     /// State of a connection without a byte.
     pub(super) silent: SessionState,
-    /// A pause is not an outage, unless the user has set a limit for it.
+    /// A pause is not an outage.
     pub(super) may_pause: bool,
     sync_losses: SyncLosses,
     /// Frames received.

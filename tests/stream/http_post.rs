@@ -171,6 +171,18 @@ fn a_pause_between_posts_is_not_an_outage() {
     assert!(stats.findings().iter().all(|finding| finding.count != "not_streaming_seconds"), "{:?}", stats.findings());
 }
 
+/// `--idle-timeout` is the longest pause; a shorter one is a pause, too.
+#[test]
+fn a_pause_within_the_limit_of_the_user_is_a_pause() {
+    let stalled = Duration::from_millis(20);
+    let timeouts = Timeouts { stalled, idle_fixed: Some(Duration::from_secs(600)), ..Timeouts::default() };
+    let (bench, address) = waiting(SessionOptions { timeouts, ..SessionOptions::default() });
+    post(address, "", &jpeg(100));
+    bench.kept();
+    bench.reach("a pause", |state| matches!(state, SessionState::Paused));
+    assert!(bench.end().lossless());
+}
+
 #[test]
 fn a_camera_that_stops_posting_is_awaited_again() {
     let timeouts = Timeouts { idle_fixed: Some(Duration::from_millis(200)), ..Timeouts::default() };
