@@ -102,7 +102,7 @@ fn print(
     let mut explained = Explained::new(session.name());
     let mut left = args.until.frames.unwrap_or(u64::MAX);
     let mut not_printed = 0;
-    let mut measured = Measured::new(session.name());
+    let mut measured = Measured::new(session);
     while left > 0 {
         let is_over = receiving.over();
         if is_over && args.until.frames.is_none() {
@@ -153,9 +153,12 @@ fn print(
     Ok(not_printed)
 }
 
+/// How long the first frames of a camera that names its streams wait for a depth picture.
+const FIRST_DEPTH_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// The frames of one camera with the depths inside of their boxes. A frame waits until the depth picture of its time has arrived.
 struct Measured<'a> {
-    camera: &'a str,
+    session: &'a Session,
     depths: DepthMap,
     waiting: VecDeque<WaitingFrame>,
 }
@@ -169,8 +172,8 @@ struct WaitingFrame {
 }
 
 impl<'a> Measured<'a> {
-    fn new(camera: &'a str) -> Self {
-        Self { camera, depths: DepthMap::default(), waiting: VecDeque::new() }
+    fn new(session: &'a Session) -> Self {
+        Self { session, depths: DepthMap::default(), waiting: VecDeque::new() }
     }
 
     /// Returns the number of frames that were received and not returned.
@@ -189,11 +192,13 @@ impl<'a> Measured<'a> {
         loop {
             let mut timeout = timeout;
             if let Some(first) = self.waiting.front() {
-                let left = self.depths.longest_wait().saturating_sub(first.since.elapsed());
+                let awaits_first = self.awaits_first();
+                let longest = if awaits_first { FIRST_DEPTH_TIMEOUT } else { self.depths.longest_wait() };
+                let left = longest.saturating_sub(first.since.elapsed());
                 if left.is_zero() || (is_over && detections.waiting() == 0) {
                     self.depths.give_up();
                 }
-                if !first.awaits_depth(&self.depths)
+                if !first.awaits_depth(&self.depths, self.awaits_first())
                     && let Some(first) = self.waiting.pop_front()
                 {
                     let is_covered = self.covers(&first);
@@ -212,12 +217,18 @@ impl<'a> Measured<'a> {
         }
     }
 
+    /// Returns whether the first depth picture may still arrive: a camera with one stream does not name it.
+    fn awaits_first(&self) -> bool {
+        let names_streams = || self.session.ledger().update(|stats| stats.introduction.stream.is_some());
+        self.depths.awaits_first() && self.session.spec().recording().is_none() && names_streams()
+    }
+
     /// Reads a depth picture. Payloads are kept only of depth beside other streams, or because of `--hash`.
     fn read(&mut self, detected: &Detected) -> bool {
         let Detected::Frame(detected) = detected else { return false };
         !detected.frame.payload().is_empty()
             && self.depths.read(&detected.frame).unwrap_or_else(|error| {
-                tracing::warn!(camera = self.camera, "depths cannot be read: {error}");
+                tracing::warn!(camera = self.session.name(), "depths cannot be read: {error}");
                 true
             })
     }
@@ -225,13 +236,14 @@ impl<'a> Measured<'a> {
     fn covers(&mut self, waiting: &WaitingFrame) -> bool {
         let Detected::Frame(detected) = &waiting.detected else { return false };
         let covers = !waiting.is_depth && self.depths.covers(&detected.frame);
-        self.depths.mismatch().inspect(|text| present::log(&format!("{}: {text}", self.camera)));
+        self.depths.mismatch().inspect(|text| present::log(&format!("{}: {text}", self.session.name())));
         covers
     }
 }
 
 impl WaitingFrame {
-    fn awaits_depth(&self, depths: &DepthMap) -> bool {
-        matches!(&self.detected, Detected::Frame(detected) if !self.is_depth && depths.awaits_next(&detected.frame))
+    fn awaits_depth(&self, depths: &DepthMap, awaits_first: bool) -> bool {
+        let Detected::Frame(detected) = &self.detected else { return false };
+        !self.is_depth && (awaits_first || depths.awaits_next(&detected.frame))
     }
 }
