@@ -90,6 +90,8 @@ pub struct Backlog {
     last: Option<(DeviceTime, i64)>,
     /// Device times between the frames.
     steps_us: Vec<i64>,
+    /// Every step is longer than the time between both arrivals by the same [factor](Self::WRONG_UNITS).
+    wrong_unit: Option<i64>,
     undecided: VecDeque<Undecided>,
     verdicts: VecDeque<Verdict>,
     over: bool,
@@ -113,6 +115,11 @@ impl Backlog {
     const MIN_PACED_STEP_US: i64 = 500_000;
     /// Differences in arrival that mean nothing.
     const MIN_JITTER_US: i64 = 10_000;
+    /// Factors of senders that take another unit for seconds, such as milliseconds. Their frames seem to arrive a thousand times too
+    /// early.
+    const WRONG_UNITS: [i64; 3] = [1_000, 1_000_000, 1_000_000_000];
+    /// Frames that waited in a queue may arrive faster, and then any factor is possible.
+    const MIN_WRONG_UNIT_WAIT_US: i64 = 15_000;
     const MIN_SILENCE: Duration = Duration::from_secs(3);
     const MAX_SILENCE: Duration = Duration::from_secs(8);
 
@@ -135,8 +142,16 @@ impl Backlog {
                 let age_us = device.since(earlier.device).saturating_sub(arrived_us - earlier.arrived_us);
                 earlier.age_us = earlier.age_us.max(age_us);
             }
-            self.steps_us.push(step_us);
             let waited_us = arrived_us - last_us;
+            let factor = Self::wrong_unit(step_us, waited_us);
+            self.wrong_unit = factor.filter(|_| self.steps_us.is_empty() || self.wrong_unit == factor);
+            self.steps_us.push(step_us);
+            if self.steps_us.len() >= Self::MIN_STEPS && self.wrong_unit.is_some() {
+                // The times say nothing about waiting.
+                self.undecided.iter_mut().for_each(|earlier| earlier.age_us = 0);
+                self.decide_all();
+                return Staleness::Known(false);
+            }
             in_burst = has_waited(step_us, waited_us);
             let pace = step_us / 4 * 3..=step_us.saturating_add(step_us / 2);
             let is_paced = step_us >= Self::MIN_PACED_STEP_US
@@ -155,6 +170,13 @@ impl Backlog {
         let stale = Arc::new(OnceLock::new());
         self.undecided.push_back(Undecided { id, device, arrived_us, age_us: 0, in_burst, stale: Arc::clone(&stale) });
         Staleness::Later(stale)
+    }
+
+    /// Returns the factor between the unit of the camera's times and the one that they should have, by the times between two frames.
+    fn wrong_unit(step_us: i64, waited_us: i64) -> Option<i64> {
+        let pace = waited_us / 4 * 3..=waited_us.saturating_add(waited_us / 4);
+        let fits = |factor: &i64| waited_us >= Self::MIN_WRONG_UNIT_WAIT_US && pace.contains(&(step_us / factor));
+        Self::WRONG_UNITS.into_iter().find(fits)
     }
 
     /// Returns the next decision about a frame, in their order.
@@ -355,6 +377,23 @@ mod tests {
         let all = stale((0..10_000_i64).map(|i| (25 * i, i.unsigned_abs() / 10)));
         assert!(all[9..].iter().all(|stale| !stale));
         assert!(all[..8].iter().all(|stale| *stale));
+    }
+
+    #[test]
+    fn times_in_a_wrong_unit_do_not_make_frames_stale() {
+        for unit in [1_000, 1_000_000] {
+            // A little late and early.
+            let arrival = |n: u64| 100 * n + [0, 9, 3, 12][n as usize % 4];
+            let found = stale((0..20_u64).map(|n| (100 * unit * n as i64, arrival(n))));
+            assert_eq!(found, [false; 20], "{unit}");
+        }
+        // Frames of a queue at another factor, or faster than any camera.
+        let queued = |pace: u64| (0..9_u64).map(move |n| (20_000 * n as i64, pace * n));
+        for pace in [1, 10, 40] {
+            let jump = 9 * pace;
+            let fresh = (0..3_u64).map(|n| (600_000 + 20_000 * n as i64, jump + 20_000 * n));
+            assert_eq!(stale(queued(pace).chain(fresh)), first(9, 12), "{pace} ms");
+        }
     }
 
     #[test]
