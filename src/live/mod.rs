@@ -45,8 +45,9 @@ impl Camera {
     /// Returns the camera for views of another stream of the same session, which is that of this camera.
     #[must_use]
     pub fn of_stream(&self, stream: &str) -> Self {
-        let name = |name: &str| format!("{name}_{stream}");
-        Self { name: name(&self.name), short_name: name(&self.short_name), stream: Some(stream.into()), ..self.clone() }
+        let name = format!("{}_{stream}", self.name);
+        let short_name = format!("{}_{}", self.short_name, stream.replace('/', "_"));
+        Self { name, short_name, stream: Some(stream.into()), ..self.clone() }
     }
 }
 

@@ -1,7 +1,7 @@
 //! One served camera: makes the pictures that its viewers watch, on a thread of its own.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use std::{fmt, io};
@@ -18,8 +18,10 @@ use crate::live::{Camera, DecodeFailed, Decoding, PictureLanes};
 use crate::overlay::Style;
 use crate::sink::detections::DetectedFrame;
 use crate::sink::record::ConnectionContext;
-use crate::source::{Incident, Outlets};
+use crate::source::Incident;
+use crate::stats::FURTHER_STREAMS_MAX;
 use crate::sync::locked;
+use crate::wire::{self, LINE, Record};
 
 /// How often the thread looks whether somebody watches while no frame arrives.
 const WATCH_INTERVAL: Duration = Duration::from_millis(50);
@@ -44,7 +46,7 @@ pub(super) struct NoPicture {
     pub(super) help: Option<&'static str>,
 }
 
-/// A camera and its viewers. Dropping it ends its thread.
+/// A camera, or a further stream of one, and its viewers. Dropping it ends its thread.
 pub(super) struct ServedCamera {
     /// Name in addresses.
     pub(super) name: String,
@@ -53,9 +55,11 @@ pub(super) struct ServedCamera {
     pub(super) viewers: Arc<Viewers>,
     pub(super) style: Style,
     pub(super) rtsp: Feed,
-    /// `None`: the server has no folder for recordings.
+    /// Records all streams of the camera. `None`: the server has no folder for recordings.
     pub(super) recorder: Option<Arc<CameraRecorder>>,
-    outlets: Outlets,
+    camera: Camera,
+    /// Further streams of the camera, in the order of their first frames.
+    further: Box<[OnceLock<Arc<Self>>]>,
     shared: Arc<Shared>,
     seen: Arc<Mutex<Seen>>,
     thread: Option<JoinHandle<()>>,
@@ -65,40 +69,58 @@ pub(super) struct ServedCamera {
 #[derive(Default)]
 struct Seen {
     records: ConnectionContext,
+    /// The camera's count of frames that it has dropped on its connection (`@Q`).
+    dropped: u64,
     /// Number of connections of the camera that have ended.
     connection: u64,
     /// Number of the last frame.
     last_id: u64,
+    /// Whether a frame of the served stream has arrived.
     has_frame: bool,
-    /// Names of the last frame.
+    /// Names of its last frame.
     labels: Option<Arc<LabelMap>>,
 }
 
 impl Seen {
-    fn frame(&mut self, frame: &Frame) {
+    /// Observes a frame of any stream. `is_served`: it is of the served stream.
+    fn frame(&mut self, frame: &Frame, is_served: bool) {
         // A recording that plays again from its beginning.
         if frame.id < std::mem::replace(&mut self.last_id, frame.id) {
             self.end_connection();
             self.last_id = frame.id;
         }
         self.records.observe(frame);
-        self.has_frame = true;
-        self.labels.clone_from(&frame.labels);
+        self.dropped = dropped_by_camera(&frame.records).unwrap_or(self.dropped);
+        if is_served {
+            self.has_frame = true;
+            self.labels.clone_from(&frame.labels);
+        }
     }
 
     /// The records of a connection are not valid on the next one.
     fn end_connection(&mut self) {
         self.connection += 1;
-        (self.last_id, self.records) = (0, ConnectionContext::default());
+        (self.last_id, self.dropped, self.records) = (0, 0, ConnectionContext::default());
     }
 }
 
-/// Records of a connection of the camera.
-pub(super) struct ValidRecords {
+/// Returns the last count of frames that the camera has dropped (`@Q`) in these records.
+fn dropped_by_camera(records: &[u8]) -> Option<u64> {
+    let counts = records.as_chunks::<LINE>().0.iter().rev().filter(|line| line.starts_with(b"@Q"));
+    counts.flat_map(|line| wire::records(line)).find_map(|record| match record {
+        Record::Dropped(frames) => Some(frames),
+        _ => None,
+    })
+}
+
+/// The state of a connection of the camera for a client that joins it.
+pub(super) struct JoinedConnection {
     /// Number of the connection.
     pub(super) connection: u64,
-    /// Lines of 32 bytes.
-    pub(super) bytes: Vec<u8>,
+    /// Records that are valid on it: lines of 32 bytes.
+    pub(super) records: Vec<u8>,
+    /// Frames that the camera has dropped on it so far, by its own count.
+    pub(super) dropped: u64,
 }
 
 /// A confirmed frame that waits for a client.
@@ -131,7 +153,7 @@ impl Shared {
 
 impl ServedCamera {
     /// Subscribes to a camera's outlets.
-    pub(super) fn start(camera: &Camera, style: Style, recorder: Option<CameraRecorder>) -> io::Result<Arc<Self>> {
+    pub(super) fn start(camera: &Camera, style: Style, recorder: Option<Arc<CameraRecorder>>) -> io::Result<Arc<Self>> {
         let shared = Arc::<Shared>::default();
         let (provisional, frames) = lane("serve", Policy::DropOldest(1));
         camera.outlets.ledger.watch(provisional.counter());
@@ -140,8 +162,9 @@ impl ServedCamera {
         let worker = Worker { shared: Arc::clone(&shared), frames, decoding, maker: ShotMaker::new(style.clone()) };
         let thread = thread::Builder::new().name(format!("serve {}", camera.name)).spawn(move || worker.run())?;
         let seen = Arc::<Mutex<Seen>>::default();
-        let seen_by_tap = Arc::clone(&seen);
-        camera.outlets.confirmed.tap(move |frame: &Arc<Frame>| locked(&seen_by_tap).frame(frame));
+        let (seen_by_tap, stream) = (Arc::clone(&seen), camera.stream.clone());
+        let see = move |frame: &Arc<Frame>| locked(&seen_by_tap).frame(frame, frame.stream == stream);
+        camera.outlets.confirmed.tap(see);
         // Incidents are in one order with the confirmed frames.
         let seen_by_tap = Arc::clone(&seen);
         camera.outlets.incidents.tap(move |incident: &Incident| {
@@ -155,12 +178,50 @@ impl ServedCamera {
             viewers: Arc::default(),
             style,
             rtsp: Feed::new(camera),
-            recorder: recorder.map(Arc::new),
-            outlets: camera.outlets.clone(),
+            recorder,
+            camera: camera.clone(),
+            // A stream has no streams.
+            further: (0..if camera.stream.is_none() { FURTHER_STREAMS_MAX } else { 0 })
+                .map(|_| OnceLock::new())
+                .collect(),
             shared,
             seen,
             thread: Some(thread),
         }))
+    }
+
+    /// Returns the name of the stream, if it is not the first one of the camera.
+    pub(super) fn stream(&self) -> Option<&str> {
+        self.camera.stream.as_deref()
+    }
+
+    /// Returns this camera, and then its further streams.
+    pub(super) fn with_streams(self: &Arc<Self>) -> impl Iterator<Item = &Arc<Self>> {
+        std::iter::once(self).chain(self.further.iter().filter_map(OnceLock::get))
+    }
+
+    /// Serves the further streams whose first frames have arrived. `is_taken`: whether another camera has a name.
+    pub(super) fn add_streams(&self, is_taken: impl Fn(&str) -> bool) -> io::Result<()> {
+        if self.camera.spec.recording().is_some() {
+            // In a recording each stream is a camera.
+            return Ok(());
+        }
+        let names = self.camera.outlets.ledger.update(|stats| stats.further_streams());
+        for (place, name) in self.further.iter().zip(&names).filter(|(place, _)| place.get().is_none()) {
+            let mut camera = self.camera.of_stream(name);
+            for name in [&mut camera.name, &mut camera.short_name] {
+                let numbered = (2..).map(|number| format!("{name}-{number}"));
+                let free = std::iter::once(name.clone()).chain(numbered).find(|name| !is_taken(name));
+                *name = free.unwrap_or_default();
+            }
+            let stream = Self::start(&camera, self.style.clone(), self.recorder.clone())?;
+            if self.rtsp.is_followed() {
+                stream.rtsp.follow();
+            }
+            tracing::info!(camera = self.title, "serves the stream `{name}` as {}", stream.name);
+            place.get_or_init(|| stream);
+        }
+        Ok(())
     }
 
     /// Adds a viewer of the newest pictures in this form. `None`: programs watch [`FORMS_MAX`] other forms. Those of pages are
@@ -208,22 +269,25 @@ impl ServedCamera {
     pub(super) fn watch_detections(&self) -> Viewer<DetectedFrame> {
         let (lane, taker) = lane("events", Policy::DropOldest(EVENTS_WAITING));
         let viewer = self.viewers.add(ViewerKind::Events, lane.counter(), taker);
-        self.outlets.confirmed.add_mapped(lane, |frame| Some(DetectedFrame::new(frame, false, 0)));
+        let stream = self.camera.stream.clone();
+        let detected = move |frame: &Arc<Frame>| (frame.stream == stream).then(|| DetectedFrame::new(frame, false, 0));
+        self.camera.outlets.confirmed.add_mapped(lane, detected);
         viewer
     }
 
-    /// Adds a client of the camera's own protocol, with the records that are valid on the current connection.
-    pub(super) fn watch_confirmed(&self) -> (Viewer<Waiting>, ValidRecords) {
+    /// Adds a client of the camera's own protocol, which joins the current connection of the camera.
+    pub(super) fn watch_confirmed(&self) -> (Viewer<Waiting>, JoinedConnection) {
         let policy = Policy::DropQueue(CLIENT_WAITING, Budget::new(CLIENT_WAITING_BYTES));
         let (lane, taker) = weighed_lane("client", policy, |waiting: &Waiting| waiting.frame.payload().len());
         let viewer = self.viewers.add(ViewerKind::CameraPort, lane.counter(), taker);
         let (seen, mut number) = (Arc::clone(&self.seen), 0..);
-        self.outlets.confirmed.add_mapped(lane, move |frame| {
+        self.camera.outlets.confirmed.add_mapped(lane, move |frame| {
             let (connection, number) = (locked(&seen).connection, number.next()?);
             Some(Waiting { number, connection, since: Instant::now(), frame: Arc::clone(frame) })
         });
         let seen = locked(&self.seen);
-        (viewer, ValidRecords { connection: seen.connection, bytes: seen.records.records() })
+        let Seen { connection, dropped, .. } = *seen;
+        (viewer, JoinedConnection { connection, records: seen.records.records(), dropped })
     }
 
     /// Returns the number of the camera's connection. Frames of earlier connections have been offered to every client.

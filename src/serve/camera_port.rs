@@ -2,9 +2,11 @@
 //!
 //! Each client gets the bytes of the camera unchanged: its confirmed frames, with their records, headers and detections. A slow
 //! client gets the newest frame of each stream; of video, it continues at a key frame. Clients that connect later first get the
-//! records of the connection that are still valid, as those that connect to the camera do. When the connection of the camera
-//! ends, those of its clients end, too: they reconnect, as with a camera that restarts.
+//! records of the connection that are still valid, as those that connect to the camera do, and the camera's count of the frames
+//! that it has dropped (`@Q`) begins with 0 for them. When the connection of the camera ends, those of its clients end, too: they
+//! reconnect, as with a camera that restarts.
 
+use std::borrow::Cow;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,8 +26,8 @@ use crate::net::serving::write_all;
 use crate::recording::bytes_before_payload;
 use crate::source::RepeatedWarning;
 use crate::sync::locked;
-use crate::wire::LINE;
-use crate::wire::encode::MessageHead;
+use crate::wire::encode::{self, MessageHead};
+use crate::wire::{self, LINE, Record};
 
 /// Clients of one camera at a time. Further ones get a note and are closed.
 const MAX_CLIENTS: usize = 64;
@@ -142,10 +144,28 @@ impl Selection {
     }
 }
 
+/// Returns the records with the camera's count of frames that it has dropped (`@Q`) less those dropped earlier.
+fn without_drops(records: &[u8], earlier: u64) -> Cow<'_, [u8]> {
+    let is_count = |line: &[u8; LINE]| line.starts_with(b"@Q");
+    if earlier == 0 || !records.as_chunks::<LINE>().0.iter().any(is_count) {
+        return Cow::Borrowed(records);
+    }
+    let mut records = records.to_vec();
+    for line in records.as_chunks_mut::<LINE>().0.iter_mut().filter(|line| is_count(line)) {
+        let record = wire::records(line).next();
+        if let Some(Record::Dropped(frames)) = record
+            && let Some(own) = encode::line(&format!("@Q drop={}", frames.saturating_sub(earlier)))
+        {
+            *line = own;
+        }
+    }
+    Cow::Owned(records)
+}
+
 /// Sends frames until the client leaves, or until all frames of the connection of the camera with which it began are sent.
 fn serve(stream: &TcpStream, camera: &ServedCamera, ends: &AtomicBool) {
-    let (viewer, records) = camera.watch_confirmed();
-    let (mut records, mut own, mut selection) = (Some(records), None, Selection::default());
+    let (viewer, joined) = camera.watch_confirmed();
+    let (mut is_first, mut own, mut selection) = (true, None, Selection::default());
     while !ends.load(Ordering::SeqCst) {
         let connection = camera.connection();
         let first = match viewer.taker().recv_timeout(STOP_INTERVAL) {
@@ -168,9 +188,11 @@ fn serve(stream: &TcpStream, camera: &ServedCamera, ends: &AtomicBool) {
             if *own.get_or_insert(connection) != connection {
                 return;
             }
-            let records = records.take().filter(|records| records.connection == connection);
-            let mut head = records.map(|records| records.bytes).unwrap_or_default();
-            head.extend(bytes_before_payload(frame.dialect, frame.payload().len(), MessageHead::of(&frame)));
+            let is_joined = joined.connection == connection;
+            let valid: &[u8] = if std::mem::take(&mut is_first) && is_joined { &joined.records } else { &[] };
+            let records = without_drops(&frame.records, if is_joined { joined.dropped } else { 0 });
+            let own_head = MessageHead { records: &records, ..MessageHead::of(&frame) };
+            let head = [valid, &bytes_before_payload(frame.dialect, frame.payload().len(), own_head)].concat();
             // In one piece, because the official host assumes that the 32 bytes of a header arrive in one read.
             if [&head[..], frame.payload()].into_iter().any(|bytes| write_all(stream, bytes).is_err()) {
                 return;

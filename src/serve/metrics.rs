@@ -91,13 +91,19 @@ impl Family {
     }
 }
 
-/// A copy of the counts of one camera.
+/// A copy of the counts of one camera, or of one of its further streams.
 struct Sample {
     camera: String,
-    is_streaming: bool,
-    stats: Stats,
+    /// `None` for a further stream: its frames are among those of the camera.
+    received: Option<Received>,
     encoded: u64,
     viewers: Vec<ViewerCounts>,
+}
+
+/// Counts of the frames that a camera sends.
+struct Received {
+    is_streaming: bool,
+    stats: Stats,
 }
 
 impl Sample {
@@ -114,8 +120,10 @@ impl Cameras {
     fn samples(&self) -> Vec<Sample> {
         let sample = |(camera, session): (&Arc<super::camera::ServedCamera>, &crate::source::Session)| Sample {
             camera: camera.title.clone(),
-            is_streaming: matches!(session.state(), SessionState::Streaming),
-            stats: session.stats(),
+            received: camera.stream().is_none().then(|| Received {
+                is_streaming: matches!(session.state(), SessionState::Streaming),
+                stats: session.stats(),
+            }),
             encoded: camera.encoded(),
             viewers: camera.viewers.by_kind(),
         };
@@ -130,19 +138,21 @@ impl Collector for Cameras {
 }
 
 fn families(samples: &[Sample]) -> Vec<Family> {
-    let counter = |name, help, unit, count: fn(&Sample) -> u64| {
-        let values = samples.iter().map(|sample| (sample.labels(&[]), count(sample))).collect();
+    let received = || samples.iter().filter_map(|sample| Some((sample, sample.received.as_ref()?)));
+    let counter = |name, help, unit, count: fn(&Received) -> u64| {
+        let values = received().map(|(sample, received)| (sample.labels(&[]), count(received))).collect();
         Family { name, help, unit, values: Values::Counters(values) }
     };
-    let gauge = |name, help, value: fn(&Sample) -> f64| {
-        let values = samples.iter().map(|sample| (sample.labels(&[]), value(sample))).collect();
+    let gauge = |name, help, value: fn(&Received) -> f64| {
+        let values = received().map(|(sample, received)| (sample.labels(&[]), value(received))).collect();
         Family { name, help, unit: None, values: Values::Gauges(values) }
     };
-    let outcomes = |sample: &Sample| {
-        let frames = sample.stats.frames;
+    let outcomes = |(sample, received): (&Sample, &Received)| {
+        let frames = received.stats.frames;
         let outcomes = [("confirmed", frames.confirmed), ("withdrawn", frames.withdrawn), ("lost", frames.lost)];
         outcomes.map(|(outcome, count)| (sample.labels(&[("outcome", outcome)]), count))
     };
+    let encoded = samples.iter().map(|sample| (sample.labels(&[]), sample.encoded)).collect();
     let of_viewers = |values: fn(&Sample, &ViewerCounts) -> Vec<(Labels, u64)>| -> Vec<(Labels, u64)> {
         let viewers = samples.iter().flat_map(|sample| sample.viewers.iter().map(move |counts| (sample, counts)));
         viewers.flat_map(|(sample, counts)| values(sample, counts)).collect()
@@ -156,22 +166,29 @@ fn families(samples: &[Sample]) -> Vec<Family> {
         of_viewers(|sample, counts| vec![(sample.labels(&[("kind", counts.kind.name())]), counts.bytes)]);
     let present = of_viewers(|sample, counts| vec![(sample.labels(&[("kind", counts.kind.name())]), counts.viewers)]);
     vec![
-        gauge("oaktap_camera_streaming", "1 while frames arrive", |sample| f64::from(u8::from(sample.is_streaming))),
+        gauge("oaktap_camera_streaming", "1 while frames arrive", |received| {
+            f64::from(u8::from(received.is_streaming))
+        }),
         Family {
             name: "oaktap_frames",
             help: "Frames by outcome",
             unit: None,
-            values: Values::Counters(samples.iter().flat_map(outcomes).collect()),
+            values: Values::Counters(received().flat_map(outcomes).collect()),
         },
-        gauge("oaktap_frames_missing", "Frames of which nothing arrived, by number or by estimate", |sample| {
-            sample.stats.frames.missing as f64
+        gauge("oaktap_frames_missing", "Frames of which nothing arrived, by number or by estimate", |received| {
+            received.stats.frames.missing as f64
         }),
-        gauge("oaktap_frame_rate", "Frames per second over the last 120 frames", |sample| {
-            if sample.is_streaming { sample.stats.rates().fps_arrival } else { 0.0 }
+        gauge("oaktap_frame_rate", "Frames per second over the last 120 frames", |received| {
+            if received.is_streaming { received.stats.rates().fps_arrival } else { 0.0 }
         }),
-        counter("oaktap_received", "Bytes received", Some(Unit::Bytes), |sample| sample.stats.bytes().received),
-        counter("oaktap_connections", "Connections opened", None, |sample| sample.stats.connections),
-        counter("oaktap_pictures_encoded", "Pictures encoded for viewers", None, |sample| sample.encoded),
+        counter("oaktap_received", "Bytes received", Some(Unit::Bytes), |received| received.stats.bytes().received),
+        counter("oaktap_connections", "Connections opened", None, |received| received.stats.connections),
+        Family {
+            name: "oaktap_pictures_encoded",
+            help: "Pictures encoded for viewers",
+            unit: None,
+            values: Values::Counters(encoded),
+        },
         Family {
             name: "oaktap_viewers",
             help: "Viewers that are connected",

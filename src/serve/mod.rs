@@ -30,6 +30,7 @@ mod signature;
 mod signed_query;
 mod socket;
 mod status;
+mod streams;
 mod tls;
 mod viewer;
 
@@ -82,7 +83,7 @@ pub struct ServeOptions {
 /// Counts of the viewers of one camera.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct CameraViewers {
-    /// Name of the camera.
+    /// Name of the camera, or of one of its further streams.
     pub camera: String,
     /// Counts of each kind of viewer that there was.
     pub viewers: Vec<ViewerCounts>,
@@ -130,6 +131,7 @@ impl Serve {
             runtime.spawn(rtsp::accept(asynchronous(listener)?, Arc::clone(&server)));
         }
         let listener = asynchronous(http)?;
+        runtime.spawn(streams::serve(Arc::clone(&server)));
         runtime.spawn(status::publish(Arc::clone(&server)));
         runtime.spawn(http::accept(listener, routes::router(server), self.options.tls.clone()));
         drop(inside);
@@ -179,7 +181,7 @@ impl Sink for Serve {
     fn connect(&mut self, camera: &Camera) -> io::Result<()> {
         let recorder =
             self.options.recordings.clone().map(|options| CameraRecorder::new(camera, options)).transpose()?;
-        let served = ServedCamera::start(camera, self.options.style.clone(), recorder)?;
+        let served = ServedCamera::start(camera, self.options.style.clone(), recorder.map(Arc::new))?;
         if self.rtsp.is_some() {
             served.rtsp.follow();
         }
@@ -198,6 +200,6 @@ impl Sink for Serve {
             camera: camera.title.clone(),
             viewers: camera.viewers.by_kind(),
         };
-        self.cameras.iter().map(counts).collect()
+        self.cameras.iter().flat_map(ServedCamera::with_streams).map(counts).collect()
     }
 }

@@ -1,5 +1,6 @@
 //! The addresses of the server.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +34,7 @@ const JSON: &str = "application/json";
 #[derive(Debug)]
 pub(super) struct Server {
     pub(super) guard: Guard,
+    /// Cameras without their further streams.
     cameras: Vec<(Arc<ServedCamera>, Session)>,
     /// Folder of the recordings.
     pub(super) recordings: Option<PathBuf>,
@@ -51,9 +53,18 @@ impl Server {
         })
     }
 
-    /// Returns each camera with its session.
+    /// Returns each camera with its session. The further streams of a camera follow it.
     pub(super) fn each(&self) -> impl Iterator<Item = (&Arc<ServedCamera>, &Session)> {
-        self.cameras.iter().map(|(camera, session)| (camera, session))
+        self.cameras.iter().flat_map(|(camera, session)| camera.with_streams().map(move |served| (served, session)))
+    }
+
+    /// Serves the further streams whose first frames have arrived.
+    ///
+    /// # Errors
+    /// The system refuses a thread.
+    pub(super) fn add_streams(&self) -> io::Result<()> {
+        let is_taken = |name: &str| self.each().any(|(camera, _)| camera.name == name || camera.title == name);
+        self.cameras.iter().try_for_each(|(camera, _)| camera.add_streams(is_taken))
     }
 
     /// Returns the camera of this name.

@@ -68,12 +68,15 @@ struct PageCamera<'a> {
 #[derive(Serialize)]
 struct ApiCamera<'a> {
     name: &'a str,
+    /// Name of the stream; `None` for the first one of a camera.
+    stream: Option<&'a str>,
     #[serde(flatten)]
     told: Told,
     /// Pictures that were encoded for viewers.
     encoded: u64,
     /// The recording that a client has started, while it runs.
     recording: Option<CameraRecording>,
+    /// Counts of the camera, with all of its streams.
     counts: Summary,
     /// Viewers that are connected.
     viewers: Vec<ViewerCounts>,
@@ -125,10 +128,11 @@ fn recording(camera: &ServedCamera) -> Option<CameraRecording> {
 fn for_programs<'a>(camera: &'a ServedCamera, session: &Session) -> ApiCamera<'a> {
     ApiCamera {
         name: &camera.name,
+        stream: camera.stream(),
         told: Told::new(camera, &session.state()),
         encoded: camera.encoded(),
         recording: recording(camera),
-        counts: session.stats().summary(&camera.title),
+        counts: session.stats().summary(session.name()),
         viewers: camera.viewers.each(),
         totals: camera.viewers.by_kind(),
     }

@@ -119,8 +119,7 @@ impl Delivery {
         let file_name = stream.replace('/', "_");
         tracing::warn!(
             camera = %self.name,
-            "the camera also sends a stream `{stream}`, {}: windows and recordings have it as `{}_{file_name}`; `oaktap snapshot` \
-             and `oaktap serve` have the first one only",
+            "the camera also sends a stream `{stream}`, {}: windows, recordings, snapshots and `oaktap serve` have it as `{}_{file_name}`",
             frame.because,
             self.name
         );

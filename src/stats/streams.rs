@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::Stats;
 
-/// Streams that are counted one by one. A peer may send any number of names; the frames of further ones are counted together.
-const COUNTED_MAX: usize = 16;
+/// Streams besides the first one that are counted one by one. A peer may send any number of names; the frames of the others are
+/// counted together.
+pub const FURTHER_STREAMS_MAX: usize = 16;
 
 /// Name under which the frames of further streams are counted.
 const FURTHER: &str = "further streams";
@@ -79,8 +80,8 @@ impl StreamTally {
         let Some(name) = stream else { return &mut self.first };
         let known = self.others.iter().position(|(known, _)| known == name);
         let at = known.unwrap_or_else(|| {
-            if self.others.len() <= COUNTED_MAX {
-                let is_further = self.others.len() == COUNTED_MAX;
+            if self.others.len() <= FURTHER_STREAMS_MAX {
+                let is_further = self.others.len() == FURTHER_STREAMS_MAX;
                 let name = if is_further { FURTHER.into() } else { Arc::clone(name) };
                 self.others.push((name, Frames::default()));
             }
@@ -119,10 +120,11 @@ impl Stats {
         self.streams.counts(self.introduction.stream.as_deref())
     }
 
-    /// Returns the names of the streams of which frames arrived, without the first one: those that are counted one by one.
+    /// Returns the names of the streams of which frames arrived, without the first one: those that are counted one by one, at most
+    /// [`FURTHER_STREAMS_MAX`]. New ones are appended.
     #[must_use]
     pub fn further_streams(&self) -> Vec<Arc<str>> {
-        self.streams.others.iter().take(COUNTED_MAX).map(|(name, _)| Arc::clone(name)).collect()
+        self.streams.others.iter().take(FURTHER_STREAMS_MAX).map(|(name, _)| Arc::clone(name)).collect()
     }
 }
 
@@ -179,7 +181,10 @@ mod tests {
             tally.frame(Some(&number.to_string().into()));
         }
         let counts = tally.counts(None);
-        assert_eq!((counts.len(), tally.received()), (2 + COUNTED_MAX, 1000));
-        assert_eq!(counts.last().map(|of| (of.name.as_str(), of.received)), Some((FURTHER, 1000 - COUNTED_MAX as u64)));
+        assert_eq!((counts.len(), tally.received()), (2 + FURTHER_STREAMS_MAX, 1000));
+        assert_eq!(
+            counts.last().map(|of| (of.name.as_str(), of.received)),
+            Some((FURTHER, 1000 - FURTHER_STREAMS_MAX as u64))
+        );
     }
 }

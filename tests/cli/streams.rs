@@ -130,9 +130,8 @@ fn detections_name_the_stream_and_count_every_frame() {
     assert_eq!(about, expected.repeat(6));
     let position = lines[0]["detections"][0]["position_mm"].as_array().expect("a position");
     assert!(position.len() == 3 && position[2].as_f64().is_some_and(|z| (600.0..4700.0).contains(&z)), "{position:?}");
-    // The depth picture of the same time arrives after the frame.
-    assert_eq!(lines[0]["detections"][0].get("depth_mm"), None, "no depth picture has arrived");
-    for detection in lines[2..].iter().flat_map(|line| line["detections"].as_array().expect("a list")) {
+    // The depth picture of the same time arrives after the frame, also the first one.
+    for detection in lines.iter().flat_map(|line| line["detections"].as_array().expect("a list")) {
         let (depth, z) = (&detection["depth_mm"], &detection["position_mm"][2]);
         let differ = depth.as_f64().zip(z.as_f64()).map(|(depth, z)| (depth - z).abs());
         assert!(differ.is_some_and(|differ| differ <= 1.0), "{detection}");
@@ -199,4 +198,34 @@ fn a_view_names_the_streams_that_no_camera_sends() {
     }
     let (_, _, err) = run(&["view", "sim:?size=64x48&fps=40", "--no-window", "-n", "20", "--stream", "depth"]);
     assert!(err.contains("no camera sends a stream `depth` (--stream): the pictures have no stream names\n"), "{err}");
+}
+
+/// `-n` counts the pictures of each stream; a file is for the first one.
+#[test]
+fn a_snapshot_has_a_picture_of_each_stream() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = folder.path().join("pictures");
+    let output = output.to_str().expect("UTF-8");
+    let camera = "cam=sim:?size=64x48&depth=on&fps=40";
+    let (code, out, err) = run(&["snapshot", camera, "-o", output, "-n", "2", "--json"]);
+    // On a busy machine the simulated camera leaves out frames.
+    assert!([0, 3].contains(&code), "{err}");
+    let lines = out.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let mut saved: Vec<(String, image::ColorType)> = lines
+        .filter(|line| line.get("snapshot").is_some())
+        .map(|line| {
+            let picture = image::open(line["snapshot"]["path"].as_str().expect("a path")).expect("a picture");
+            assert_eq!((picture.width(), picture.height()), (64, 48));
+            (line["snapshot"]["camera"].as_str().expect("a name").to_owned(), picture.color())
+        })
+        .collect();
+    saved.sort_by(|a, b| a.0.cmp(&b.0));
+    let of = |name: &str, color| (name.to_owned(), color);
+    let (color, depth) = (of("cam", image::ColorType::Rgb8), of("cam_depth", image::ColorType::L16));
+    assert_eq!(saved, [color.clone(), color, depth.clone(), depth]);
+
+    let file = folder.path().join("one.png");
+    let (code, out, err) = run(&["snapshot", camera, "-o", file.to_str().expect("UTF-8")]);
+    assert!([0, 3].contains(&code) && out.lines().count() == 1, "{out}{err}");
+    assert_eq!(image::open(&file).expect("a picture").color(), image::ColorType::Rgb8);
 }

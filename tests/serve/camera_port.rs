@@ -198,3 +198,38 @@ fn a_client_that_writes_nonsense_is_served_all_the_same() {
     client.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("it accepts bytes");
     client.read_exact(&mut [0; 100_000]).expect("a frame");
 }
+
+/// The camera counts the frames that it drops (`@Q`) from the beginning of its connection. Those before a client came are not
+/// lost for it.
+#[test]
+fn frames_that_the_camera_dropped_before_a_client_came_do_not_count_for_it() {
+    let frame = |number: usize, dropped: u64| {
+        let time = number as f64 / 10.0;
+        let head = [line(&format!("@Q drop={dropped}")), line("@D 8 8 GRAY8"), line(&format!("IMG {time} 64 0"))];
+        [head.concat(), vec![number as u8; 64]].concat()
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let server = Server::start(&[&format!("front=tcp://{address}"), "--camera-port", "0"]);
+    let (mut camera, _) = listener.accept().expect("the server connects");
+    // Oaktap holds the first frames of a connection until later ones show whether they are stale.
+    (0..12).for_each(|number| camera.write_all(&frame(number, 7)).expect("it reads"));
+    let began = Instant::now();
+    while server.cameras()[0]["counts"]["frames"]["confirmed"].as_u64() < Some(11) {
+        assert!(began.elapsed() < AGES, "{}", server.cameras()[0]);
+    }
+    let mut client = subscribed(&server, 1);
+    (12..15).for_each(|number| camera.write_all(&frame(number, 9)).expect("it reads"));
+    let mut received = Vec::new();
+    let counts = |received: &[u8]| {
+        let lines = received.windows(32).filter(|line| line.starts_with(b"@Q drop="));
+        lines.map(|line| String::from_utf8_lossy(line).trim().to_owned()).collect::<Vec<_>>()
+    };
+    while counts(&received).len() < 3 {
+        let mut some = [0; 1000];
+        let read = client.read(&mut some).expect("frames");
+        assert!(read > 0, "{:?}", counts(&received));
+        received.extend_from_slice(&some[..read]);
+    }
+    assert_eq!(counts(&received), ["@Q drop=0", "@Q drop=2", "@Q drop=2"]);
+}

@@ -27,6 +27,8 @@ mod service;
 #[cfg(unix)]
 mod signing;
 #[cfg(unix)]
+mod streams;
+#[cfg(unix)]
 mod tls;
 #[cfg(unix)]
 mod viewers;

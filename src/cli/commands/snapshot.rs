@@ -1,12 +1,15 @@
 //! `oaktap snapshot`: saves pictures to files.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use oaktap::frame::Frame;
 use oaktap::hub::RecvTimeoutError;
-use oaktap::live::{self, Sink as _};
+use oaktap::live::{self, Camera, Sink as _};
+use oaktap::overlay::Style;
 use oaktap::sink::record::RecordersMonitor;
 use oaktap::sink::snapshot::{SnapshotTarget, Snapshots, is_depth};
 use oaktap::source::{Session, SourceSpec};
@@ -23,6 +26,9 @@ use crate::cli::{Ctx, Outcome, Until, WHEN_TO_STOP, json_option, new_files, pres
 /// How long to wait for a frame without --duration.
 const FRAME_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long the streams of a camera that names them are waited for, once the first one has its pictures.
+const STREAMS_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Extensions of picture files that are not written: such a path is not meant as a folder.
 const OTHER_PICTURES: [&str; 11] = ["jpg", "jpeg", "gif", "bmp", "tif", "tiff", "webp", "ppm", "heic", "mp4", "mcap"];
 
@@ -38,7 +44,7 @@ pub(crate) struct SnapshotArgs {
     #[command(flatten)]
     fleet: FleetArgs,
 
-    /// Save N pictures of each camera
+    /// Save N pictures of each camera, and of each of its streams
     #[arg(short = 'n', long, value_name = "N", default_value_t = 1, help_heading = WHEN_TO_STOP,
           value_parser = value_parsers::positive)]
     frames: u64,
@@ -47,7 +53,7 @@ pub(crate) struct SnapshotArgs {
     #[arg(short = 'd', long, value_name = "TIME", help_heading = WHEN_TO_STOP, value_parser = value_parsers::duration)]
     duration: Option<Duration>,
 
-    /// Folder for new files, or a new .png file, with a .json file beside it
+    /// Folder for new files, or a new .png file for the first stream, with a .json file beside it
     #[arg(short, long, value_name = "DIR|FILE.png", default_value = ".")]
     output: PathBuf,
 
@@ -92,26 +98,28 @@ pub(crate) fn run(ctx: &Ctx, args: &SnapshotArgs) -> anyhow::Result<Outcome> {
     for camera in &cameras {
         let mut snapshots = Snapshots::new(target.clone(), style.clone(), !args.no_overlay);
         snapshots.connect(camera)?;
-        sinks.push(snapshots);
+        sinks.push((camera.clone(), snapshots));
     }
     let until = Until { frames: Some(args.frames), duration: args.duration };
     let receiving = Receiving::start(ctx, cameras, &args.source, &until, RecordersMonitor::default())?;
     let json = ctx.json || args.source.status.is_some();
-    let written = receiving.consume(sinks, |session, snapshots| save_all(&receiving, session, snapshots, args, json));
-    let names: Vec<_> = receiving.sessions().iter().map(|session| session.name().to_owned()).collect();
-    let unpictured = written.iter().map(|saved| saved.as_ref().ok().and_then(|saved| saved.unpictured.clone()));
+    let saving = Saving { receiving: &receiving, args, target: &target, style: &style, json };
+    let written = receiving.consume(sinks, |session, (camera, first)| saving.camera(session, &camera, first));
+    let unpictured = written.iter().map(|saved| saved.as_ref().ok()?.first()?.unpictured.clone());
     let outcome = receiving.without_pictures(unpictured.collect()).finish(ctx, &[]);
-    let written = written.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+    let written = written.into_iter().collect::<anyhow::Result<Vec<_>>>()?.concat();
     let few = |saved: &&Saved| saved.written < args.frames;
     // The error of a stream without frames, or without pictures, explains more.
     let outcome = outcome?;
-    let lines = names.iter().zip(&written).filter(|(_, saved)| few(saved) && saved.unpictured.is_none());
-    let lines: Vec<_> = lines
-        .map(|(name, Saved { written, .. })| {
+    let text = |Saved { written, unpictured, is_first, .. }: &Saved| match unpictured {
+        Some(_) if *is_first => None,
+        Some(reason) => Some(format!("no picture was written: {}", reason.error)),
+        None => {
             let wanted = args.frames;
-            (name, format!("{written} of {wanted} pictures were written before the end of the stream or of the time"))
-        })
-        .collect();
+            Some(format!("{written} of {wanted} pictures were written before the end of the stream or of the time"))
+        }
+    };
+    let lines: Vec<_> = written.iter().filter(few).filter_map(|saved| Some((&saved.name, text(saved)?))).collect();
     if lines.is_empty() {
         return Ok(outcome);
     }
@@ -123,56 +131,115 @@ pub(crate) fn run(ctx: &Ctx, args: &SnapshotArgs) -> anyhow::Result<Outcome> {
     Ok(Outcome::Lossy)
 }
 
-/// The result for one camera.
+/// The result for one stream of a camera.
+#[derive(Clone)]
 struct Saved {
+    /// Name of the camera or stream.
+    name: String,
+    is_first: bool,
     /// Number of pictures.
     written: u64,
     /// Reason for a missing picture of a camera that sends video.
     unpictured: Option<Unpictured>,
 }
 
-/// Saves frames of one camera until there are enough.
-fn save_all(
-    receiving: &Receiving,
-    session: &Session,
-    mut snapshots: Snapshots,
-    args: &SnapshotArgs,
+/// How the pictures of each camera are saved.
+struct Saving<'a> {
+    receiving: &'a Receiving,
+    args: &'a SnapshotArgs,
+    target: &'a SnapshotTarget,
+    style: &'a Style,
+    /// Standard output has only lines of JSON.
     json: bool,
-) -> anyhow::Result<Saved> {
-    let mut explained = Explained::new(session.name());
-    let saver = Saver { camera: session.name(), json };
-    let (mut written, mut says_depth) = (0, true);
-    let mut deadline = Instant::now() + args.duration.unwrap_or(FRAME_TIMEOUT);
-    while written < args.frames && !receiving.over() {
-        let frame = match snapshots.recv_timeout(receiving.stop_check_interval()) {
-            Ok(frame) => frame,
-            Err(RecvTimeoutError::Timeout) if Instant::now() < deadline && !snapshots.is_unsupported() => continue,
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
-        };
-        deadline = Instant::now() + args.duration.unwrap_or(FRAME_TIMEOUT);
-        // A camera sends a newer picture soon (wire.md 2.5). A broker has retained the newest one, and another may never follow.
-        let is_retained = frame.is_stale() && matches!(session.spec(), SourceSpec::Mqtt(_));
-        if is_retained || !frame.is_stale() {
-            explained.frame(&frame);
-            if is_depth(&frame) && std::mem::take(&mut says_depth) {
-                let boxes = if args.no_overlay { "" } else { "; boxes are in the JSON file only" };
-                let text = "pictures are 16-bit gray, in millimeters if the camera sends depth, otherwise disparities";
-                present::say(&format!("{}: {text}{boxes}", session.name()));
-            }
-            written += saver.save(&mut snapshots, &frame)?;
-        }
-        if is_retained {
-            let text = "this picture was published before oaktap subscribed: the broker had retained it";
-            present::log(&format!("{}: {text}", session.name()));
-        }
-    }
-    let not_decoded = snapshots.not_decoded().filter(|_| written == 0);
-    snapshots.finish();
-    let unpictured = not_decoded.map(|error| Unpictured { error: error.to_string(), help: error.help() });
-    Ok(Saved { written, unpictured })
 }
 
-/// Saves frames of one camera and prints the paths.
+impl Saving<'_> {
+    fn snapshots(&self, camera: &Camera) -> anyhow::Result<Snapshots> {
+        let mut snapshots = Snapshots::new(self.target.clone(), self.style.clone(), !self.args.no_overlay);
+        snapshots.connect(camera)?;
+        Ok(snapshots)
+    }
+
+    /// Saves pictures of a camera and of its further streams. The first result is that of the camera.
+    fn camera(&self, session: &Session, camera: &Camera, first: Snapshots) -> anyhow::Result<Vec<Saved>> {
+        thread::scope(|scope| {
+            let mut savers = vec![scope.spawn(move || self.stream(session, &camera.name, first, true))];
+            let mut known: Vec<Arc<str>> = Vec::new();
+            let mut first_saved: Option<Instant> = None;
+            while self.awaits_streams(session, first_saved) {
+                for name in session.ledger().update(|stats| stats.further_streams()).split_off(known.len()) {
+                    let stream = camera.of_stream(&name);
+                    let snapshots = self.snapshots(&stream)?;
+                    savers.push(scope.spawn(move || self.stream(session, &stream.name, snapshots, false)));
+                    known.push(name);
+                }
+                if savers[0].is_finished() {
+                    first_saved.get_or_insert_with(Instant::now);
+                }
+                thread::sleep(self.receiving.stop_check_interval());
+            }
+            let join = |saver: thread::ScopedJoinHandle<'_, _>| {
+                saver.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            savers.into_iter().map(join).collect()
+        })
+    }
+
+    /// Returns whether a camera may begin a stream whose pictures are wanted. `first_saved`: time at which its first stream had
+    /// its pictures.
+    fn awaits_streams(&self, session: &Session, first_saved: Option<Instant>) -> bool {
+        // A file is for one picture. In a recording each stream is a camera.
+        if matches!(self.target, SnapshotTarget::File(_))
+            || session.spec().recording().is_some()
+            || self.receiving.over()
+        {
+            return false;
+        }
+        let Some(first_saved) = first_saved else { return true };
+        // A camera with one stream does not name it.
+        let names_streams = session.ledger().update(|stats| stats.introduction.stream.is_some());
+        names_streams && first_saved.elapsed() < STREAMS_TIMEOUT
+    }
+
+    /// Saves frames of one stream until there are enough.
+    fn stream(&self, session: &Session, name: &str, mut snapshots: Snapshots, is_first: bool) -> anyhow::Result<Saved> {
+        let Self { receiving, args, .. } = *self;
+        let mut explained = Explained::new(name);
+        let saver = Saver { camera: name, json: self.json };
+        let (mut written, mut says_depth) = (0, true);
+        let mut deadline = Instant::now() + args.duration.unwrap_or(FRAME_TIMEOUT);
+        while written < args.frames && !receiving.over() {
+            let frame = match snapshots.recv_timeout(receiving.stop_check_interval()) {
+                Ok(frame) => frame,
+                Err(RecvTimeoutError::Timeout) if Instant::now() < deadline && !snapshots.is_unsupported() => continue,
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+            };
+            deadline = Instant::now() + args.duration.unwrap_or(FRAME_TIMEOUT);
+            // A camera sends a newer picture soon (wire.md 2.5). A broker has retained the newest one, and another may never follow.
+            let is_retained = frame.is_stale() && matches!(session.spec(), SourceSpec::Mqtt(_));
+            if is_retained || !frame.is_stale() {
+                explained.frame(&frame);
+                if is_depth(&frame) && std::mem::take(&mut says_depth) {
+                    let boxes = if args.no_overlay { "" } else { "; boxes are in the JSON file only" };
+                    let text =
+                        "pictures are 16-bit gray, in millimeters if the camera sends depth, otherwise disparities";
+                    present::say(&format!("{name}: {text}{boxes}"));
+                }
+                written += saver.save(&mut snapshots, &frame)?;
+            }
+            if is_retained {
+                let text = "this picture was published before oaktap subscribed: the broker had retained it";
+                present::log(&format!("{name}: {text}"));
+            }
+        }
+        let not_decoded = snapshots.not_decoded().filter(|_| written == 0);
+        snapshots.finish();
+        let unpictured = not_decoded.map(|error| Unpictured { error: error.to_string(), help: error.help() });
+        Ok(Saved { name: name.to_owned(), is_first, written, unpictured })
+    }
+}
+
+/// Saves frames of one stream and prints the paths.
 struct Saver<'a> {
     camera: &'a str,
     /// Standard output has only lines of JSON.

@@ -1,5 +1,6 @@
 //! The video of one camera, for any number of players.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -47,6 +48,7 @@ type Known = watch::Sender<Result<Media, NoMedia>>;
 /// Follows the media of a camera.
 pub(in crate::serve) struct Feed {
     known: Arc<Known>,
+    is_followed: AtomicBool,
     confirmed: Hub<Arc<Frame>>,
     stream: Option<Arc<str>>,
     name: String,
@@ -59,6 +61,7 @@ impl Feed {
     pub(in crate::serve) fn new(camera: &Camera) -> Self {
         Self {
             known: Arc::new(watch::Sender::new(Err(NoMedia::Silent))),
+            is_followed: AtomicBool::default(),
             confirmed: camera.outlets.confirmed.clone(),
             stream: camera.stream.clone(),
             name: camera.name.clone(),
@@ -68,12 +71,18 @@ impl Feed {
 
     /// Looks at each frame, on the thread that receives it, for what players have to know.
     pub(in crate::serve) fn follow(&self) {
+        self.is_followed.store(true, Ordering::SeqCst);
         let (known, stream) = (Arc::clone(&self.known), self.stream.clone());
         self.confirmed.tap(move |frame: &Arc<Frame>| {
             if frame.stream == stream {
                 observe(&known, frame);
             }
         });
+    }
+
+    /// Returns whether players are served.
+    pub(in crate::serve) fn is_followed(&self) -> bool {
+        self.is_followed.load(Ordering::SeqCst)
     }
 
     /// Returns the media once they are known.
