@@ -145,19 +145,18 @@ impl<const BYTES: usize, const PIXELS: usize> Shuffles<BYTES, PIXELS> {
         at as u8
     }
 
-    /// Returns the ends of each block of a row with the place of its pixels, and the rest of both.
+    /// Splits a row after the blocks for `whole`.
     #[inline(always)]
     fn split<'a, T>(
         row: &'a [u8],
-        out: &'a mut [T],
-    ) -> (impl Iterator<Item = ([__m128i; 2], &'a mut [T; BLOCK])>, &'a [u8], &'a mut [T]) {
-        let (whole, rest) = out.as_chunks_mut();
-        let (blocks, row_rest) = row.split_at(whole.len() * Self::LEN);
+        whole: &[[T; BLOCK]],
+    ) -> (impl Iterator<Item = [__m128i; 2]> + use<'a, T, BYTES, PIXELS>, &'a [u8]) {
+        let (blocks, rest) = row.split_at(whole.len() * Self::LEN);
         let ends = |block: &[u8]| {
             let (first, last) = (block.first_chunk::<16>()?, block.last_chunk::<16>()?);
             Some([bytemuck::cast(*first), bytemuck::cast(*last)])
         };
-        (blocks.chunks_exact(Self::LEN).filter_map(ends).zip(whole), row_rest, rest)
+        (blocks.chunks_exact(Self::LEN).filter_map(ends), rest)
     }
 
     /// Converts a row to words.
@@ -165,8 +164,9 @@ impl<const BYTES: usize, const PIXELS: usize> Shuffles<BYTES, PIXELS> {
     #[target_feature(enable = "avx2")]
     fn words(row: &[u8], out: &mut [u32]) {
         let [low, high]: [__m256i; 2] = bytemuck::cast(Self::WORDS);
-        let (blocks, row, rest) = Self::split(row, out);
-        for ([first, last], out) in blocks {
+        let (whole, rest) = out.as_chunks_mut::<BLOCK>();
+        let (blocks, row) = Self::split(row, whole);
+        for ([first, last], out) in blocks.zip(whole) {
             *out = bytemuck::cast([
                 _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(first), low),
                 _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(last), high),
@@ -180,8 +180,9 @@ impl<const BYTES: usize, const PIXELS: usize> Shuffles<BYTES, PIXELS> {
     #[target_feature(enable = "avx2")]
     fn triples(row: &[u8], out: &mut [[u8; 3]]) {
         let [low, middle, high]: [__m128i; 3] = bytemuck::cast(Self::TRIPLES);
-        let (blocks, row, rest) = Self::split(row, out);
-        for ([first, last], out) in blocks {
+        let (whole, rest) = out.as_chunks_mut::<BLOCK>();
+        let (blocks, row) = Self::split(row, whole);
+        for ([first, last], out) in blocks.zip(whole) {
             *out = bytemuck::cast([
                 _mm_shuffle_epi8(first, low),
                 _mm_shuffle_epi8(first, middle),
@@ -196,8 +197,9 @@ impl<const BYTES: usize, const PIXELS: usize> Shuffles<BYTES, PIXELS> {
     #[target_feature(enable = "avx2")]
     fn gray(row: &[u8], out: &mut [u8]) {
         let [low, high]: [__m128i; 2] = bytemuck::cast(Self::GRAY);
-        let (blocks, row, rest) = Self::split(row, out);
-        for ([first, last], out) in blocks {
+        let (whole, rest) = out.as_chunks_mut::<BLOCK>();
+        let (blocks, row) = Self::split(row, whole);
+        for ([first, last], out) in blocks.zip(whole) {
             *out = bytemuck::cast(_mm_or_si128(_mm_shuffle_epi8(first, low), _mm_shuffle_epi8(last, high)));
         }
         Self::PACKING.bytes(row, rest);
