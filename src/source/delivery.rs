@@ -171,12 +171,18 @@ impl Delivery {
         &self.name
     }
 
+    /// Delivers an event that concerns the whole connection.
     pub(super) fn incident(&mut self, received: Received, event: IncidentEvent) {
+        self.incident_of(None, received, event);
+    }
+
+    /// Delivers an event that concerns a stream of the camera, or with `None` the first one.
+    fn incident_of(&mut self, stream: Option<Arc<str>>, received: Received, event: IncidentEvent) {
         if event.measurement().is_some() {
             self.outlets.ledger.update(|stats| stats.measured(received));
         }
         if !self.outlets.incidents.is_empty() {
-            self.hold(Held::Incident(Incident { received, event }));
+            self.hold(Held::Incident(Incident { received, stream, event }));
         }
     }
 
@@ -259,7 +265,7 @@ impl Delivery {
                 self.outlets.provisional.offer(frame);
             }
         }
-        let not_sent = self.outlets.ledger.update(|stats| {
+        let (stream, not_sent) = self.outlets.ledger.update(|stats| {
             stats.set_byte_counts(progress.byte_counts);
             stats.set_arrived(progress.received);
             let before = stats.not_sent();
@@ -267,13 +273,13 @@ impl Delivery {
             if matches!(event, Event::Record(_)) {
                 stats.set_introduction(progress.introduction);
             }
-            stats.not_sent() - before
+            (stats.stream_of(&event), stats.not_sent() - before)
         });
         if not_sent > 0 {
             self.broken();
         }
         if not_sent > 0 && !self.is_recording {
-            self.incident(progress.received, IncidentEvent::NotSent { frames: not_sent });
+            self.incident_of(stream.clone(), progress.received, IncidentEvent::NotSent { frames: not_sent });
         }
         match event {
             // Dropped at once if no outlet wants confirmed frames, so that its buffer is reused.
@@ -288,7 +294,7 @@ impl Delivery {
                 if let Some(more) = self.warning(WarningKind::Withdrawn, progress) {
                     tracing::warn!(camera = %self.name, frame = id, "frame withdrawn: {damage}{more}");
                 }
-                self.incident(progress.received, IncidentEvent::Withdrawn { id, damage });
+                self.incident_of(stream, progress.received, IncidentEvent::Withdrawn { id, damage });
             }
             Event::Lost(damage @ Damage::Ended { .. }) if self.leaving => {
                 tracing::debug!(camera = %self.name, "frame truncated by our disconnect: {damage}");
@@ -301,13 +307,13 @@ impl Delivery {
                 {
                     tracing::warn!(camera = %self.name, "frame lost: {damage}{more}");
                 }
-                self.incident(progress.received, IncidentEvent::Lost(damage));
+                self.incident_of(stream, progress.received, IncidentEvent::Lost(damage));
             }
             Event::BadDetections(error) => {
                 if let Some(more) = self.warning(WarningKind::Detections, progress) {
                     tracing::warn!(camera = %self.name, "invalid detections: {error}{more}");
                 }
-                self.incident(progress.received, IncidentEvent::BadDetections(error.to_string()));
+                self.incident_of(stream, progress.received, IncidentEvent::BadDetections(error.to_string()));
             }
             Event::Skipped(skipped) => {
                 let found = skipped.found.escape_ascii();

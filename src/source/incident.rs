@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use crate::frame::Received;
 use crate::recording::schema::{self, IncidentKind};
@@ -30,6 +31,8 @@ impl fmt::Display for Measurement {
 pub struct Incident {
     /// Arrival of the bytes that revealed the event.
     pub received: Received,
+    /// Stream of which frames are missing or damaged; `None`: the first one of the camera, or all.
+    pub stream: Option<Arc<str>>,
     /// The event.
     pub event: IncidentEvent,
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Stats;
+use crate::wire::Event;
 
 /// Streams besides the first one that are counted one by one. A peer may send any number of names; the frames of the others are
 /// counted together.
@@ -56,6 +57,11 @@ impl StreamTally {
     /// Returns the stream of the next frame, or `None` for the first one.
     pub(super) fn next(&self) -> Option<&Arc<str>> {
         self.next.as_ref()
+    }
+
+    /// Returns the stream of the last frame, or `None` for the first one.
+    fn last(&self) -> Option<&Arc<str>> {
+        self.last.as_ref()
     }
 
     /// Counts a frame of this stream, or with `None` of the first one.
@@ -118,6 +124,15 @@ impl Stats {
     #[must_use]
     pub fn streams(&self) -> Vec<StreamCounts> {
         self.streams.counts(self.introduction.stream.as_deref())
+    }
+
+    /// Returns the stream that the last counted event concerns, or `None` for the first one.
+    #[must_use]
+    pub fn stream_of(&self, event: &Event) -> Option<Arc<str>> {
+        match event {
+            Event::Frame(_) | Event::Withdrawn(..) => self.streams.last().cloned(),
+            _ => self.streams.next().cloned(),
+        }
     }
 
     /// Returns the names of the streams of which frames arrived, without the first one: those that are counted one by one, at most

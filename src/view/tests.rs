@@ -154,7 +154,7 @@ fn a_frame_that_proves_damaged_after_it_was_shown_is_marked() {
     assert!(!bench.view.is_damaged(&picture));
     let damage = crate::wire::Damage::Truncated { expected: 5, received: 3 };
     let event = crate::source::IncidentEvent::Withdrawn { id: shown.id, damage };
-    bench.camera.outlets.incidents.offer(&crate::source::Incident { received: shown.received, event });
+    bench.camera.outlets.incidents.offer(&crate::source::Incident { received: shown.received, stream: None, event });
     while !bench.view.is_damaged(&picture) {
         thread::yield_now();
     }

@@ -573,7 +573,7 @@ fn recorders_receive_the_incidents_between_frames() {
     for heard in heard {
         story.push(match heard {
             Heard::Kept(frame) => format!("frame {}", frame.device_time.0 / 1000),
-            Heard::Happened(Incident { received, event }) => {
+            Heard::Happened(Incident { received, event, .. }) => {
                 assert!(received.mono_ns >= last && received.unix_ns > 0);
                 last = received.mono_ns;
                 match event {

@@ -149,10 +149,10 @@ impl Input {
             let dropped = of_lane.before(frame.stream.as_ref(), dropped);
             Some(Item::Frame { camera, frame: Arc::clone(frame), dropped, bytes })
         });
-        outlets.incidents.add_mapped(incident_lane, move |Incident { received, event }: &Incident| {
+        outlets.incidents.add_mapped(incident_lane, move |Incident { received, stream, event }: &Incident| {
             let incident = event.into();
             of_incidents.incident(&incident);
-            Some(Item::Incident { camera, incident, at: *received })
+            Some(Item::Incident { camera, stream: stream.clone(), incident, at: *received })
         });
         outlets.ledger.watch(frames.clone());
         Self { name: info.name.clone(), outlets: outlets.clone(), frames, incidents, damage, dropped: drops }

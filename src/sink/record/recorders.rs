@@ -283,7 +283,7 @@ mod tests {
         recorders.start().expect("the same folder");
         a.confirmed.offer(&frame(5));
         let event = IncidentEvent::Disconnected { why: "it left".to_owned() };
-        a.incidents.offer(&Incident { received: frame(6).received, event });
+        a.incidents.offer(&Incident { received: frame(6).received, stream: None, event });
         let outcomes = recorders.finish();
         assert_eq!(outcomes.iter().map(|of| of.recording).collect::<Vec<_>>(), [1, 1, 2, 2]);
         let mut found: Vec<_> = outcomes.iter().flat_map(|of| &of.files).map(|file| read(&file.path)).collect();

@@ -169,6 +169,11 @@ impl Segment {
         found.map(|stream| stream.number)
     }
 
+    /// Returns the number in the file of a camera, or of one of its further streams.
+    fn number(&self, camera: usize, stream: Option<&Arc<str>>) -> usize {
+        stream.and_then(|name| self.stream(camera, name)).unwrap_or(camera)
+    }
+
     /// Writes a frame. Its stream must have been [added](Self::add_stream).
     pub(super) fn frame(
         &mut self,
@@ -177,7 +182,7 @@ impl Segment {
         log_ns: i64,
         publish_ns: i64,
     ) -> Result<(), RecordingError> {
-        let number = frame.stream.as_deref().and_then(|name| self.stream(camera, name)).unwrap_or(camera);
+        let number = self.number(camera, frame.stream.as_ref());
         // Counted first: a frame that fails half way is lost like one that was never written.
         self.tally.frame(number);
         self.first_mono_ns.get_or_insert(frame.received.mono_ns);
@@ -186,15 +191,17 @@ impl Segment {
         self.flush_if_due()
     }
 
+    /// Writes an incident of a camera, or of one of its further streams. Its stream must have been [added](Self::add_stream).
     pub(super) fn incident(
         &mut self,
         camera: usize,
+        stream: Option<&Arc<str>>,
         incident: &schema::RecordedIncident,
         unix_ns: i64,
     ) -> Result<(), RecordingError> {
         self.open_since.get_or_insert_with(Instant::now);
         self.has_numbers |= incident.kind() == Some(schema::IncidentKind::Measurement);
-        self.writer.incident(camera, incident, unix_ns)
+        self.writer.incident(self.number(camera, stream), incident, unix_ns)
     }
 
     /// Marks a gap of this many frames of a camera, or of one of its further streams. Its stream must have been
@@ -206,12 +213,11 @@ impl Segment {
         frames: u64,
         unix_ns: i64,
     ) -> Result<(), RecordingError> {
-        let camera = stream.and_then(|name| self.stream(camera, name)).unwrap_or(camera);
-        self.tally.gap(camera, frames);
+        self.tally.gap(self.number(camera, stream), frames);
         let text = count(frames, "frame is missing", "frames are missing") + ": the recorder could not write them";
         let kind = schema::IncidentKind::Gap.to_string();
         let incident = schema::RecordedIncident { kind, text, frames, ..schema::RecordedIncident::default() };
-        self.incident(camera, &incident, unix_ns)
+        self.incident(camera, stream, &incident, unix_ns)
     }
 
     /// Returns the time from the first frame to one with this arrival.

@@ -161,7 +161,11 @@ fn frames_and_incidents_of_several_cameras_in_one_file() {
         if n == 50 {
             let incident =
                 schema::RecordedIncident { kind: "skipped".to_owned(), ..schema::RecordedIncident::default() };
-            b.incidents.offer(&Incident { received: frame(n, 0).received, event: IncidentEvent::Recorded(incident) });
+            b.incidents.offer(&Incident {
+                received: frame(n, 0).received,
+                stream: None,
+                event: IncidentEvent::Recorded(incident),
+            });
         }
     }
     let outcome = recorder.finish();
@@ -215,10 +219,11 @@ fn nothing_is_written_before_the_first_frame() {
     let root = tempfile::tempdir().expect("a folder");
     let recording = Recording::start(root.path(), |_| {});
     let incident = schema::RecordedIncident { kind: "connected".to_owned(), ..schema::RecordedIncident::default() };
-    recording
-        .outlets
-        .incidents
-        .offer(&Incident { received: Received::default(), event: IncidentEvent::Recorded(incident) });
+    recording.outlets.incidents.offer(&Incident {
+        received: Received::default(),
+        stream: None,
+        event: IncidentEvent::Recorded(incident),
+    });
     assert_eq!(recording.recorder.health().state, RecorderState::Waiting);
     recording.offer([0], 1000);
     recording.until("the frame", |health| health.frames == 1);
@@ -790,7 +795,7 @@ fn damage_of_the_stream_is_counted_also_if_its_incidents_are_not_written() {
     for n in 0..200 {
         outlets.confirmed.offer(&Arc::new(frame(n, 1000)));
         let event = IncidentEvent::Lost(Damage::Unverified { expected: 1000 });
-        outlets.incidents.offer(&Incident { received: frame(n, 0).received, event });
+        outlets.incidents.offer(&Incident { received: frame(n, 0).received, stream: None, event });
     }
     let outcome = recorder.finish();
     assert_balanced(&outcome);

@@ -49,6 +49,8 @@ pub(super) enum Item {
     },
     Incident {
         camera: usize,
+        /// `None`: the first one of the camera, or all.
+        stream: Option<Arc<str>>,
         incident: schema::RecordedIncident,
         at: Received,
     },
@@ -67,7 +69,7 @@ impl Item {
 #[derive(Debug)]
 enum Entry {
     Frame { camera: usize, frame: Arc<Frame>, dropped: Arc<ByStream>, bytes: usize },
-    Incident { camera: usize, incident: schema::RecordedIncident, at: Received },
+    Incident { camera: usize, stream: Option<Arc<str>>, incident: schema::RecordedIncident, at: Received },
 }
 
 impl Entry {
@@ -296,7 +298,7 @@ impl Worker {
     /// Queues an item for writing, buffers it until a trigger, or skips it.
     fn route(&mut self, item: Item) {
         let entry = match item {
-            Item::Incident { camera, incident, at } => Entry::Incident { camera, incident, at },
+            Item::Incident { camera, stream, incident, at } => Entry::Incident { camera, stream, incident, at },
             Item::Frame { camera, frame, dropped, bytes } => Entry::Frame { camera, frame, dropped, bytes },
         };
         let Some(trigger) = self.options.trigger.clone() else { return self.enqueue(entry) };
@@ -319,7 +321,8 @@ impl Worker {
             && let Some(text) = trigger.matched(frame, self.infos[*camera].labels.as_ref())
         {
             let (camera, at) = (*camera, frame.received);
-            fired = self.firings.mark(text, mono_ns).map(|incident| Entry::Incident { camera, incident, at });
+            fired =
+                self.firings.mark(text, mono_ns).map(|incident| Entry::Incident { camera, stream: None, incident, at });
             let post = u64::try_from(trigger.post.as_nanos()).unwrap_or(u64::MAX);
             self.clip =
                 Some(Clip { until_mono_ns: mono_ns.saturating_add(post), until: Instant::now() + trigger.post });
@@ -433,8 +436,12 @@ impl Worker {
         let Some(segment) = &mut self.segment else { return Ok(()) };
         let log_ns = self.timeline.unix_ns(received);
         match entry {
-            Entry::Incident { camera, incident, .. } => {
-                segment.incident(*camera, incident, log_ns)?;
+            Entry::Incident { camera, stream, incident, .. } => {
+                if let Some(name) = stream {
+                    let known = &self.cameras[*camera];
+                    segment.add_stream(*camera, name, &self.infos[*camera], || known.context.records())?;
+                }
+                segment.incident(*camera, stream.as_ref(), incident, log_ns)?;
                 let mut progress = self.shared.progress();
                 let taken = &mut progress.taken[*camera];
                 taken.damage.incident(incident);
@@ -444,7 +451,7 @@ impl Worker {
             Entry::Frame { camera, frame, dropped, .. } => {
                 if let Some(jump) = self.timeline.jump(received) {
                     tracing::warn!("{}", jump.text);
-                    segment.incident(*camera, &jump, log_ns)?;
+                    segment.incident(*camera, None, &jump, log_ns)?;
                 }
                 let known = &mut self.cameras[*camera];
                 let publish_ns = known.clock.observe_frame(frame, log_ns);
