@@ -22,6 +22,11 @@ impl FrameNumbers {
         self.last = Some(id);
         self.base + id
     }
+
+    /// Leaves out the numbers of frames that a recording marks as missing before the next one.
+    pub(crate) fn skip(&mut self, frames: u64) {
+        self.base = self.base.saturating_add(frames);
+    }
 }
 
 #[cfg(test)]
@@ -33,5 +38,7 @@ mod tests {
         let mut frames = FrameNumbers::default();
         let numbers: Vec<_> = [0, 1, 3, 0, 2, 0, 0].into_iter().map(|id| frames.number(id)).collect();
         assert_eq!(numbers, [0, 1, 3, 4, 6, 7, 8]);
+        frames.skip(10);
+        assert_eq!([1, 0].map(|id| frames.number(id)), [19, 20], "ten are missing");
     }
 }

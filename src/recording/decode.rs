@@ -8,8 +8,9 @@ use super::player::feed;
 use crate::frame::{Frame, Interpreter, Pool, Received};
 use crate::wire::{Decoder, Event, Limits};
 
+/// The decoders of the cameras of a file.
 #[derive(Debug, Default)]
-pub(super) struct Decoders {
+pub(crate) struct Decoders {
     decoders: Vec<Decoder>,
     pool: Pool<Frame>,
 }
@@ -19,7 +20,7 @@ impl Decoders {
     ///
     /// # Errors
     /// The bytes are not exactly one frame. The text is the decoder's reason.
-    pub(super) fn decode(&mut self, recorded: &RecordedFrame) -> Result<Arc<Frame>, String> {
+    pub(crate) fn decode(&mut self, recorded: &RecordedFrame) -> Result<Arc<Frame>, String> {
         let limits = Limits { payload: MESSAGE_BYTES_MAX as usize, ..Limits::default() };
         while self.decoders.len() <= recorded.camera {
             self.decoders.push(Decoder::new(self.pool.clone(), Interpreter::default(), limits));

@@ -58,6 +58,7 @@ mod writer;
 
 pub use clock::ClockModel;
 pub use clock_fit::{ClockError, ClockFit, EarlierRun};
+pub(crate) use decode::Decoders;
 pub use error::RecordingError;
 pub use join::{RecordedFrame, RecordingEntry, UnsupportedTopic};
 pub use parts::{MissingFiles, Part, PartFile, missing_files};
@@ -67,6 +68,7 @@ pub(crate) use player::bytes_before_payload;
 pub(crate) use player::feed;
 pub use player::{Played, PlayedFrame, PlayedMeasurement, Player};
 pub use reader::{ChunkRange, Reader};
+pub(crate) use series::ConnectionEntry;
 pub use series::{CameraFiles, Joining, Series, join, natural_order};
 pub use serve::{RecordingServer, ServedCounts};
 pub use stream_damage::StreamDamage;

@@ -158,6 +158,8 @@ pub struct Series {
     reader: Reader,
     number: usize,
     index: usize,
+    /// Indices of the cameras in it that are further streams of the same connection.
+    beside: Vec<usize>,
     ended: bool,
     /// Found, but not returned yet.
     queue: VecDeque<RecordingEntry>,
@@ -170,6 +172,15 @@ pub struct Series {
     /// The last result of [`Self::records_at`] without temperatures, with the number of its file and a frame to which it
     /// applies.
     known: Option<(usize, FrameTimes, Vec<u8>)>,
+}
+
+/// An entry of a camera, or a frame of another stream of its connection.
+#[derive(Debug)]
+pub(crate) enum ConnectionEntry {
+    /// A frame or incident of the camera.
+    Own(RecordingEntry),
+    /// A frame of another stream.
+    Beside(RecordedFrame),
 }
 
 /// Arrival and capture of a frame.
@@ -212,6 +223,7 @@ impl Series {
         Ok(Self {
             files,
             camera: name,
+            beside: beside(&first, camera),
             reader: first,
             number: 0,
             index: camera,
@@ -241,9 +253,18 @@ impl Series {
     /// Returns the next frame or incident of the camera; `None` at the end. Continues after damage, with an incident for
     /// the frames that are known to be missing.
     pub fn next_entry(&mut self) -> Option<RecordingEntry> {
+        loop {
+            if let ConnectionEntry::Own(entry) = self.next_of_connection()? {
+                return Some(entry);
+            }
+        }
+    }
+
+    /// Like [`Self::next_entry`], with the frames of the other streams of the connection between those of the camera.
+    pub(crate) fn next_of_connection(&mut self) -> Option<ConnectionEntry> {
         while !self.ended {
             if let Some(entry) = self.queue.pop_front() {
-                return Some(entry);
+                return Some(ConnectionEntry::Own(entry));
             }
             match self.reader.next_entry() {
                 Ok(Some(entry)) if owner(&entry) == self.index => {
@@ -251,7 +272,10 @@ impl Series {
                         let last = self.last_number.replace(self.number);
                         self.begins_file = last.is_some_and(|last| last != self.number);
                     }
-                    return Some(entry);
+                    return Some(ConnectionEntry::Own(entry));
+                }
+                Ok(Some(RecordingEntry::Frame(frame))) if self.beside.contains(&frame.camera) => {
+                    return Some(ConnectionEntry::Beside(frame));
                 }
                 Ok(Some(_)) => {}
                 Ok(None) => {
@@ -412,6 +436,7 @@ impl Series {
         if number != self.number {
             let reader = Reader::open(&self.files[number].0)?;
             self.index = camera_index(&reader, &self.camera)?;
+            self.beside = beside(&reader, self.index);
             (self.reader, self.number) = (reader, number);
         }
         self.ended = false;
@@ -443,6 +468,13 @@ fn camera_index(reader: &Reader, name: &str) -> Result<usize, RecordingError> {
         let found = format!("the cameras {} and not {name}", names.join(", "));
         RecordingError::NoCamera { path: reader.path().to_owned(), found }
     })
+}
+
+/// Returns the other cameras of a file that are streams of the same connection.
+fn beside(reader: &Reader, own: usize) -> Vec<usize> {
+    let firsts: Vec<_> = reader.cameras().map(|info| info.first_stream(reader.cameras())).collect();
+    let first = |camera: usize| firsts[camera].unwrap_or(camera);
+    (0..firsts.len()).filter(|other| *other != own && first(*other) == first(own)).collect()
 }
 
 /// Returns the letter of a record; 0 for another line.

@@ -11,8 +11,9 @@ use crate::frame::{Counters, Frame, FrameNumbers, NamedDetection, PixelFormat, R
 use crate::hub::{Budget, LaneCounter, Policy, RecvTimeoutError, Taker, weighed_lane};
 use crate::live::{Camera, Sink};
 use crate::overlay::Style;
+use crate::recording::schema::IncidentKind;
 use crate::sink::label_weight::LabelWeight;
-use crate::source::Measurement;
+use crate::source::{Incident, IncidentEvent, Measurement};
 
 /// Memory for frames that wait while the reader is slow, of all cameras together, unless [`Detections::with_budget`] sets it.
 /// Without payloads this is hours of frames; with payloads ([`Detections::with_payloads`]) 10 s at 40 frames/s of 640x352.
@@ -52,21 +53,46 @@ impl DetectedFrame {
     }
 }
 
-/// An item that waits for its reader.
+/// A frame or a number of a camera.
 #[derive(Clone, Debug)]
 pub enum Detected {
-    /// A frame.
-    Frame(DetectedFrame),
-    /// A number that the camera sent beside its pictures, and its arrival.
-    Measurement(Measurement, Received),
+    /// A frame, with its number over all connections.
+    Frame(u64, DetectedFrame),
+    /// A number that the camera sent beside its pictures, with its place among these numbers, and its arrival.
+    Measurement(u64, Measurement, Received),
+    /// A depth picture that a recording has beside the frames: see [`Outlets::depth_beside`](crate::source::Outlets::depth_beside).
+    Depth(Arc<Frame>),
 }
 
-impl Detected {
+/// An item that waits for its reader.
+#[derive(Clone, Debug)]
+enum Waiting {
+    Frame(DetectedFrame),
+    Measurement(Measurement, Received),
+    Depth(Arc<Frame>),
+    /// Frames that a recording marks as missing before the next one.
+    Missing(u64),
+}
+
+impl Waiting {
     fn weight(&self) -> usize {
         match self {
             Self::Frame(frame) => frame.weight(),
             Self::Measurement(Measurement { topic, .. }, _) => size_of::<Self>() + topic.len(),
+            Self::Depth(frame) => size_of::<Frame>() + frame.payload().len(),
+            Self::Missing(_) => size_of::<Self>(),
         }
+    }
+
+    /// Returns what waits because of an incident, if anything.
+    fn of_incident(Incident { received, event, .. }: &Incident) -> Option<Self> {
+        if let Some(measurement) = event.measurement() {
+            return Some(Self::Measurement(measurement, *received));
+        }
+        let IncidentEvent::Recorded(incident) = event else { return None };
+        // A frame that was withdrawn had a number when the recording was made.
+        let is_numbered = matches!(incident.kind(), Some(IncidentKind::Gap | IncidentKind::Withdrawn));
+        (is_numbered && incident.frames > 0).then_some(Self::Missing(incident.frames))
     }
 }
 
@@ -172,7 +198,7 @@ impl<'a> DetectionRecord<'a> {
 /// Queues the confirmed frames of one camera and numbers them over all connections.
 #[derive(Debug)]
 pub struct Detections {
-    taker: Option<Taker<Detected>>,
+    taker: Option<Taker<Waiting>>,
     /// Of frames, and of numbers.
     counters: Option<[LaneCounter; 2]>,
     budget: Budget,
@@ -220,20 +246,26 @@ impl Detections {
         self.counters.iter().flatten().map(|counter| counter.counts().queued).sum()
     }
 
-    /// Waits for the next frame or number, at most for `timeout`. Returns it with its number.
+    /// Waits for the next frame or number, at most for `timeout`.
     ///
     /// # Errors
     /// `Timeout` if nothing arrived, `Disconnected` if the session has ended or no camera is connected.
-    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<(u64, Detected), RecvTimeoutError> {
-        let detected = self.taker.as_ref().ok_or(RecvTimeoutError::Disconnected)?.recv_timeout(timeout)?;
-        let number = match &detected {
-            Detected::Frame(detected) => self.numbers.number(detected.frame.id),
-            Detected::Measurement(..) => {
-                self.measurements += 1;
-                self.measurements - 1
-            }
-        };
-        Ok((number, detected))
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Detected, RecvTimeoutError> {
+        let taker = self.taker.as_ref().ok_or(RecvTimeoutError::Disconnected)?;
+        loop {
+            return Ok(match taker.recv_timeout(timeout)? {
+                Waiting::Frame(detected) => Detected::Frame(self.numbers.number(detected.frame.id), detected),
+                Waiting::Measurement(measurement, received) => {
+                    self.measurements += 1;
+                    Detected::Measurement(self.measurements - 1, measurement, received)
+                }
+                Waiting::Depth(frame) => Detected::Depth(frame),
+                Waiting::Missing(frames) => {
+                    self.numbers.skip(frames);
+                    continue;
+                }
+            });
+        }
     }
 }
 
@@ -243,7 +275,7 @@ impl Sink for Detections {
     /// Connects the camera; one that was connected before is replaced.
     fn connect(&mut self, camera: &Camera) -> io::Result<()> {
         let policy = Policy::Bytes(self.budget.clone());
-        let (lane, taker) = weighed_lane("detections", policy, Detected::weight);
+        let (lane, taker) = weighed_lane("detections", policy, Waiting::weight);
         let (counter, watched) = (lane.counter(), lane.counter());
         camera.outlets.ledger.watch(counter.clone());
         let keeps_payloads = self.keeps_payloads;
@@ -252,15 +284,14 @@ impl Sink for Detections {
         // In one order with the frames. Not in the ledger, which counts frames.
         let numbers = lane.sibling();
         let counters = [watched, numbers.counter()];
-        camera.outlets.incidents.add_mapped(numbers, |incident| {
-            Some(Detected::Measurement(incident.event.measurement()?, incident.received))
-        });
+        camera.outlets.depth_beside.add_mapped(lane.sibling(), |frame| Some(Waiting::Depth(Arc::clone(frame))));
+        camera.outlets.incidents.add_mapped(numbers, Waiting::of_incident);
         camera.outlets.confirmed.add_mapped(lane, move |frame| {
             let label_bytes = weight.of(frame, counter.counts().dropped);
             has_streams |= frame.stream.is_some();
             // Boxes of the other streams are measured in depth pictures.
             let is_depth = frame.geometry.is_some_and(|geometry| geometry.format == PixelFormat::Raw16);
-            Some(Detected::Frame(DetectedFrame::new(frame, keeps_payloads || has_streams && is_depth, label_bytes)))
+            Some(Waiting::Frame(DetectedFrame::new(frame, keeps_payloads || has_streams && is_depth, label_bytes)))
         });
         (self.taker, self.counters) = (Some(taker), Some(counters));
         Ok(())

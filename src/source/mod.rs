@@ -5,6 +5,7 @@
 //! a recording, and [`Session`] is the handle.
 
 mod attempt;
+mod beside;
 mod connect;
 pub mod control;
 #[cfg(any(feature = "http", feature = "mqtt"))]

@@ -26,6 +26,9 @@ pub struct Outlets {
     pub confirmed: Hub<Arc<Frame>>,
     /// All other events. A taker with sibling lanes in both hubs receives them in one order with the confirmed frames.
     pub incidents: Hub<Incident>,
+    /// Depth pictures of the same connection that a recording has as a camera of its own, in one order with the confirmed
+    /// frames. Those of a live camera are confirmed frames themselves.
+    pub depth_beside: Hub<Arc<Frame>>,
     /// Events for decoders of video, in one order with the provisional frames.
     pub continuity: Hub<Continuity>,
     /// Counts of every frame and byte, and of the lanes that were subscribed with the functions below.
@@ -56,6 +59,7 @@ impl Outlets {
     pub(super) fn close(&self) {
         self.provisional.close();
         self.confirmed.close();
+        self.depth_beside.close();
         self.incidents.close();
         self.continuity.close();
     }

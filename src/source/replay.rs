@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::beside::Beside;
 use super::delivery::{Delivery, Progress};
 use super::error::SourceErrorKind;
 use super::lead_in::{self, LeadIn};
@@ -17,7 +18,7 @@ use crate::recording::playback::{
     Arrival, AtEnd, CameraPlayback, Due, FramesAround, MOMENT_NS, Rhythm, SeekTarget, Speed,
 };
 use crate::recording::schema::IncidentKind;
-use crate::recording::{Reader, RecordedFrame, RecordingEntry, RecordingError, Series, feed};
+use crate::recording::{ConnectionEntry, Reader, RecordedFrame, RecordingEntry, RecordingError, Series, feed};
 use crate::stats::Stats;
 use crate::wire::Decoder;
 
@@ -32,6 +33,7 @@ pub(super) struct Replay {
     played: Played,
     /// Records that apply to the next frame and were sent before it, after a seek.
     context: Vec<u8>,
+    beside: Beside,
     rhythm: Rhythm,
     /// Speed at which the last frame was played.
     speed: Option<Speed>,
@@ -73,6 +75,7 @@ impl Replay {
             streaming: false,
             played: Played::default(),
             context: Vec::new(),
+            beside: Beside::default(),
             rhythm: Rhythm::default(),
             speed: None,
             lead_in,
@@ -102,7 +105,7 @@ impl Replay {
         let mut holds = false;
         while !self.stopped() {
             let Some((back, entry)) = on_blocking_thread(move || {
-                let entry = series.next_entry();
+                let entry = series.next_of_connection();
                 (series, entry)
             })
             .await
@@ -110,6 +113,17 @@ impl Replay {
                 return Ok(());
             };
             series = back;
+            let entry = match entry {
+                Some(ConnectionEntry::Own(entry)) => Some(entry),
+                Some(ConnectionEntry::Beside(recorded)) => {
+                    if matches!(self.room().await, Action::Stop) {
+                        break;
+                    }
+                    self.beside.deliver(&recorded, &self.delivery);
+                    continue;
+                }
+                None => None,
+            };
             let action = match entry {
                 Some(RecordingEntry::Frame(recorded)) if recorded.log_ns >= from_ns => {
                     let is_held = std::mem::take(&mut holds);

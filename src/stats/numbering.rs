@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::Stats;
 use super::sequence::{SequenceCounts, SequenceTracker};
 
 /// Streams beside the first one whose numbers are counted. A peer may send any number of names.
@@ -62,6 +63,19 @@ impl StreamNumbers {
         let is_counted = number.is_some() || stream.is_none();
         if let Some(numbers) = self.of(stream).filter(|_| is_counted) {
             numbers.repeated(number, steady);
+        }
+    }
+
+    /// A frame of another stream that is not counted here has this number. If the streams share a counter, the number is not
+    /// one that the first stream left out.
+    pub(super) fn beside(&mut self, number: u64) {
+        if self.first.last().is_none() {
+            return;
+        }
+        // Any name: all other streams are alike here.
+        self.decide(Some(&Arc::from("")), number);
+        if self.numbering == Numbering::Shared {
+            self.first.beside(number);
         }
     }
 
@@ -154,6 +168,14 @@ impl StreamNumbers {
     }
 }
 
+impl Stats {
+    /// Another stream of the connection, which a recording plays as a camera of its own, has a frame with this number. Both may
+    /// share a counter: then the number is not missing here.
+    pub fn numbered_beside(&mut self, number: u64) {
+        self.sequence.beside(number);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,6 +212,46 @@ mod tests {
         let shared = || (0..9).flat_map(|number| [('c', 2 * number), ('d', 2 * number + 1)]);
         assert_eq!(counted(shared()), expected(18, 18, 0));
         assert_eq!(counted(shared().filter(|of| *of != ('d', 7))), expected(18, 17, 1));
+    }
+
+    /// Counts the frames of color (`c`), which a recording plays alone beside those of depth (`d`).
+    fn counted_alone(frames: impl IntoIterator<Item = (char, u64)>) -> SequenceCounts {
+        let mut numbers = StreamNumbers::default();
+        for (stream, number) in frames {
+            if stream == 'd' {
+                numbers.beside(number);
+            } else {
+                numbers.announced(None, number, true);
+                numbers.frame(None, Some(number), true);
+            }
+        }
+        let counts = numbers.counts().expect("numbers");
+        assert!(counts.balance(), "{counts:?}");
+        counts
+    }
+
+    #[test]
+    fn a_stream_that_is_played_alone_misses_no_numbers_of_the_others() {
+        let shared = || (0..9).flat_map(|number| [('c', 2 * number), ('d', 2 * number + 1)]);
+        assert_eq!(counted_alone(shared()), expected(9, 9, 0));
+        assert_eq!(counted_alone(shared().filter(|of| *of != ('c', 8))), expected(9, 8, 1));
+        let depth_first = (0..9).flat_map(|number| [('d', 2 * number), ('c', 2 * number + 1)]);
+        assert_eq!(counted_alone(depth_first), expected(9, 9, 0));
+    }
+
+    #[test]
+    fn numbers_beside_a_stream_that_counts_on_its_own_do_not_hide_a_loss() {
+        for is_first in [true, false] {
+            let both =
+                (0..9).flat_map(
+                    |number| {
+                        if is_first { [('c', number), ('d', number)] } else { [('d', number), ('c', number)] }
+                    },
+                );
+            assert_eq!(counted_alone(both.filter(|of| *of != ('c', 5))), expected(9, 8, 1), "{is_first}");
+        }
+        let far = (0..9).flat_map(|number| [('c', number + 50), ('d', number)]);
+        assert_eq!(counted_alone(far.filter(|of| *of != ('c', 55))), expected(9, 8, 1));
     }
 
     #[test]

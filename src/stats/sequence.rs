@@ -31,6 +31,8 @@ pub(super) struct SequenceTracker {
     /// Excludes the numbers that [`Self::run`] still covers.
     counts: SequenceCounts,
     run: Option<Run>,
+    /// Numbers in runs that frames of other streams have.
+    beside: u64,
 }
 
 /// Increasing numbers on one connection.
@@ -48,6 +50,9 @@ struct Run {
     unnumbered: u64,
     /// Frames since the last number that, according to a recording, were lost before it was written.
     missing_in_recording: u64,
+    /// Numbers since the last one that frames of other streams have, and the largest of these.
+    beside: u64,
+    beside_last: u64,
 }
 
 impl Run {
@@ -61,6 +66,8 @@ impl Run {
             torn: false,
             unnumbered: 0,
             missing_in_recording: 0,
+            beside: 0,
+            beside_last: 0,
         }
     }
 
@@ -89,7 +96,9 @@ impl SequenceTracker {
         let counts = &mut self.counts;
         let came = (number - run.last - 1).min(run.unnumbered);
         // An announced frame that did not follow although nothing was damaged was not sent; its boxes may have been.
-        let left = number - run.last - 1 - came + u64::from(run.open);
+        let beside = (number - run.last - 1 - came).min(run.beside);
+        self.beside += beside;
+        let left = number - run.last - 1 - came - beside + u64::from(run.open);
         let damaged = if run.torn { left } else { left.min(run.missing_in_recording) };
         let left = left - damaged;
         counts.came += came;
@@ -133,9 +142,16 @@ impl SequenceTracker {
         self.run = number.map(begins);
     }
 
-    /// Returns the last number of the current run.
+    /// A frame of another stream that shares the counter has this number.
+    pub(super) fn beside(&mut self, number: u64) {
+        if let Some(run) = self.run.as_mut().filter(|run| number > run.last.max(run.beside_last)) {
+            (run.beside, run.beside_last) = (run.beside + 1, number);
+        }
+    }
+
+    /// Returns the last number of the counter in the current run.
     pub(super) fn last(&self) -> Option<u64> {
-        self.run.map(|run| run.last)
+        self.run.map(|run| run.last.max(run.beside_last))
     }
 
     /// Returns whether this number was announced and its frame has not arrived.
@@ -186,7 +202,8 @@ impl SequenceTracker {
     /// Returns the counts so far; `None` if no frame had a number.
     pub(super) fn counts(&self) -> Option<SequenceCounts> {
         let open = self.run.map_or((0, 0), |run| (run.numbers(), u64::from(run.open)));
-        let counts = SequenceCounts { numbers: self.counts.numbers + open.0, pending: open.1, ..self.counts };
+        let numbers = self.counts.numbers + open.0 - self.beside;
+        let counts = SequenceCounts { numbers, pending: open.1, ..self.counts };
         (counts.numbers > 0).then_some(counts)
     }
 }

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use oaktap::convert::DepthMap;
+use oaktap::frame::{Frame, Received};
 use oaktap::hub::{Budget, RecvTimeoutError};
 use oaktap::live::{self, Sink as _};
 use oaktap::overlay::Style;
-use oaktap::sink::detections::{Detected, DetectionRecord, Detections, MeasurementRecord};
+use oaktap::sink::detections::{Detected, DetectedFrame, DetectionRecord, Detections, MeasurementRecord};
 use oaktap::sink::record::RecordersMonitor;
 use oaktap::source::{Measurement, Session};
 use oaktap::units::count;
@@ -110,15 +111,16 @@ fn print(
         } else if is_over {
             break;
         }
-        let (number, detected, is_covered) =
-            match measured.recv_timeout(&mut detections, receiving.stop_check_interval(), is_over) {
-                Ok(numbered) => numbered,
-                Err(RecvTimeoutError::Timeout) => continue,
-                Err(RecvTimeoutError::Disconnected) => break,
-            };
+        let (item, is_covered) = match measured.recv_timeout(&mut detections, receiving.stop_check_interval(), is_over)
+        {
+            Ok(measured) => measured,
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
         let camera = Some(session.name());
-        let line = match &detected {
-            Detected::Frame(detected) => {
+        let line = match &item {
+            Item::Frame(number, detected) => {
+                let number = *number;
                 explained.frame(&detected.frame);
                 let sha256 = args.hash.then(|| present::sha256(detected.frame.payload()));
                 let record = DetectionRecord { camera, sha256, ..DetectionRecord::new(detected, number, style) };
@@ -128,10 +130,10 @@ fn print(
                     present::json(&record)?
                 }
             }
-            Detected::Measurement(Measurement { topic, value, stale }, received) => {
+            Item::Measurement(number, Measurement { topic, value, stale }, received) => {
                 present::json(&MeasurementRecord {
                     camera,
-                    seq: number,
+                    seq: *number,
                     arrival_unix_ns: received.unix_ns,
                     topic,
                     value: *value,
@@ -140,7 +142,7 @@ fn print(
             }
         };
         match present::line(line.as_bytes()) {
-            Ok(()) => left = left.saturating_sub(u64::from(matches!(detected, Detected::Frame(_)))),
+            Ok(()) => left = left.saturating_sub(u64::from(matches!(item, Item::Frame(..)))),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break, // The reader has closed the pipe.
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                 not_printed = 1 + measured.waiting(&detections);
@@ -156,24 +158,63 @@ fn print(
 /// How long the first frames of a camera that names its streams wait for a depth picture.
 const FIRST_DEPTH_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// A frame or a number to print.
+enum Item {
+    Frame(u64, DetectedFrame),
+    Measurement(u64, Measurement, Received),
+}
+
+impl Item {
+    fn received(&self) -> Received {
+        match self {
+            Self::Frame(_, detected) => detected.frame.received,
+            Self::Measurement(.., received) => *received,
+        }
+    }
+
+    /// Returns the frame, if its boxes are measured in depth pictures.
+    fn measured(&self) -> Option<&Frame> {
+        match self {
+            Self::Frame(_, detected) => Some(&*detected.frame).filter(|frame| !frame.is_depth()),
+            Self::Measurement(..) => None,
+        }
+    }
+}
+
 /// The frames of one camera with the depths inside of their boxes. A frame waits until the depth picture of its time has arrived.
 struct Measured<'a> {
     session: &'a Session,
     depths: DepthMap,
-    waiting: VecDeque<WaitingFrame>,
+    waiting: VecDeque<(Item, Instant)>,
+    wait: Wait,
 }
 
-struct WaitingFrame {
-    number: u64,
-    detected: Detected,
-    /// It is a depth picture, or one that could not be read.
-    is_depth: bool,
-    since: Instant,
+/// The clock by which a frame waits.
+enum Wait {
+    /// That of this host.
+    Live,
+    /// That of the recording, at any speed: the arrival of the last frame or number, in nanoseconds since 1970, UTC.
+    Recorded { now_ns: i64 },
+}
+
+impl Wait {
+    /// Returns how long an item has waited.
+    fn since(&self, item: &Item, taken: Instant) -> Duration {
+        match self {
+            Self::Live => taken.elapsed(),
+            Self::Recorded { now_ns } => {
+                let waited_ns = now_ns.saturating_sub(item.received().unix_ns);
+                Duration::from_nanos(u64::try_from(waited_ns).unwrap_or(0))
+            }
+        }
+    }
 }
 
 impl<'a> Measured<'a> {
     fn new(session: &'a Session) -> Self {
-        Self { session, depths: DepthMap::default(), waiting: VecDeque::new() }
+        let is_recorded = session.spec().recording().is_some();
+        let wait = if is_recorded { Wait::Recorded { now_ns: i64::MIN } } else { Wait::Live };
+        Self { session, depths: DepthMap::default(), waiting: VecDeque::new(), wait }
     }
 
     /// Returns the number of frames that were received and not returned.
@@ -181,69 +222,81 @@ impl<'a> Measured<'a> {
         self.waiting.len() as u64 + detections.waiting()
     }
 
-    /// Returns the next frame or number with its number, and whether the boxes are measured in [`Self::depths`]. If the
-    /// reception `is_over`, no frame waits for a depth picture that has not arrived.
+    /// Returns the next frame or number, and whether its boxes are measured in [`Self::depths`]. If the reception `is_over`, no
+    /// frame waits for a depth picture that has not arrived.
     fn recv_timeout(
         &mut self,
         detections: &mut Detections,
         timeout: Duration,
         is_over: bool,
-    ) -> Result<(u64, Detected, bool), RecvTimeoutError> {
+    ) -> Result<(Item, bool), RecvTimeoutError> {
         loop {
             let mut timeout = timeout;
-            if let Some(first) = self.waiting.front() {
-                let awaits_first = self.awaits_first();
-                let longest = if awaits_first { FIRST_DEPTH_TIMEOUT } else { self.depths.longest_wait() };
-                let left = longest.saturating_sub(first.since.elapsed());
+            if let Some((first, taken)) = self.waiting.front() {
+                let is_first = matches!(self.wait, Wait::Live) && self.awaits_first();
+                let longest = if is_first { FIRST_DEPTH_TIMEOUT } else { self.depths.longest_wait() };
+                let left = longest.saturating_sub(self.wait.since(first, *taken));
                 if left.is_zero() || (is_over && detections.waiting() == 0) {
                     self.depths.give_up();
                 }
-                if !first.awaits_depth(&self.depths, self.awaits_first())
-                    && let Some(first) = self.waiting.pop_front()
+                if !self.awaits_depth(first)
+                    && let Some((first, _)) = self.waiting.pop_front()
                 {
                     let is_covered = self.covers(&first);
-                    return Ok((first.number, first.detected, is_covered));
+                    return Ok((first, is_covered));
                 }
-                timeout = timeout.min(left);
+                if matches!(self.wait, Wait::Live) {
+                    timeout = timeout.min(left);
+                }
             }
-            match detections.recv_timeout(timeout) {
-                Ok((number, detected)) => {
-                    let is_depth = self.read(&detected);
-                    self.waiting.push_back(WaitingFrame { number, detected, is_depth, since: Instant::now() });
+            let item = match detections.recv_timeout(timeout) {
+                Ok(Detected::Frame(number, detected)) => {
+                    // Payloads are kept only of depth beside other streams, or because of `--hash`.
+                    if !detected.frame.payload().is_empty() {
+                        self.read(&detected.frame);
+                    }
+                    Item::Frame(number, detected)
                 }
-                Err(RecvTimeoutError::Disconnected) if !self.waiting.is_empty() => self.depths.give_up(),
+                Ok(Detected::Measurement(number, measurement, received)) => {
+                    Item::Measurement(number, measurement, received)
+                }
+                Ok(Detected::Depth(frame)) => {
+                    self.read(&frame);
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) if !self.waiting.is_empty() => {
+                    self.depths.give_up();
+                    continue;
+                }
                 Err(error) => return Err(error),
+            };
+            if let Wait::Recorded { now_ns } = &mut self.wait {
+                *now_ns = item.received().unix_ns;
             }
+            self.waiting.push_back((item, Instant::now()));
         }
+    }
+
+    /// Reads the depths of a frame, if it is a depth picture.
+    fn read(&mut self, frame: &Frame) {
+        if let Err(error) = self.depths.read(frame) {
+            tracing::warn!(camera = self.session.name(), "depths cannot be read: {error}");
+        }
+    }
+
+    fn awaits_depth(&self, item: &Item) -> bool {
+        item.measured().is_some_and(|frame| self.awaits_first() || self.depths.awaits_next(frame))
     }
 
     /// Returns whether the first depth picture may still arrive: a camera with one stream does not name it.
     fn awaits_first(&self) -> bool {
         let names_streams = || self.session.ledger().update(|stats| stats.introduction.stream.is_some());
-        self.depths.awaits_first() && self.session.spec().recording().is_none() && names_streams()
+        self.depths.awaits_first() && (matches!(self.wait, Wait::Recorded { .. }) || names_streams())
     }
 
-    /// Reads a depth picture. Payloads are kept only of depth beside other streams, or because of `--hash`.
-    fn read(&mut self, detected: &Detected) -> bool {
-        let Detected::Frame(detected) = detected else { return false };
-        !detected.frame.payload().is_empty()
-            && self.depths.read(&detected.frame).unwrap_or_else(|error| {
-                tracing::warn!(camera = self.session.name(), "depths cannot be read: {error}");
-                true
-            })
-    }
-
-    fn covers(&mut self, waiting: &WaitingFrame) -> bool {
-        let Detected::Frame(detected) = &waiting.detected else { return false };
-        let covers = !waiting.is_depth && self.depths.covers(&detected.frame);
+    fn covers(&mut self, item: &Item) -> bool {
+        let covers = item.measured().is_some_and(|frame| self.depths.covers(frame));
         self.depths.mismatch().inspect(|text| present::log(&format!("{}: {text}", self.session.name())));
         covers
-    }
-}
-
-impl WaitingFrame {
-    fn awaits_depth(&self, depths: &DepthMap, awaits_first: bool) -> bool {
-        let Detected::Frame(detected) = &self.detected else { return false };
-        !self.is_depth && (awaits_first || depths.awaits_next(&detected.frame))
     }
 }
