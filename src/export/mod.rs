@@ -236,13 +236,13 @@ fn write(
             video::write_all(if is_copy { frames } else { frames.decoded() }, options, report, progress)?;
         }
         ExportFormat::Yolo => {
-            let frames = frames.without_depth();
+            let frames = frames.for_data_set();
             let boxes = |root: &Path, classes| Ok(Box::new(Yolo::new(root, classes)?) as Box<dyn BoxWriter>);
             let stills = Stills::with_boxes(options, Yolo::IMAGES, Classes::new(&frames.cameras()), boxes)?;
             stills.write_all(frames, options, report, progress)?;
         }
         ExportFormat::Coco => {
-            let frames = frames.without_depth();
+            let frames = frames.for_data_set();
             let boxes = |root: &Path, classes| Ok(Box::new(Coco::new(root, classes)?) as Box<dyn BoxWriter>);
             let stills = Stills::with_boxes(options, Coco::IMAGES, Classes::new(&frames.cameras()), boxes)?;
             stills.write_all(frames, options, report, progress)?;

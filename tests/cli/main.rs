@@ -14,6 +14,7 @@ mod mqtt_peers;
 mod output_fields;
 mod own_senders;
 mod python_sender;
+mod recorded_streams;
 mod recording_fields;
 mod simulate_camera;
 #[cfg(unix)]

@@ -110,6 +110,7 @@ fn exports_measure_boxes_in_the_depth_beside_them_and_data_sets_leave_it_out() {
     let words = ["export", &file, "--to", "yolo", "-o", &named, "--camera", "cam_depth", "--json"];
     let (code, out, err) = run(&words);
     assert!(code == 0 && out.contains("\"depth\":0,") && !out.contains("\"written\":0,"), "{out}{err}");
+    assert!(err.contains("the depth pictures of cam_depth, in false colors, have no boxes: "), "{err}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Reads ahead in a recording, up to the depth picture that belongs to a frame: it may follow the frame.
+//! Reads ahead in a recording, up to the depth picture that belongs to a frame: it may follow the frame, and be in the next file.
 
 use std::collections::VecDeque;
 
@@ -14,7 +14,7 @@ const AHEAD_MAX_BYTES: usize = 64 << 20;
 
 /// Frames and numbers that were read ahead, in the order of the file.
 #[derive(Debug, Default)]
-pub(super) struct Ahead {
+struct Ahead {
     waiting: VecDeque<Read>,
     bytes: usize,
 }
@@ -34,41 +34,65 @@ impl Read {
     fn bytes(&self) -> usize {
         if let Ok(Some(Played::Frame(played))) = &self.played { played.frame.payload().len() } else { 0 }
     }
+
+    fn ends_file(&self) -> bool {
+        match &self.played {
+            Ok(played) => played.is_none(),
+            Err(error) => !error.is_damage(),
+        }
+    }
 }
 
-impl Ahead {
+/// A file that is being read.
+#[derive(Debug)]
+pub(super) struct OpenFile {
+    pub(super) player: Player,
+    ahead: Ahead,
+}
+
+impl From<Player> for OpenFile {
+    fn from(player: Player) -> Self {
+        Self { player, ahead: Ahead::default() }
+    }
+}
+
+impl OpenFile {
     /// Returns the next frame or number of the file, and whether its depths were read.
-    pub(super) fn next(&mut self, player: &mut Player) -> (Result<Option<Played>, RecordingError>, bool) {
-        let read = self.waiting.pop_front().inspect(|read| self.bytes -= read.bytes());
+    pub(super) fn next(&mut self) -> (Result<Option<Played>, RecordingError>, bool) {
+        let Self { player, ahead } = self;
+        let read = ahead.waiting.pop_front().inspect(|read| ahead.bytes -= read.bytes());
         let Read { played, is_measured } = read.unwrap_or_else(|| Read::next(player));
         (played, is_measured)
     }
 
     /// Reads depth pictures that follow the frame, while one may be nearer to it than the last one. `is_beside` returns whether
-    /// the boxes of the frame are measured in the depth of a camera of the file.
+    /// the boxes of the frame are measured in the depth of a camera of the file. At the end of the file, the next one may have
+    /// such a picture.
     ///
     /// # Errors
     /// A depth picture cannot be converted.
     pub(super) fn read_depths(
         &mut self,
-        player: &mut Player,
         is_beside: impl Fn(usize) -> bool,
         frame: &Frame,
         depths: &mut DepthMap,
     ) -> Result<(), ConvertError> {
+        let Self { player, ahead } = self;
         let mut at = 0;
-        while depths.awaits_first() || depths.awaits_next(frame) {
-            if at == self.waiting.len() {
-                let is_end = self.waiting.back().is_some_and(|last| !matches!(last.played, Ok(Some(_))));
-                if is_end || at >= AHEAD_MAX || self.bytes >= AHEAD_MAX_BYTES {
+        while awaits_depth(depths, frame) {
+            if at == ahead.waiting.len() {
+                if ahead.waiting.back().is_some_and(Read::ends_file) {
+                    break;
+                }
+                if at >= AHEAD_MAX || ahead.bytes >= AHEAD_MAX_BYTES {
                     depths.give_up();
                     break;
                 }
                 let read = Read::next(player);
-                self.bytes += read.bytes();
-                self.waiting.push_back(read);
+                ahead.bytes += read.bytes();
+                ahead.waiting.push_back(read);
             }
-            let read = &mut self.waiting[at];
+            let read = &mut ahead.waiting[at];
             at += 1;
             if let Ok(Some(Played::Frame(played))) = &read.played
                 && !read.is_measured
@@ -80,6 +104,11 @@ impl Ahead {
         }
         Ok(())
     }
+}
+
+/// Returns whether a depth picture that was not read yet may be the one of the frame.
+pub(super) fn awaits_depth(depths: &DepthMap, frame: &Frame) -> bool {
+    depths.awaits_first() || depths.awaits_next(frame)
 }
 
 /// Returns the camera of a file whose boxes are measured in the pictures of camera `own`, if those are depth: the first stream

@@ -3,9 +3,11 @@
 mod ahead;
 mod copies;
 mod labels;
+mod next_file;
 mod numbers;
 mod video_start;
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -20,9 +22,10 @@ use crate::overlay::Style;
 use crate::recording::{
     MissingFiles, Part, Played, PlayedFrame, PlayedMeasurement, Player, RecordingError, missing_files, natural_order,
 };
-use ahead::{Ahead, beside};
+use ahead::{OpenFile, beside};
 use copies::leave_out_copies;
 use labels::{is_label, refuse};
+use next_file::read_depths_after;
 use numbers::number;
 use video_start::note_sets;
 
@@ -78,6 +81,15 @@ struct InputFile {
     numbers: Vec<FrameNumbers>,
     /// Place of the file in a recording of several files.
     part: Option<Part>,
+    /// Set if depth pictures at its beginning were read for frames of the file before.
+    open: Option<OpenFile>,
+}
+
+impl InputFile {
+    /// Returns [`Self::beside`] of one camera.
+    fn beside(&self, camera: usize) -> Option<usize> {
+        self.beside.get(camera).copied().flatten()
+    }
 }
 
 /// Reads the chosen frames.
@@ -88,8 +100,8 @@ pub(super) struct Frames {
     parameter_sets: Vec<Option<Arc<[u8]>>>,
     /// Number of frames in range so far, for each camera.
     in_range: Vec<u64>,
-    remaining: std::vec::IntoIter<InputFile>,
-    current: Option<(InputFile, Player)>,
+    remaining: VecDeque<InputFile>,
+    current: Option<(InputFile, OpenFile)>,
     /// Chosen arrival times, in nanoseconds since 1970, UTC.
     range: std::ops::Range<i64>,
     /// The part of `range` that the recordings cover, for the progress.
@@ -117,10 +129,8 @@ pub(super) struct Frames {
     decoding: Option<Decoding>,
     /// Set if numbers are returned as well, and boxes are measured: the last depth pictures beside each camera.
     depths: Option<Vec<DepthMap>>,
-    /// Frames and numbers of the current file that were read in search of the next depth picture.
-    ahead: Ahead,
-    /// Leave out depth pictures without a chosen detection.
-    without_depth: bool,
+    /// For a data set: a depth picture without a chosen detection is left out, unless the user named its camera.
+    is_data_set: bool,
 }
 
 impl Frames {
@@ -165,7 +175,16 @@ impl Frames {
             let numbers = vec![FrameNumbers::default(); indices.len()];
             parts.extend(part.clone());
             let part = part.map(|file| file.part);
-            files_to_read.push(InputFile { path, span, cameras: indices, beside, without_clock, numbers, part });
+            files_to_read.push(InputFile {
+                path,
+                span,
+                cameras: indices,
+                beside,
+                without_clock,
+                numbers,
+                part,
+                open: None,
+            });
         }
         if let Some(error) = unopened.filter(|_| files_to_read.is_empty()) {
             return Err(error);
@@ -209,7 +228,7 @@ impl Frames {
             in_range: vec![0; cameras.len()],
             parameter_sets: vec![None; cameras.len()],
             cameras: cameras.into(),
-            remaining: files_to_read.into_iter(),
+            remaining: files_to_read.into(),
             current: None,
             range: from..until,
             span: (start.max(from), end.min(until)),
@@ -226,8 +245,7 @@ impl Frames {
             now_ns: start.max(from),
             decoding: None,
             depths: None,
-            ahead: Ahead::default(),
-            without_depth: false,
+            is_data_set: false,
         })
     }
 
@@ -238,9 +256,9 @@ impl Frames {
         self
     }
 
-    /// Leaves out depth pictures without a chosen detection, unless the user named the cameras.
-    pub(super) fn without_depth(mut self) -> Self {
-        self.without_depth = !self.are_named;
+    /// Leaves out depth pictures without a chosen detection. If the user named the cameras, notes that they have no boxes.
+    pub(super) fn for_data_set(mut self) -> Self {
+        self.is_data_set = true;
         self
     }
 
@@ -301,8 +319,8 @@ impl Frames {
             if let Some(ready) = self.decoding.as_mut().and_then(|decoding| decoding.ready.pop_front()) {
                 return Ok(Some(Chosen::Frame(ready)));
             }
-            let Some((file, player)) = &mut self.current else {
-                let Some(file) = self.remaining.next() else {
+            let Some((file, open)) = &mut self.current else {
+                let Some(file) = self.remaining.pop_front() else {
                     if let Some(decoding) = &mut self.decoding {
                         decoding.flush(&self.cameras, report);
                         if !decoding.ready.is_empty() {
@@ -316,7 +334,7 @@ impl Frames {
                 continue;
             };
             let end_ns = self.range.end.saturating_add(MAX_DISORDER_NS);
-            let (next, is_measured) = self.ahead.next(player);
+            let (next, is_measured) = open.next();
             let mut played = match next {
                 Ok(Some(Played::Frame(played))) if played.log_ns < end_ns => played,
                 Ok(Some(Played::Measurement(measurement))) if measurement.log_ns < end_ns => {
@@ -348,16 +366,16 @@ impl Frames {
                 }
             };
             if let Some(depths) = &mut self.depths {
-                let beside = |camera: usize| file.beside.get(camera).copied().flatten();
-                let own = beside(played.camera).filter(|_| !is_measured);
-                let mut read = own.map_or(Ok(false), |own| depths[own].read(&played.frame));
+                let own = file.beside(played.camera).filter(|_| !is_measured);
+                let mut read = own.map_or(Ok(()), |own| depths[own].read(&played.frame).map(drop));
                 if let Some(camera) = file.cameras.get(played.camera).copied().flatten()
                     && !played.frame.is_depth()
                     && file.beside.contains(&Some(camera))
                 {
-                    let is_beside = |other: usize| beside(other) == Some(camera);
-                    let ahead = self.ahead.read_depths(player, is_beside, &played.frame, &mut depths[camera]);
-                    read = read.and(ahead.map(|()| true));
+                    let depths = &mut depths[camera];
+                    read =
+                        read.and(open.read_depths(|other| file.beside(other) == Some(camera), &played.frame, depths));
+                    read = read.and(read_depths_after(&mut self.remaining, camera, &played.frame, depths, &self.range));
                 }
                 if let Err(error) = read {
                     report.note(format!("depths in {} cannot be read: {error}", file.path.display()));
@@ -414,13 +432,18 @@ impl Frames {
             report.without_label += 1;
             return None;
         }
-        if self.without_depth && detections.is_empty() && played.frame.is_depth() {
+        if self.is_data_set && detections.is_empty() && played.frame.is_depth() {
             let name = &self.cameras[camera].name;
+            if !self.are_named {
+                report.note(format!(
+                    "the depth of {name} is not in the data set: `--camera {name}` exports it in false colors"
+                ));
+                report.depth += 1;
+                return None;
+            }
             report.note(format!(
-                "the depth of {name} is not in the data set: `--camera {name}` exports it in false colors"
+                "the depth pictures of {name}, in false colors, have no boxes: a training takes them as pictures without objects"
             ));
-            report.depth += 1;
-            return None;
         }
         report.without_box += without_box;
         let taken_ns = played.publish_ns;
@@ -433,8 +456,7 @@ impl Frames {
 
     /// Ends the current file. Counts the frames that are missing in it.
     fn end_file(&mut self, report: &mut ExportReport) {
-        let Some((file, player)) = self.current.take() else { return };
-        self.ahead = Ahead::default();
+        let Some((file, OpenFile { player, .. })) = self.current.take() else { return };
         self.depths.iter_mut().flatten().for_each(DepthMap::wait_again);
         for (camera, _) in file.cameras.iter().enumerate().filter(|(_, chosen)| chosen.is_some()) {
             report.missing += player.reader().missing(camera);
@@ -443,7 +465,10 @@ impl Frames {
     }
 
     /// Opens a file at the start of the time range; `None` if it has no frame of a chosen camera in range.
-    fn open_at_range(&mut self, file: InputFile) -> Result<Option<(InputFile, Player)>, ExportError> {
+    fn open_at_range(&mut self, mut file: InputFile) -> Result<Option<(InputFile, OpenFile)>, ExportError> {
+        if let Some(open) = file.open.take() {
+            return Ok(Some((file, open)));
+        }
         let Some((start, end)) = file.span else { return Ok(None) };
         if end < self.range.start || start >= self.range.end || file.cameras.iter().all(Option::is_none) {
             return Ok(None);
@@ -458,6 +483,6 @@ impl Frames {
                 None => player.seek(self.range.start).map_err(failed)?,
             }
         }
-        Ok(Some((file, player)))
+        Ok(Some((file, player.into())))
     }
 }
