@@ -224,6 +224,10 @@ impl CameraServer {
         let cameras = count(sessions.len() as u64, "camera", "cameras");
         let scheme = if self.is_encrypted { "https" } else { "http" };
         present::say(&format!("serving {cameras} at {scheme}://{address}/"));
+        if let Some(webrtc) = self.serve.webrtc() {
+            let port = webrtc.port();
+            present::say(&format!("serving WebRTC (WHEP) at {scheme}://{address}/whep/NAME, UDP port {port}"));
+        }
         if self.is_exposed && !self.is_encrypted {
             present::say("clients need the token; pictures are not encrypted on the network");
         } else if self.is_rtsp_exposed {

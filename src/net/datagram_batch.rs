@@ -2,7 +2,7 @@
 //! the system or the network adapter joins and splits (GRO and GSO on Linux). Otherwise one at a time.
 
 use std::io::{self, IoSliceMut};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::ops::Range;
 
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
@@ -10,6 +10,17 @@ use tokio::io::Interest;
 
 /// Longest datagram, and most bytes of datagrams that the system has joined.
 const JOINED_BYTES_MAX: usize = 64 << 10;
+
+/// A datagram that was received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Datagram {
+    /// Place of its bytes in the batch.
+    pub(crate) place: Range<usize>,
+    /// Its sender.
+    pub(crate) from: SocketAddr,
+    /// Address of this host to which it was sent, where the system names it.
+    pub(crate) to: Option<IpAddr>,
+}
 
 /// Datagrams that were received with one call. The memory of a buffer is used only as far as datagrams reach.
 #[derive(Debug)]
@@ -38,14 +49,14 @@ impl DatagramBatch {
         })
     }
 
-    /// Returns the place of the next datagram that was received, and its sender. `None` after the last.
-    pub(crate) fn next(&mut self) -> Option<(Range<usize>, SocketAddr)> {
+    /// Returns the next datagram that was received. `None` after the last.
+    pub(crate) fn next(&mut self) -> Option<Datagram> {
         let (buffer, start) = self.next;
-        let RecvMeta { addr, len, stride, .. } = *self.filled[..self.count].get(buffer)?;
+        let RecvMeta { addr, len, stride, dst_ip, .. } = *self.filled[..self.count].get(buffer)?;
         let end = start.saturating_add(stride.max(1)).min(len);
         self.next = if end < len { (buffer, end) } else { (buffer + 1, 0) };
         let base = buffer * JOINED_BYTES_MAX;
-        Some((base + start..base + end, addr))
+        Some(Datagram { place: base + start..base + end, from: addr, to: dst_ip })
     }
 
     /// Returns the bytes of a datagram: until the next [`Self::receive`].
@@ -65,6 +76,58 @@ impl DatagramBatch {
         let received = socket.try_io(Interest::READABLE, || system.recv(UdpSockRef::from(socket), &mut slices, filled));
         (self.count, self.next) = (received?, (0, 0));
         Ok(())
+    }
+}
+
+/// Sends datagrams from a socket that also receives them.
+#[cfg(feature = "whep")]
+#[derive(Debug)]
+pub(crate) struct DatagramReplies {
+    system: UdpSocketState,
+    is_ipv6: bool,
+}
+
+#[cfg(feature = "whep")]
+impl DatagramReplies {
+    /// Prepares a socket.
+    ///
+    /// # Errors
+    /// The error of the system if the socket cannot be set up.
+    pub(crate) fn new(socket: &tokio::net::UdpSocket) -> io::Result<Self> {
+        Ok(Self { system: UdpSocketState::new(UdpSockRef::from(socket))?, is_ipv6: socket.local_addr()?.is_ipv6() })
+    }
+
+    /// Sends `bytes` as datagrams of `len` bytes, of which the last may be shorter, from an address of this host. Those that the
+    /// system refuses are lost.
+    pub(crate) async fn send(
+        &self,
+        socket: &tokio::net::UdpSocket,
+        bytes: &[u8],
+        len: usize,
+        from: Option<IpAddr>,
+        to: SocketAddr,
+    ) {
+        // A socket for both versions of IP takes addresses of IPv4 as part of IPv6.
+        let (to, from) = match to {
+            SocketAddr::V4(v4) if self.is_ipv6 => (SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port()), None),
+            _ => (to, from),
+        };
+        let len = len.max(1);
+        let joined = bytes.len() > len && bytes.len().div_ceil(len) <= self.system.max_gso_segments();
+        let transmit =
+            |contents, segment_size| Transmit { destination: to, ecn: None, contents, segment_size, src_ip: from };
+        if joined && self.transmit(socket, &transmit(bytes, Some(len))).await.is_ok() {
+            return;
+        }
+        for datagram in bytes.chunks(len) {
+            if let Err(error) = self.transmit(socket, &transmit(datagram, None)).await {
+                tracing::trace!(%error, %to, "datagram");
+            }
+        }
+    }
+
+    async fn transmit(&self, socket: &tokio::net::UdpSocket, transmit: &Transmit<'_>) -> io::Result<()> {
+        socket.async_io(Interest::WRITABLE, || self.system.try_send(UdpSockRef::from(socket), transmit)).await
     }
 }
 
@@ -119,7 +182,7 @@ mod tests {
         let mut found = Vec::new();
         while found.len() < count {
             match batch.next() {
-                Some((place, _)) => found.push(batch.datagram(&place).to_vec()),
+                Some(datagram) => found.push(batch.datagram(&datagram.place).to_vec()),
                 None => {
                     socket.readable().await.expect("datagrams");
                     match batch.receive(socket) {

@@ -1,6 +1,8 @@
 //! The IPv4 addresses of this host, and the source address of packets to a given destination.
 
 use std::io;
+#[cfg(feature = "whep")]
+use std::net::IpAddr;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
 use serde::Serialize;
@@ -48,6 +50,20 @@ pub fn interfaces() -> io::Result<Vec<Interface>> {
         })
         .collect();
     found.sort_by(|a, b| (&a.name, a.ip).cmp(&(&b.name, b.ip)));
+    Ok(found)
+}
+
+/// Lists the addresses of all interfaces that are up, without those that need a scope.
+///
+/// # Errors
+/// Returns the system's error if it cannot list the interfaces.
+#[cfg(feature = "whep")]
+pub(crate) fn addresses() -> io::Result<Vec<IpAddr>> {
+    let up = if_addrs::get_if_addrs()?.into_iter().filter(if_addrs::Interface::is_oper_up);
+    let needs_scope = |address: &IpAddr| matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
+    let mut found: Vec<_> = up.map(|interface| interface.ip()).filter(|address| !needs_scope(address)).collect();
+    found.sort_unstable();
+    found.dedup();
     Ok(found)
 }
 

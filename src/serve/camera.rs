@@ -6,9 +6,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
+use super::encoder::Encoding;
+use super::feed::Feed;
 use super::form::Form;
 use super::recording::CameraRecorder;
-use super::rtsp::Feed;
 use super::shot::{Shot, ShotMaker};
 use super::viewer::{Viewer, ViewerKind, Viewers};
 use crate::decode::DecodeError;
@@ -55,6 +56,9 @@ pub(super) struct ServedCamera {
     pub(super) viewers: Arc<Viewers>,
     pub(super) style: Style,
     pub(super) rtsp: Feed,
+    #[cfg(feature = "whep")]
+    pub(super) whep: Feed,
+    encoding: Arc<Encoding>,
     /// Records all streams of the camera. `None`: the server has no folder for recordings.
     pub(super) recorder: Option<Arc<CameraRecorder>>,
     camera: Camera,
@@ -172,12 +176,16 @@ impl ServedCamera {
                 locked(&seen_by_tap).end_connection();
             }
         });
+        let encoding = Encoding::new(camera);
         Ok(Arc::new(Self {
             name: camera.short_name.clone(),
             title: camera.name.clone(),
             viewers: Arc::default(),
             style,
-            rtsp: Feed::new(camera),
+            rtsp: Feed::new(&super::rtsp::PROTOCOL, &encoding),
+            #[cfg(feature = "whep")]
+            whep: Feed::new(&super::whep::PROTOCOL, &encoding),
+            encoding,
             recorder,
             camera: camera.clone(),
             // A stream has no streams.
@@ -193,6 +201,15 @@ impl ServedCamera {
     /// Returns the name of the stream, if it is not the first one of the camera.
     pub(super) fn stream(&self) -> Option<&str> {
         self.camera.stream.as_deref()
+    }
+
+    fn feeds(&self) -> impl Iterator<Item = &Feed> {
+        [
+            &self.rtsp,
+            #[cfg(feature = "whep")]
+            &self.whep,
+        ]
+        .into_iter()
     }
 
     /// Returns this camera, and then its further streams.
@@ -215,8 +232,10 @@ impl ServedCamera {
                 *name = free.unwrap_or_default();
             }
             let stream = Self::start(&camera, self.style.clone(), self.recorder.clone())?;
-            if self.rtsp.is_followed() {
-                stream.rtsp.follow();
+            for (feed, of_stream) in self.feeds().zip(stream.feeds()) {
+                if feed.is_followed() {
+                    of_stream.follow();
+                }
             }
             tracing::info!(camera = self.title, "serves the stream `{name}` as {}", stream.name);
             place.get_or_init(|| stream);
@@ -302,7 +321,7 @@ impl ServedCamera {
 
     /// Returns the number of pictures that were encoded.
     pub(super) fn encoded(&self) -> u64 {
-        self.shared.encoded.load(Ordering::SeqCst) + self.rtsp.encoded()
+        self.shared.encoded.load(Ordering::SeqCst) + self.encoding.encoded()
     }
 }
 

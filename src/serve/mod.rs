@@ -13,7 +13,10 @@
 mod address;
 mod camera;
 mod camera_port;
+mod capture_clock;
+mod encoder;
 mod events;
+mod feed;
 mod form;
 mod guard;
 mod http;
@@ -33,12 +36,15 @@ mod status;
 mod streams;
 mod tls;
 mod viewer;
+#[cfg(feature = "whep")]
+mod whep;
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use socket2::SockRef;
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -96,6 +102,9 @@ pub struct Serve {
     cameras: Vec<Arc<ServedCamera>>,
     /// Taken by [`Self::start`].
     rtsp: Option<TcpListener>,
+    /// Address of the socket for WebRTC.
+    #[cfg(feature = "whep")]
+    webrtc: Option<SocketAddr>,
     runtime: Option<Runtime>,
     clients: Vec<Arc<Clients>>,
 }
@@ -104,7 +113,15 @@ impl Serve {
     /// Creates a server without cameras.
     #[must_use]
     pub fn new(options: ServeOptions) -> Self {
-        Self { options, cameras: Vec::new(), rtsp: None, runtime: None, clients: Vec::new() }
+        Self {
+            options,
+            cameras: Vec::new(),
+            rtsp: None,
+            #[cfg(feature = "whep")]
+            webrtc: None,
+            runtime: None,
+            clients: Vec::new(),
+        }
     }
 
     /// Also serves RTSP, at this socket. Call it before cameras are added.
@@ -130,13 +147,39 @@ impl Serve {
         if let Some(listener) = self.rtsp.take() {
             runtime.spawn(rtsp::accept(asynchronous(listener)?, Arc::clone(&server)));
         }
+        let address = http.local_addr()?;
         let listener = asynchronous(http)?;
+        let whep = self.open_whep(address, &runtime)?;
         runtime.spawn(streams::serve(Arc::clone(&server)));
         runtime.spawn(status::publish(Arc::clone(&server)));
-        runtime.spawn(http::accept(listener, routes::router(server), self.options.tls.clone()));
+        runtime.spawn(http::accept(listener, routes::router(server, whep), self.options.tls.clone()));
         drop(inside);
         self.runtime = Some(runtime);
         Ok(())
+    }
+
+    /// Opens the socket for WebRTC. Returns the addresses of WHEP.
+    #[cfg(feature = "whep")]
+    fn open_whep(&mut self, http: SocketAddr, runtime: &Runtime) -> io::Result<Router<Arc<Server>>> {
+        let (door, peers) = whep::open(http)?;
+        self.cameras.iter().for_each(|camera| camera.whep.follow());
+        self.webrtc = Some(door.local());
+        runtime.spawn(peers.run());
+        Ok(whep::routes(door))
+    }
+
+    /// Without the feature there are none.
+    #[cfg(not(feature = "whep"))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with the feature")]
+    fn open_whep(&self, _: SocketAddr, _: &Runtime) -> io::Result<Router<Arc<Server>>> {
+        Ok(Router::new())
+    }
+
+    /// Returns the UDP address for WebRTC, whose viewers begin at `/whep/NAME` of HTTP. `None` before [`Self::start`].
+    #[cfg(feature = "whep")]
+    #[must_use]
+    pub const fn webrtc(&self) -> Option<SocketAddr> {
+        self.webrtc
     }
 
     /// Returns the runtime that answers clients. `None` before [`Self::start`].
@@ -159,6 +202,13 @@ impl Serve {
         recorders.clone().for_each(|recorder| recorder.stop());
         recorders.flat_map(|recorder| recorder.finish()).collect()
     }
+}
+
+/// Returns a number that others cannot guess.
+fn random() -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    // The keys of each state are random.
+    RandomState::new().hash_one(0)
 }
 
 /// Turns a socket into one of the runtime.

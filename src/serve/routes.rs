@@ -97,10 +97,9 @@ impl Server {
     }
 }
 
-/// Returns the addresses with their handlers.
-pub(super) fn router(server: Arc<Server>) -> Router {
-    Router::new()
-        .route("/", get(page::index))
+/// Returns the addresses with their handlers, and `more` under the same rules.
+pub(super) fn router(server: Arc<Server>, more: Router<Arc<Server>>) -> Router {
+    more.route("/", get(page::index))
         .route("/page/{file}", get(page::file))
         .route("/healthz", get(async || "ok\n"))
         .route("/api/session", get(session).post(sign_in).delete(sign_out))

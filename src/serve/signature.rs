@@ -54,9 +54,14 @@ pub(super) enum Signed {
     Wrong,
 }
 
-/// Returns whether an address takes a signature: pictures only.
+/// Returns whether an address of pictures takes a signature.
 fn takes_signature(path: &str) -> bool {
-    path.starts_with("/stream/") || path.starts_with("/snapshot/")
+    path.starts_with("/stream/") || path.starts_with("/snapshot/") || is_whep(path)
+}
+
+/// Returns whether a request to this address begins to watch over WebRTC.
+fn is_whep(path: &str) -> bool {
+    path.strip_prefix("/whep/").is_some_and(|name| !name.contains('/'))
 }
 
 impl SigningKey {
@@ -74,7 +79,8 @@ impl SigningKey {
 
     /// Checks the signature of a request. `unix_s`: the time now.
     pub(super) fn check(&self, method: &Method, uri: &Uri, unix_s: u64) -> Signed {
-        let reads = matches!(*method, Method::GET | Method::HEAD);
+        let reads =
+            if is_whep(uri.path()) { *method == Method::POST } else { matches!(*method, Method::GET | Method::HEAD) };
         let Some(query) = uri.query().filter(|_| reads && takes_signature(uri.path())) else { return Signed::No };
         let query = match parse(query) {
             Ok(Some(query)) => query,
@@ -140,7 +146,7 @@ pub(super) async fn sign(State(server): State<Arc<Server>>, body: Bytes) -> Resp
         && takes_signature(path)
         && !["expires", "signature"].into_iter().any(|name| has_parameter(query, name));
     if !is_address {
-        let text = "expected the path of pictures, such as /stream/NAME.mjpg or /snapshot/NAME.jpg, without signature";
+        let text = "expected the path of pictures, such as /stream/NAME.mjpg, /snapshot/NAME.jpg or /whep/NAME, without signature";
         return bad(&text);
     }
     let expires = now_unix_s() + seconds;

@@ -27,6 +27,8 @@ pub enum ViewerKind {
     CameraPort,
     /// `rtsp://HOST:PORT/NAME`.
     Rtsp,
+    /// `/whep/NAME`.
+    Whep,
 }
 
 impl ViewerKind {
@@ -40,6 +42,7 @@ impl ViewerKind {
             Self::Events => "events",
             Self::CameraPort => "camera-port",
             Self::Rtsp => "rtsp",
+            Self::Whep => "whep",
         }
     }
 }

@@ -174,7 +174,7 @@ impl Source for UdpSource {
         attempts.state.send_replace(SessionState::Waiting);
         let Port { socket, batch, held, reassembly, invalid, .. } = &mut self.port;
         loop {
-            let Some((place, from)) = held.take().or_else(|| batch.next()) else {
+            let Some((place, from)) = held.take().or_else(|| batch.next().map(|next| (next.place, next.from))) else {
                 socket.readable().await.map_err(SourceErrorKind::Read)?;
                 match batch.receive(socket) {
                     Err(error) if !is_again(&error) => return Err(SourceErrorKind::Read(error)),
@@ -223,7 +223,7 @@ impl Port {
                     self.now = received_now();
                     Some(held)
                 }
-                None => match self.batch.next() {
+                None => match self.batch.next().map(|next| (next.place, next.from)) {
                     Some(next) => Some(next),
                     None => match self.batch.receive(&self.socket) {
                         Ok(()) => {

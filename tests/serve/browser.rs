@@ -28,13 +28,13 @@ const ON_THE_CANVAS: &str = "
              picture: read(frame), boxes: read(document.querySelector('canvas.boxes')) };";
 
 /// Red, green and blue of each pixel on the canvas.
-fn pixels(seen: &Value) -> Vec<u8> {
+pub(crate) fn pixels(seen: &Value) -> Vec<u8> {
     let text = seen["pixels"].as_str().expect("text");
     base64::engine::general_purpose::STANDARD.decode(text).expect("base64")
 }
 
 /// Mean difference between pixels and planes of blue, green and red.
-fn difference(rgb: &[u8], planes: &[u8]) -> f64 {
+pub(crate) fn difference(rgb: &[u8], planes: &[u8]) -> f64 {
     let third = planes.len() / 3;
     let each = (0..third).flat_map(|at| [planes[2 * third + at], planes[third + at], planes[at]]);
     let sum: u64 = each.zip(rgb).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();

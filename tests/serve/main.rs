@@ -32,6 +32,8 @@ mod streams;
 mod tls;
 #[cfg(unix)]
 mod viewers;
+#[cfg(unix)]
+mod whep;
 
 #[path = "../support/external_tools.rs"]
 #[cfg(unix)]

@@ -38,6 +38,7 @@ Addresses:
   /                     page with all cameras
   /snapshot/NAME.jpg    next picture; also .png, and ?boxes=1&h=480&crop=person
   /stream/NAME.mjpg     all pictures (MJPEG); also ?boxes=1&h=480
+  /whep/NAME            video and detections over WebRTC (WHEP)
   /events/NAME          detections of each frame (server-sent events)
   /api/cameras          state, counts and viewers of all cameras (JSON)
   /api/recordings       recordings that clients have made (JSON)

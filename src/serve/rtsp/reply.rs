@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::MEDIA_TIMEOUT;
 use super::message::Request;
 use super::name::{TRACK, camera_in};
 use super::sdp;
@@ -169,7 +170,7 @@ impl Player {
 
     async fn describe(&self, request: &Request) -> Answer {
         let camera = self.camera(request)?;
-        let media = camera.rtsp.media().await.map_err(|error| (UNAVAILABLE, error.to_string()))?;
+        let media = camera.rtsp.media(MEDIA_TIMEOUT).await.map_err(|error| (UNAVAILABLE, error.to_string()))?;
         let base = base(request);
         Ok(Success {
             headers: vec![("Content-Type", "application/sdp".to_owned()), ("Content-Base", base + "/")],
@@ -191,7 +192,7 @@ impl Player {
                         sent to the address of the RTSP connection only";
             (UNSUPPORTED_TRANSPORT, text.to_owned())
         })?;
-        let media = camera.rtsp.media().await.map_err(|error| (UNAVAILABLE, error.to_string()))?;
+        let media = camera.rtsp.media(MEDIA_TIMEOUT).await.map_err(|error| (UNAVAILABLE, error.to_string()))?;
         let (path, header) = Path::open(transport, self.local.ip(), self.peer.ip())
             .await
             .map_err(|error| (INTERNAL_ERROR, format!("cannot open ports for UDP: {error}")))?;

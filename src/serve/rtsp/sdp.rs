@@ -7,9 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sdp_types::{Attribute, Connection, Media as Track, Origin, Session, Time};
 
-use super::feed::Media;
 use super::name::TRACK;
 use crate::frame::{PayloadKind, nal_units};
+use crate::serve::feed::Media;
 
 /// Payload type of video, out of the dynamic ones.
 const DYNAMIC: u8 = 96;

@@ -8,14 +8,15 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep};
 
-use super::feed::{Media, NoMedia};
 use super::jpeg::{self, NotCarried};
 use super::nal;
-use super::packet::{Clock, PREFIX_BYTES, Rtp, written};
+use super::packet::{PREFIX_BYTES, Rtp, written};
 use super::sdp::payload_type;
 use super::transport::Transport;
 use crate::frame::{Frame, PayloadKind};
 use crate::serve::camera::ServedCamera;
+use crate::serve::capture_clock::CaptureClock;
+use crate::serve::feed::{Media, NoMedia};
 use crate::serve::viewer::Viewer;
 
 /// Seconds after which a session over UDP ends, if its player sends nothing.
@@ -118,21 +119,21 @@ pub(super) struct Session {
     pub(super) viewer: Option<Viewer<Arc<Frame>>>,
     /// Last sign of the player.
     pub(super) heard: Instant,
-    clock: Clock,
+    clock: CaptureClock,
     reported: Option<Instant>,
 }
 
 impl Session {
     pub(super) fn new(camera: Arc<ServedCamera>, media: Media, path: Path) -> Self {
         Self {
-            id: format!("{:016X}", super::random()),
+            id: format!("{:016X}", crate::serve::random()),
             camera,
             rtp: Rtp::new(payload_type(media.kind)),
             media,
             path,
             viewer: None,
             heard: Instant::now(),
-            clock: Clock::new(),
+            clock: CaptureClock::new(),
             reported: None,
         }
     }
@@ -167,7 +168,7 @@ impl Session {
         if frame.kind != self.media.kind {
             return false;
         }
-        let time = self.clock.stamp(frame);
+        let time = self.clock.stamp(frame) as u32;
         let (rtp, rtcp) = self.path.channels();
         let packets = &mut self.rtp.packets(out, rtp, time);
         if frame.kind == PayloadKind::Jpeg {
@@ -177,9 +178,7 @@ impl Session {
                 Err(_) => return false,
             }
         } else {
-            let needs_sets = frame.is_key_frame() && !frame.parameter_sets().has_sequence;
-            let sets = if needs_sets { self.camera.rtsp.sets() } else { Arc::default() };
-            nal::packetize(frame.kind, &sets, frame.payload(), packets);
+            nal::packetize(frame.kind, &self.camera.rtsp.sets_before(frame), frame.payload(), packets);
         }
         if self.reported.is_none_or(|reported| reported.elapsed() >= REPORT_INTERVAL) {
             self.reported = Some(Instant::now());

@@ -6,10 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::convert::{Converter, Yuv420};
 use crate::encode::{EncodeError, H264Encoder, H264Settings, check_h264_size, h264_bit_rate};
 use crate::frame::{Frame, PayloadKind, Size};
 use crate::hub::{Hub, Lane, Policy, RecvTimeoutError, Taker, lane};
+use crate::live::Camera;
 use crate::sync::locked;
 
 /// How often the thread looks whether a player is there while no frame arrives.
@@ -21,6 +24,9 @@ const NOMINAL_FPS: f32 = 30.0;
 /// Frames between two key frames, at which slow players continue: 2 s at 30 frames per second.
 const KEY_FRAME_INTERVAL: u32 = 60;
 
+/// Fewest frames between key frames that players request, so that requests cannot make every frame a large one.
+const REQUESTED_INTERVAL: u32 = 15;
+
 /// Reason why a frame is not encoded.
 #[derive(Debug, thiserror::Error)]
 enum Failed {
@@ -28,6 +34,85 @@ enum Failed {
     Convert(#[from] crate::convert::ConvertError),
     #[error(transparent)]
     Encode(#[from] EncodeError),
+}
+
+/// The confirmed frames of a camera's main stream.
+pub(super) struct ConfirmedFrames {
+    confirmed: Hub<Arc<Frame>>,
+    stream: Option<Arc<str>>,
+}
+
+impl ConfirmedFrames {
+    /// Adds the frames to a lane.
+    pub(super) fn subscribe(&self, lane: Lane<Arc<Frame>>) {
+        let stream = self.stream.clone();
+        self.confirmed.add_mapped(lane, move |frame| (frame.stream == stream).then(|| Arc::clone(frame)));
+    }
+
+    /// Calls `each` with every frame, on the thread that receives it.
+    pub(super) fn tap(&self, each: impl Fn(&Frame) + Send + 'static) {
+        let stream = self.stream.clone();
+        self.confirmed.tap(move |frame: &Arc<Frame>| {
+            if frame.stream == stream {
+                each(frame);
+            }
+        });
+    }
+}
+
+/// The one encoder for the players of all protocols, started for the first player that needs it.
+pub(super) struct Encoding {
+    name: String,
+    pub(super) camera: ConfirmedFrames,
+    sets: Arc<watch::Sender<Arc<[u8]>>>,
+    started: Mutex<Option<Arc<PictureEncoder>>>,
+}
+
+impl Encoding {
+    pub(super) fn new(camera: &Camera) -> Arc<Self> {
+        Arc::new(Self {
+            name: camera.name.clone(),
+            camera: ConfirmedFrames { confirmed: camera.outlets.confirmed.clone(), stream: camera.stream.clone() },
+            sets: Arc::default(),
+            started: Mutex::default(),
+        })
+    }
+
+    /// Returns the encoder, and starts it before its first use. `protocol` does not carry `what`.
+    pub(super) fn start(&self, protocol: &str, what: &str) -> io::Result<Arc<PictureEncoder>> {
+        let mut started = locked(&self.started);
+        if let Some(encoder) = &*started {
+            return Ok(Arc::clone(encoder));
+        }
+        let sets = Arc::clone(&self.sets);
+        let publish = move |found: Vec<u8>| drop(sets.send_replace(found.into()));
+        let encoder = PictureEncoder::start(&self.name, |lane| self.camera.subscribe(lane), publish)?;
+        tracing::info!(camera = self.name, "encodes H.264 for {protocol}, which does not carry {what}");
+        Ok(Arc::clone(started.insert(Arc::new(encoder))))
+    }
+
+    /// Returns the parameter sets of the encoder; empty before its first picture.
+    pub(super) fn sets(&self) -> watch::Receiver<Arc<[u8]>> {
+        self.sets.subscribe()
+    }
+
+    /// Returns the number of frames that were encoded.
+    pub(super) fn encoded(&self) -> u64 {
+        locked(&self.started).as_ref().map_or(0, |encoder| encoder.encoded())
+    }
+
+    /// Returns why the last frame was not encoded.
+    pub(super) fn failed(&self) -> Option<String> {
+        locked(&self.started).as_ref().and_then(|encoder| encoder.failed())
+    }
+
+    /// Makes one of the next [`REQUESTED_INTERVAL`] frames a key frame, if frames are encoded.
+    #[cfg(feature = "whep")]
+    pub(super) fn request_key_frame(&self) {
+        if let Some(encoder) = &*locked(&self.started) {
+            encoder.shared.key_frame_requested.store(true, Ordering::SeqCst);
+        }
+    }
 }
 
 /// The encoder of a camera. Dropping it ends its thread.
@@ -41,7 +126,10 @@ struct Shared {
     players: Hub<Arc<Frame>>,
     /// Players that wait for the parameter sets.
     waiting: AtomicUsize,
+    /// A new player waits for one.
     key_frame_wanted: AtomicBool,
+    /// A player has lost frames.
+    key_frame_requested: AtomicBool,
     encoded: AtomicU64,
     failed: Mutex<Option<String>>,
     ends: AtomicBool,
@@ -64,13 +152,13 @@ impl Drop for Waiting {
 
 impl PictureEncoder {
     /// Encodes the frames that `subscribe` adds to a lane. `sets` is called with new parameter sets.
-    pub(super) fn start(
+    fn start(
         name: &str,
         subscribe: impl FnOnce(Lane<Arc<Frame>>),
         sets: impl FnMut(Vec<u8>) + Send + 'static,
     ) -> io::Result<Self> {
         let shared = Arc::<Shared>::default();
-        let (frames, taker) = lane("rtsp encoder", Policy::DropOldest(1));
+        let (frames, taker) = lane("h264 encoder", Policy::DropOldest(1));
         taker.mute(true);
         subscribe(frames);
         let worker = Worker {
@@ -82,8 +170,9 @@ impl PictureEncoder {
             encoder: None,
             known_sets: Vec::new(),
             first_us: None,
+            since_key_frame: 0,
         };
-        let thread = thread::Builder::new().name(format!("rtsp {name}")).spawn(move || worker.run())?;
+        let thread = thread::Builder::new().name(format!("h264 {name}")).spawn(move || worker.run())?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
@@ -102,12 +191,12 @@ impl PictureEncoder {
     }
 
     /// Returns the number of frames that were encoded.
-    pub(super) fn encoded(&self) -> u64 {
+    fn encoded(&self) -> u64 {
         self.shared.encoded.load(Ordering::SeqCst)
     }
 
     /// Returns why the last frame was not encoded.
-    pub(super) fn failed(&self) -> Option<String> {
+    fn failed(&self) -> Option<String> {
         locked(&self.shared.failed).clone()
     }
 
@@ -138,6 +227,8 @@ struct Worker {
     encoder: Option<H264Encoder>,
     known_sets: Vec<u8>,
     first_us: Option<i64>,
+    /// Frames since the last key frame.
+    since_key_frame: u32,
 }
 
 impl Worker {
@@ -171,7 +262,7 @@ impl Worker {
             };
             let mut known = locked(&self.shared.failed);
             if failed.is_some() && *known != failed {
-                tracing::info!(error = failed, "cannot encode pictures for RTSP");
+                tracing::info!(error = failed, "cannot encode pictures as H.264");
             }
             *known = failed;
         }
@@ -190,7 +281,9 @@ impl Worker {
                 key_frame_interval: Some(KEY_FRAME_INTERVAL),
             })?,
         };
-        if self.shared.key_frame_wanted.swap(false, Ordering::SeqCst) {
+        let is_wanted = self.shared.key_frame_wanted.swap(false, Ordering::SeqCst);
+        let is_due = self.since_key_frame >= REQUESTED_INTERVAL;
+        if is_wanted || is_due && self.shared.key_frame_requested.swap(false, Ordering::SeqCst) {
             encoder.force_key_frame();
         }
         let device_us = frame.device_time.0;
@@ -201,6 +294,12 @@ impl Worker {
         let mut encoded = Frame::with_payload(stream);
         (encoded.id, encoded.kind, encoded.video_size) = (frame.id, PayloadKind::H264, frame.size());
         (encoded.device_time, encoded.received) = (frame.device_time, frame.received);
+        if encoded.is_key_frame() {
+            self.since_key_frame = 0;
+            self.shared.key_frame_requested.store(false, Ordering::SeqCst);
+        } else {
+            self.since_key_frame += 1;
+        }
         let sets = encoded.parameter_sets();
         if sets.has_sequence && sets.bytes != self.known_sets {
             self.known_sets.clone_from(&sets.bytes);
