@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Extension, OriginalUri, Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{DefaultBodyLimit, Extension, Path, State};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, post};
 
@@ -45,7 +45,7 @@ async fn options() -> Response {
 async fn open(
     State(server): State<Arc<Server>>,
     Extension(door): Extension<Door>,
-    OriginalUri(uri): OriginalUri,
+    uri: Uri,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Bytes,
