@@ -6,7 +6,7 @@ use std::time::Instant;
 use str0m::change::SdpOffer;
 use str0m::format::Codec;
 use str0m::media::{MediaKind, Mid, Pt};
-use str0m::{Candidate, Event, Output, Rtc, RtcConfig, RtcError};
+use str0m::{Candidate, Rtc, RtcConfig, RtcError};
 
 use super::Door;
 use crate::frame::{PayloadKind, nal_units};
@@ -63,19 +63,13 @@ pub(super) fn answer(door: &Door, offer: &str, media: &Media) -> Result<Answered
         }
     }
     let sdp = rtc.sdp_api().accept_offer(offer)?.to_sdp_string();
-    let mut videos = Vec::new();
-    loop {
-        match rtc.poll_output()? {
-            Output::Event(Event::MediaAdded(added)) if added.kind == MediaKind::Video => {
-                if added.direction.is_sending() {
-                    videos.push(added.mid);
-                }
-            }
-            Output::Timeout(_) => break,
-            // ICE lite sends nothing by itself.
-            _ => {}
-        }
-    }
+    // The events that name the media come only after the connection.
+    let mids = sdp.lines().filter_map(|line| line.strip_prefix("a=mid:")).map(Mid::from);
+    let is_video = |mid: &Mid| {
+        let media = rtc.media(*mid);
+        media.is_some_and(|media| media.kind() == MediaKind::Video && media.direction().is_sending())
+    };
+    let videos: Vec<_> = mids.filter(is_video).collect();
     let profile = profile_of(media);
     let found = videos.into_iter().find_map(|mid| Some((mid, payload_type(&mut rtc, mid, profile)?)));
     let (mid, payload_type) = found.ok_or(BadOffer::NoVideo)?;
