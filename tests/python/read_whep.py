@@ -14,7 +14,7 @@ import urllib.request
 
 import av
 import numpy
-from aiortc import RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCPeerConnection, RTCSessionDescription, rtcrtpreceiver
 
 url, count, coding, sent = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
 
@@ -36,6 +36,20 @@ def frames_of_the_camera():
                 planes = numpy.frombuffer(payload, numpy.uint8).reshape(3, height, width)
                 pictures[time_us] = planes.transpose(1, 2, 0)
     return pictures
+
+
+# aiortc counts time from the first packet: this keeps the time in the packets of each frame.
+rtp_times = {}
+counted = rtcrtpreceiver.TimestampMapper.map
+
+
+def kept(mapper, time):
+    since = counted(mapper, time)
+    rtp_times[since] = time
+    return since
+
+
+rtcrtpreceiver.TimestampMapper.map = kept
 
 
 def request(method, address, body=None):
@@ -62,7 +76,7 @@ async def watch():
     async def read(track):
         while not enough.is_set():
             frame = await track.recv()
-            frames[frame.pts % 2**32] = frame.to_ndarray(format="bgr24")
+            frames[rtp_times[frame.pts]] = frame.to_ndarray(format="bgr24")
             check()
 
     @connection.on("track")
