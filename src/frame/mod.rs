@@ -246,6 +246,21 @@ impl Frame {
         }
     }
 
+    /// Returns this frame with its picture encoded as video.
+    #[cfg(feature = "serve")]
+    pub(crate) fn with_video(&self, kind: PayloadKind, video: Vec<u8>) -> Self {
+        let payload = Self::with_payload(video).payload;
+        Self {
+            kind,
+            video_size: self.size(),
+            geometry: None,
+            guess: None,
+            disputed: false,
+            payload,
+            ..self.without_payload()
+        }
+    }
+
     /// Becomes a frame of pixels that were decoded from a frame of video: takes its number, times and detections, and refers to
     /// it. The caller sets the layout and the payload.
     pub(crate) fn take_metadata(&mut self, coded: &Arc<Self>) {

@@ -291,9 +291,7 @@ impl Worker {
         let mut stream = Vec::new();
         encoder.encode(&self.picture, u64::try_from(since_us / 1000).unwrap_or(0), &mut stream)?;
         self.encoder = Some(encoder);
-        let mut encoded = Frame::with_payload(stream);
-        (encoded.id, encoded.kind, encoded.video_size) = (frame.id, PayloadKind::H264, frame.size());
-        (encoded.device_time, encoded.received) = (frame.device_time, frame.received);
+        let encoded = frame.with_video(PayloadKind::H264, stream);
         if encoded.is_key_frame() {
             self.since_key_frame = 0;
             self.shared.key_frame_requested.store(false, Ordering::SeqCst);

@@ -16,7 +16,8 @@ use crate::chromium::Browser;
 use crate::external_tools::{has_python_package, python};
 use crate::server::{AGES, Response, Server};
 
-const H264: &str = "size=320x176&fps=30&format=h264&seed=9&boxes=2";
+// Its boxes are in records.
+const H264: &str = "size=320x176&fps=30&format=h264&seed=9&boxes=2&records=on";
 const RAW: &str = "size=320x176&fps=30&seed=9&boxes=2";
 
 /// Largest mean difference of a picture that was encoded from the camera's.
