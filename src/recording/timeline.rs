@@ -1,11 +1,15 @@
 //! Frames, boxes and gaps over time, in a bounded number of steps.
 
+use std::ops::Range;
+
 use serde::Serialize;
 
 /// When a timeline would exceed this number of steps, pairs of steps are merged.
 const STEPS_MAX: usize = 1024;
 /// Length of a step before any are merged, in nanoseconds.
 const STEP_NS_MIN: u64 = 10_000_000;
+/// An interval is a gap if it is longer than this number of usual intervals.
+const GAP_INTERVALS: u64 = 5;
 
 /// Counts of one step of a [`Timeline`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -70,6 +74,31 @@ impl Timeline {
             step_ns: self.step_ns * together as u64,
             steps: self.steps.chunks(together).map(Self::joined).collect(),
         }
+    }
+
+    /// Returns the longest time without a frame that is not a gap, in nanoseconds: five mean intervals.
+    #[must_use]
+    pub fn interval_max_ns(&self) -> u64 {
+        let frames: u64 = self.steps.iter().map(|step| step.frames).sum();
+        let usual_ns = self.step_ns.saturating_mul(self.steps.len() as u64) / frames.max(1);
+        GAP_INTERVALS.saturating_mul(usual_ns)
+    }
+
+    /// Returns the steps between two frames that are further apart than [`Self::interval_max_ns`].
+    #[must_use]
+    pub fn empty_ranges(&self) -> Vec<Range<usize>> {
+        let longest_ns = self.interval_max_ns();
+        let (mut ranges, mut empty_from) = (Vec::new(), None);
+        for (at, step) in self.steps.iter().enumerate() {
+            if step.frames == 0 {
+                empty_from.get_or_insert(at);
+            } else if let Some(from) = empty_from.take()
+                && self.step_ns.saturating_mul((at - from) as u64) > longest_ns
+            {
+                ranges.push(from..at);
+            }
+        }
+        ranges
     }
 
     fn joined(steps: &[TimelineStep]) -> TimelineStep {

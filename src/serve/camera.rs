@@ -6,6 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
+use super::controls::CameraControls;
 use super::encoder::Encoding;
 use super::feed::Feed;
 use super::form::Form;
@@ -61,6 +62,8 @@ pub(super) struct ServedCamera {
     encoding: Arc<Encoding>,
     /// Records all streams of the camera. `None`: the server has no folder for recordings.
     pub(super) recorder: Option<Arc<CameraRecorder>>,
+    /// Those of the camera, for all its streams.
+    pub(super) controls: Arc<CameraControls>,
     camera: Camera,
     /// Further streams of the camera, in the order of their first frames.
     further: Box<[OnceLock<Arc<Self>>]>,
@@ -142,7 +145,7 @@ pub(super) struct Waiting {
 struct Shared {
     /// Viewers of each form that is watched.
     forms: Mutex<Vec<(Form, Hub<Arc<Shot>>)>>,
-    no_picture: Mutex<Option<NoPicture>>,
+    no_picture: Arc<Mutex<Option<NoPicture>>>,
     encoded: AtomicU64,
     ends: AtomicBool,
 }
@@ -157,12 +160,17 @@ impl Shared {
 
 impl ServedCamera {
     /// Subscribes to a camera's outlets.
-    pub(super) fn start(camera: &Camera, style: Style, recorder: Option<Arc<CameraRecorder>>) -> io::Result<Arc<Self>> {
+    pub(super) fn start(
+        camera: &Camera,
+        style: Style,
+        recorder: Option<Arc<CameraRecorder>>,
+        controls: Arc<CameraControls>,
+    ) -> io::Result<Arc<Self>> {
         let shared = Arc::<Shared>::default();
         let (provisional, frames) = lane("serve", Policy::DropOldest(1));
         camera.outlets.ledger.watch(provisional.counter());
         let lanes = PictureLanes { provisional: Some(provisional), confirmed: None };
-        let decoding = Decoding::start(camera, lanes, not_decoded(Arc::clone(&shared)))?;
+        let decoding = Decoding::start(camera, lanes, not_decoded(Arc::clone(&shared.no_picture)))?;
         let worker = Worker { shared: Arc::clone(&shared), frames, decoding, maker: ShotMaker::new(style.clone()) };
         let thread = thread::Builder::new().name(format!("serve {}", camera.name)).spawn(move || worker.run())?;
         let seen = Arc::<Mutex<Seen>>::default();
@@ -187,6 +195,7 @@ impl ServedCamera {
             whep: Feed::new(&super::whep::PROTOCOL, &encoding),
             encoding,
             recorder,
+            controls,
             camera: camera.clone(),
             // A stream has no streams.
             further: (0..if camera.stream.is_none() { FURTHER_STREAMS_MAX } else { 0 })
@@ -231,7 +240,7 @@ impl ServedCamera {
                 let free = std::iter::once(name.clone()).chain(numbered).find(|name| !is_taken(name));
                 *name = free.unwrap_or_default();
             }
-            let stream = Self::start(&camera, self.style.clone(), self.recorder.clone())?;
+            let stream = Self::start(&camera, self.style.clone(), self.recorder.clone(), Arc::clone(&self.controls))?;
             for (feed, of_stream) in self.feeds().zip(stream.feeds()) {
                 if feed.is_followed() {
                     of_stream.follow();
@@ -343,10 +352,10 @@ impl Drop for ServedCamera {
 }
 
 /// Keeps the last reason for a frame of video that is not decoded. Waiting for a key frame does not replace another reason.
-fn not_decoded(shared: Arc<Shared>) -> DecodeFailed {
+pub(super) fn not_decoded(last: Arc<Mutex<Option<NoPicture>>>) -> DecodeFailed {
     Box::new(move |_, error| {
         let is_wait = matches!(error, DecodeError::AwaitsKeyFrame | DecodeError::NoPicture);
-        let mut known = locked(&shared.no_picture);
+        let mut known = locked(&last);
         if !is_wait || known.is_none() {
             *known = Some(NoPicture { error: error.to_string(), help: error.help() });
         }

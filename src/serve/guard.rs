@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, fs, io};
 
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
@@ -46,6 +47,9 @@ const HEADERS: [(header::HeaderName, &str); 5] = [
 
 /// Longest time until a request that changes something is answered.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longest body of a request in bytes.
+const BODY_BYTES_MAX: usize = 4 << 10;
 
 /// Says whether other pages may embed a picture.
 const EMBEDDING: header::HeaderName = header::HeaderName::from_static("cross-origin-resource-policy");
@@ -257,11 +261,10 @@ pub(super) async fn guard(State(server): State<Arc<Server>>, request: Request, n
                 is_signed = access == Access::Signed;
                 // Only such requests have a body, which is read before the answer; others may be streams.
                 if changes(&request) {
-                    timeout(BODY_TIMEOUT, next.run(request)).await.unwrap_or_else(|_| {
-                        let text =
-                            format!("the body of the request did not arrive within {} s", BODY_TIMEOUT.as_secs());
-                        refuse(StatusCode::REQUEST_TIMEOUT, text)
-                    })
+                    match with_body(request).await {
+                        Ok(request) => next.run(request).await,
+                        Err(response) => response,
+                    }
                 } else {
                     next.run(request).await
                 }
@@ -281,6 +284,23 @@ pub(super) async fn guard(State(server): State<Arc<Server>>, request: Request, n
         response.headers_mut().insert(EMBEDDING, HeaderValue::from_static("cross-origin"));
     }
     response
+}
+
+/// Waits for the body of a request.
+async fn with_body(request: Request) -> Result<Request, Response> {
+    let (head, body) = request.into_parts();
+    match timeout(BODY_TIMEOUT, to_bytes(body, BODY_BYTES_MAX)).await {
+        Ok(Ok(bytes)) => Ok(Request::from_parts(head, Body::from(bytes))),
+        // Or the client has left, which reads no answer.
+        Ok(Err(_)) => {
+            let text = format!("the body of the request is too long; expected at most {BODY_BYTES_MAX} bytes");
+            Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, text))
+        }
+        Err(_) => {
+            let text = format!("the body of the request did not arrive within {} s", BODY_TIMEOUT.as_secs());
+            Err(refuse(StatusCode::REQUEST_TIMEOUT, text))
+        }
+    }
 }
 
 /// Reason for answering a request.

@@ -14,6 +14,7 @@ mod address;
 mod camera;
 mod camera_port;
 mod capture_clock;
+mod controls;
 mod encoder;
 mod events;
 mod feed;
@@ -26,6 +27,7 @@ mod page;
 mod page_message;
 mod recording;
 mod recordings;
+mod replay;
 mod routes;
 mod rtsp;
 mod shot;
@@ -231,7 +233,7 @@ impl Sink for Serve {
     fn connect(&mut self, camera: &Camera) -> io::Result<()> {
         let recorder =
             self.options.recordings.clone().map(|options| CameraRecorder::new(camera, options)).transpose()?;
-        let served = ServedCamera::start(camera, self.options.style.clone(), recorder.map(Arc::new))?;
+        let served = ServedCamera::start(camera, self.options.style.clone(), recorder.map(Arc::new), Arc::default())?;
         if self.rtsp.is_some() {
             served.rtsp.follow();
         }

@@ -14,8 +14,9 @@ const ICON: &str = "image/svg+xml";
 const INDEX: &str = include_str!("page/index.html");
 
 /// Name, type and text of each file.
-const FILES: [(&str, &str, &str); 13] = [
+const FILES: [(&str, &str, &str); 17] = [
     ("boxes.js", SCRIPT, include_str!("page/boxes.js")),
+    ("controls.js", SCRIPT, include_str!("page/controls.js")),
     ("curve.js", SCRIPT, include_str!("page/curve.js")),
     ("files.js", SCRIPT, include_str!("page/files.js")),
     ("filter.js", SCRIPT, include_str!("page/filter.js")),
@@ -23,11 +24,14 @@ const FILES: [(&str, &str, &str); 13] = [
     ("keys.js", SCRIPT, include_str!("page/keys.js")),
     ("layout.js", SCRIPT, include_str!("page/layout.js")),
     ("main.js", SCRIPT, include_str!("page/main.js")),
+    ("picture.js", SCRIPT, include_str!("page/picture.js")),
     ("recordings.js", SCRIPT, include_str!("page/recordings.js")),
+    ("replay.js", SCRIPT, include_str!("page/replay.js")),
     ("session.js", SCRIPT, include_str!("page/session.js")),
     ("socket.js", SCRIPT, include_str!("page/socket.js")),
     ("style.css", CSS, include_str!("page/style.css")),
     ("tile.js", SCRIPT, include_str!("page/tile.js")),
+    ("timeline.js", SCRIPT, include_str!("page/timeline.js")),
 ];
 
 /// `/`

@@ -28,17 +28,17 @@ const LISTED_MAX: usize = 1000;
 const CHUNK_BYTES: u64 = 256 << 10;
 
 /// Text for requests while the server has no folder for recordings.
-const OFF: &str = "recording is off; `oaktap serve --recordings FOLDER` switches it on";
+pub(super) const OFF: &str = "recording is off; `oaktap serve --recordings FOLDER` switches it on";
 
 /// A file of the folder.
 #[derive(Clone, Debug, Serialize)]
-struct Recording {
+pub(super) struct Recording {
     /// Path below the folder, with `/`.
-    name: String,
+    pub(super) name: String,
     bytes: u64,
     modified_unix_ms: u64,
     /// `false` while it is being written, or if its recorder was killed.
-    finished: bool,
+    pub(super) finished: bool,
 }
 
 /// Returns the recordings below a folder, the newest first: files of cameras, and files in the folder itself. Links are left out,
@@ -78,13 +78,13 @@ fn recording(name: String, entry: &fs::DirEntry) -> Option<(Recording, PathBuf)>
 }
 
 /// Runs blocking work of a request.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Box<Response>> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Box<Response>> {
     // A panic was printed when it happened.
     spawn_blocking(work).await.map_err(|_| Box::new(refuse(StatusCode::INTERNAL_SERVER_ERROR, "the server failed")))
 }
 
 /// Reads the list for a request.
-async fn list_for(folder: PathBuf) -> Result<Vec<(Recording, PathBuf)>, Box<Response>> {
+pub(super) async fn list_for(folder: PathBuf) -> Result<Vec<(Recording, PathBuf)>, Box<Response>> {
     let name = folder.display().to_string();
     let found = blocking(move || listed(&folder)).await?;
     found.map_err(|error| {

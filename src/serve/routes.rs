@@ -7,23 +7,22 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{DefaultBodyLimit, Extension, Path, RawQuery, State};
+use axum::extract::{Extension, Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 
 use super::camera::ServedCamera;
 use super::form::{FileKind, Form, Queried};
 use super::guard::{Guard, guard, refuse, session, sign_in, sign_out};
 use super::http::Place;
+use super::replay::REPLAYS_MAX;
 use super::viewer::ViewerKind;
-use super::{ServeOptions, events, metrics, mjpeg, page, recordings, signature, socket, status};
+use super::{ServeOptions, controls, events, metrics, mjpeg, page, recordings, signature, socket, status};
+use crate::overlay::Style;
 use crate::source::Session;
-
-/// Longest body of a request in bytes.
-const MAX_BODY_BYTES: usize = 4 << 10;
 
 /// Time that a snapshot waits for a picture.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -38,6 +37,10 @@ pub(super) struct Server {
     cameras: Vec<(Arc<ServedCamera>, Session)>,
     /// Folder of the recordings.
     pub(super) recordings: Option<PathBuf>,
+    /// One permit for each further recording that a page may play.
+    pub(super) replays: Arc<Semaphore>,
+    /// Detections that are sent, and the names of their labels.
+    pub(super) style: Style,
     /// State of the cameras for pages.
     pub(super) status: watch::Sender<Arc<str>>,
 }
@@ -48,6 +51,8 @@ impl Server {
         Arc::new(Self {
             guard: Guard { token, host_names, is_encrypted: tls.is_some(), wrong: Mutex::default() },
             recordings: options.recordings.as_ref().map(|options| options.target.path().to_owned()),
+            replays: Arc::new(Semaphore::new(REPLAYS_MAX)),
+            style: options.style.clone(),
             cameras: cameras.iter().cloned().zip(sessions.iter().cloned()).collect(),
             status: watch::Sender::new("{\"cameras\":[]}".into()),
         })
@@ -89,7 +94,12 @@ impl Server {
     }
 
     pub(super) fn named(&self, name: &str) -> Result<&Arc<ServedCamera>, Box<Response>> {
-        self.camera(name).ok_or_else(|| {
+        self.session(name).map(|(camera, _)| camera)
+    }
+
+    /// Returns the camera of this name with its session.
+    pub(super) fn session(&self, name: &str) -> Result<(&Arc<ServedCamera>, &Session), Box<Response>> {
+        self.each().find(|(camera, _)| camera.name == name).ok_or_else(|| {
             let names: Vec<_> = self.each().map(|(camera, _)| camera.name.as_str()).collect();
             let text = format!("no camera `{}`; expected {}", name.escape_default(), names.join(", "));
             Box::new(refuse(StatusCode::NOT_FOUND, text))
@@ -106,6 +116,7 @@ pub(super) fn router(server: Arc<Server>, more: Router<Arc<Server>>) -> Router {
         .route("/api/sign", post(signature::sign))
         .route("/api/cameras", get(cameras))
         .route("/api/cameras/{name}/recording", post(recordings::start).delete(recordings::stop))
+        .route("/api/cameras/{name}/control", get(controls::settings).post(controls::set))
         .route("/api/recordings", get(recordings::list))
         .route("/recordings/{*name}", get(recordings::download))
         .route("/api/openapi.json", get(description))
@@ -115,7 +126,6 @@ pub(super) fn router(server: Arc<Server>, more: Router<Arc<Server>>) -> Router {
         .route("/events/{name}", get(detections))
         .route("/socket", any(open_socket))
         .fallback(async || refuse(StatusCode::NOT_FOUND, "no such address"))
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn_with_state(Arc::clone(&server), guard))
         .with_state(server)
 }

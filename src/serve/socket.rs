@@ -3,13 +3,17 @@
 //! | From | Message |
 //! |---|---|
 //! | page | `{"watch":[{"camera":NAME,"width":PIXELS}]}`: the cameras that it shows from now on |
-//! | page | `{"drawn":NAME}`: it has drawn the oldest picture of this camera that was on the way |
+//! | page | `{"drawn":NAME}`: it has drawn the oldest picture of this camera that was on the way; `null`: of the replay |
+//! | page | `{"play":{"recording":NAME,"camera":NAME,"width":PIXELS}}`: the recording that it plays; `null`: none |
+//! | page | `{"playback":CHANGE}`: a change of the replay ([`PlaybackChange`](super::page_message::PlaybackChange)) |
 //! | server | text `{"records":BOOL,"cameras":[...]}`: state and counts |
+//! | server | text `{"replay":{...}}`: state of the replay; `{"marks":{...}}`: its timeline |
 //! | server | binary: length of a JSON object (4 bytes, little endian), the object, a JPEG file |
 //!
 //! At most [`ON_THE_WAY_MAX`] pictures of a camera are on the way, so that the newest picture never waits after a queue of old
 //! ones, however slow the network or the page is.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::time::Duration;
@@ -22,6 +26,7 @@ use tokio::time::timeout;
 use super::camera::ServedCamera;
 use super::form::{Form, ShotSize};
 use super::page_message::{PageMessage, Watch};
+use super::replay::{Replay, ReplayMessage};
 use super::routes::Server;
 use super::shot::Shot;
 use super::viewer::{Viewer, ViewerKind};
@@ -63,6 +68,9 @@ struct Page<'a> {
     watched: Vec<Watched>,
     /// The camera that is looked at first, so that each has its turn.
     turn: usize,
+    replay: Option<Replay>,
+    /// Pictures of replays that the page has not drawn yet.
+    replayed: u32,
 }
 
 impl Page<'_> {
@@ -73,7 +81,21 @@ impl Page<'_> {
                 self.watch(&list);
                 true
             }
-            Ok(PageMessage::Drawn(name)) => {
+            Ok(PageMessage::Drawn(None)) => {
+                self.replayed = self.replayed.saturating_sub(1);
+                true
+            }
+            Ok(PageMessage::Play(play)) => {
+                self.replay = play.map(|play| Replay::open(self.server, play));
+                true
+            }
+            Ok(PageMessage::Playback(change)) => {
+                if let Some(replay) = &mut self.replay {
+                    replay.change(change);
+                }
+                true
+            }
+            Ok(PageMessage::Drawn(Some(name))) => {
                 if let Some(watched) = self.watched.iter_mut().find(|watched| watched.camera.name == name) {
                     watched.on_the_way = watched.on_the_way.saturating_sub(1);
                 }
@@ -123,9 +145,21 @@ impl Page<'_> {
         }
         None
     }
+
+    /// Returns the next message of the replay. Waits for ever without one.
+    async fn replayed(&mut self) -> Message {
+        let Some(replay) = &mut self.replay else { return pending().await };
+        match replay.next(self.replayed < ON_THE_WAY_MAX).await {
+            ReplayMessage::Picture(message) => {
+                self.replayed += 1;
+                message
+            }
+            ReplayMessage::State(message) => message,
+        }
+    }
 }
 
-/// Returns the message of a picture. `age_us`: time from the arrival of the frame to now. `superseded`: pictures that newer ones
+/// Returns the message of a picture of a camera. `age_us`: time from the arrival of the frame to now. `superseded`: pictures that newer ones
 /// replaced so far.
 fn message(camera: &str, shot: &Shot, superseded: u64) -> Bytes {
     let age_us = received_now().mono_ns.saturating_sub(shot.received.mono_ns) / 1000;
@@ -134,18 +168,23 @@ fn message(camera: &str, shot: &Shot, superseded: u64) -> Bytes {
         "{{\"camera\":{camera},\"age_us\":{age_us},\"superseded\":{superseded},\"frame\":{}}}",
         shot.description
     );
-    let mut bytes = Vec::with_capacity(4 + head.len() + shot.file.len());
+    picture(&head, &shot.file)
+}
+
+/// Returns the message of a picture with this JSON object.
+pub(super) fn picture(head: &str, file: &Bytes) -> Bytes {
+    let mut bytes = Vec::with_capacity(4 + head.len() + file.len());
     // A head has a few kilobytes; the records of a frame bound it.
     bytes.extend_from_slice(&u32::try_from(head.len()).unwrap_or(u32::MAX).to_le_bytes());
     bytes.extend_from_slice(head.as_bytes());
-    bytes.extend_from_slice(&shot.file);
+    bytes.extend_from_slice(file);
     bytes.into()
 }
 
 /// Serves one page until it leaves, or until it does not read for [`SEND_TIMEOUT`].
 pub(super) async fn serve(mut socket: WebSocket, server: &Server) {
     let ready = Arc::new(Ready(Notify::new()));
-    let mut page = Page { server, ready: Arc::clone(&ready), watched: Vec::new(), turn: 0 };
+    let mut page = Page { server, ready: Arc::clone(&ready), watched: Vec::new(), turn: 0, replay: None, replayed: 0 };
     let mut status = server.status.subscribe();
     status.mark_changed();
     loop {
@@ -174,6 +213,11 @@ pub(super) async fn serve(mut socket: WebSocket, server: &Server) {
                 }
             }
             () = ready.0.notified() => {}
+            message = page.replayed() => {
+                if !send(&mut socket, message).await {
+                    return;
+                }
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use super::recording::CameraRecording;
 use super::routes::Server;
 use super::viewer::ViewerCounts;
 use crate::net::clock::received_now;
+use crate::source::control::ControlAnswer;
 use crate::source::{Session, SessionState};
 use crate::stats::Summary;
 
@@ -61,6 +62,8 @@ struct PageCamera<'a> {
     /// Milliseconds between the last frames.
     intervals_ms: Vec<u32>,
     recording: Option<CameraRecording>,
+    /// Last answers for the settings; `None` if the camera has no settings.
+    settings: Option<Vec<ControlAnswer>>,
     viewers: usize,
 }
 
@@ -84,7 +87,7 @@ struct ApiCamera<'a> {
     totals: Vec<ViewerCounts>,
 }
 
-fn text_of(state: &SessionState) -> (String, Option<String>) {
+pub(super) fn text_of(state: &SessionState) -> (String, Option<String>) {
     match state {
         SessionState::Lost { reason, .. } => (reason.kind.to_string(), reason.help().map(|help| help.to_string())),
         SessionState::Ended { error: Some(error) } => {
@@ -117,6 +120,7 @@ fn for_page<'a>(camera: &'a ServedCamera, session: &Session, now_ns: u64) -> Pag
         silent_ms: last.map(|last_ns| now_ns.saturating_sub(last_ns) / 1_000_000),
         intervals_ms,
         recording: recording(camera),
+        settings: camera.controls.answers(session),
         viewers: camera.viewers.present(),
     }
 }

@@ -4,8 +4,11 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
+use super::SourceSpec;
 use crate::device::contract::VERSION;
+use crate::device::settings::{SETTINGS, Setting};
 use crate::frame::{Interpreter, Pool, Received};
+use crate::stats::Stats;
 use crate::wire::{Decoder, Event, LINE, Limits, Record, encode};
 
 /// Longest wait of one read. Deadlines are checked between reads.
@@ -15,6 +18,35 @@ const READ_TIMEOUT: Duration = Duration::from_millis(250);
 const CONNECT_RETRY: Duration = Duration::from_millis(50);
 
 const PREFIX: &str = "@K ";
+
+/// Checks an order such as `lens=120`, and returns its setting.
+///
+/// # Errors
+/// A message with what was found and what is expected.
+pub fn check_order(order: &str) -> Result<&'static Setting, String> {
+    let given = order.split_once('=');
+    let known = given.and_then(|(key, value)| Some((SETTINGS.iter().find(|setting| setting.key == key)?, value)));
+    match known {
+        Some((setting, value)) if setting.accepts(value) => Ok(setting),
+        Some((setting, value)) => {
+            let value = value.escape_debug();
+            Err(format!("invalid value `{value}` for `{}`: expected {}", setting.key, setting.values()))
+        }
+        None => Err(format!("unknown setting `{}`; expected {}", order.escape_debug(), known_settings())),
+    }
+}
+
+/// Returns all settings with the values that the application accepts.
+#[must_use]
+pub fn known_settings() -> String {
+    SETTINGS.map(|setting| format!("{}={}", setting.key, setting.values())).join("; ")
+}
+
+/// Returns whether the application on a camera supports these settings.
+#[must_use]
+pub fn takes_controls(spec: &SourceSpec, stats: &Stats) -> bool {
+    matches!(spec, SourceSpec::Tcp { .. }) && stats.introduction.version == Some(VERSION)
+}
 
 /// A camera's answer to an order.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -70,6 +102,19 @@ impl ControlError {
     #[must_use]
     pub const fn is_refusal(&self) -> bool {
         matches!(self, Self::NotUnderstood { .. } | Self::Busy(_))
+    }
+
+    /// Returns the next step for the user.
+    #[must_use]
+    pub const fn help(&self) -> &'static str {
+        match self {
+            Self::Connect { .. } => {
+                "check that the camera is on and that the port is the one of its stream (5000 or 9876)"
+            }
+            Self::NotUnderstood { .. } => "`oaktap flash CAMERA` writes an application that supports these settings",
+            Self::Busy(_) | Self::Silent(_) => "close another client, and try again",
+            _ => "try again; `oaktap doctor CAMERA` checks the connection",
+        }
     }
 }
 

@@ -249,6 +249,22 @@ fn the_page_shows_a_lost_camera_within_300_ms_and_its_return() {
     browser.assert_no_errors();
 }
 
+/// Browsers keep WebCodecs and other interfaces from pages of plain http, except those of this host.
+#[test]
+fn pictures_and_boxes_are_shown_on_a_plain_http_name() {
+    let rules = "--host-resolver-rules=MAP cam.test 127.0.0.1";
+    let Some(browser) = Browser::start_with(1280, 800, &[rules]) else { return };
+    let server = Server::start(&["front=sim:?size=320x176&fps=10&boxes=2", "--host-name", "cam.test"]);
+    browser.open(&format!("http://cam.test:{}/", server.port));
+    assert_eq!(browser.run("return isSecureContext"), false);
+    let first = browser.wait_for(ON_THE_CANVAS)["frame"].as_u64();
+    let later =
+        format!("return Number(document.querySelector('canvas.frame').dataset.frame) > {}", first.expect("a frame"));
+    browser.wait_for(&later);
+    browser.wait_for("return document.querySelector('canvas.frame').dataset.drawn === '2'");
+    browser.assert_no_errors();
+}
+
 #[test]
 fn the_page_asks_for_the_token_and_fits_a_phone() {
     let Some(browser) = Browser::start(500, 844) else { return };
@@ -289,7 +305,7 @@ fn the_page_asks_for_the_token_and_fits_a_phone() {
 }
 
 /// Fails if a text or a button does not fit into its box, or reaches beyond the page.
-fn assert_nothing_is_cut(browser: &Browser) {
+pub(crate) fn assert_nothing_is_cut(browser: &Browser) {
     let cut = browser.run(
         "return [...document.querySelectorAll('button, h1, h2, p, dt, dd, label, input')]
              .filter(one => one.checkVisibility() && one.getBoundingClientRect().width > 0)

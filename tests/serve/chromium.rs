@@ -23,6 +23,11 @@ pub(crate) struct Browser {
 impl Browser {
     /// Starts it with a window of this size. `None` without Chromium; panics in CI.
     pub(crate) fn start(width: u32, height: u32) -> Option<Self> {
+        Self::start_with(width, height, &[])
+    }
+
+    /// Starts it with further arguments.
+    pub(crate) fn start_with(width: u32, height: u32, more: &[&str]) -> Option<Self> {
         let mut driver = external_tools::system("chromedriver")?;
         let mut driver =
             driver.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
@@ -37,6 +42,7 @@ impl Browser {
         let folder = format!("--user-data-dir={}", browser._profile.path().display());
         let size = format!("--window-size={width},{height}");
         let arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", &size, &folder];
+        let arguments = [&arguments[..], more].concat();
         let options = json!({ "goog:chromeOptions": { "args": arguments } });
         let opened = browser.request("POST", "/session", &json!({ "capabilities": { "alwaysMatch": options } }));
         browser.session = opened["sessionId"].as_str().unwrap_or_else(|| panic!("no session: {opened}")).to_owned();

@@ -236,7 +236,7 @@ fn the_description_has_every_address_and_every_field() {
         assert!(response.status == 200 && kind.is_some_and(|kind| content.contains_key(kind)), "{path}: {response:?}");
     }
     // The page's own addresses are not for programs.
-    assert_eq!(paths.len(), 13);
+    assert_eq!(paths.len(), 14);
     let cameras = server.cameras();
     let fields = |value: &Value| -> Vec<String> {
         let mut fields: Vec<_> = value.as_object().expect("an object").keys().cloned().collect();
@@ -254,6 +254,7 @@ fn the_description_has_every_address_and_every_field() {
         ("Viewer", &cameras[0]["totals"][0]),
         ("CameraRecording", &started),
         ("Recordings", &list),
+        ("Settings", &serde_json::from_slice(&server.get("/api/cameras/front/control").body).expect("JSON")),
     ];
     for (schema, found) in objects {
         assert_eq!(fields(&described["components"]["schemas"][schema]["properties"]), fields(found), "{schema}");

@@ -9,6 +9,8 @@ mod camera_port;
 #[cfg(unix)]
 mod chromium;
 #[cfg(unix)]
+mod controls;
+#[cfg(unix)]
 mod hostile;
 #[cfg(unix)]
 mod http;
@@ -16,6 +18,8 @@ mod http;
 mod limits;
 #[cfg(unix)]
 mod recordings;
+#[cfg(unix)]
+mod replay;
 #[cfg(unix)]
 mod rtsp;
 #[cfg(unix)]
@@ -35,6 +39,9 @@ mod viewers;
 #[cfg(unix)]
 mod whep;
 
+#[path = "../support/controlled_camera.rs"]
+#[cfg(unix)]
+mod controlled_camera;
 #[path = "../support/external_tools.rs"]
 #[cfg(unix)]
 mod external_tools;
@@ -44,6 +51,9 @@ mod luxonis_page;
 #[path = "../support/program.rs"]
 #[cfg(unix)]
 mod program;
+#[path = "../support/recordings.rs"]
+#[cfg(unix)]
+mod recorded;
 #[path = "../support/video.rs"]
 #[cfg(unix)]
 mod video;

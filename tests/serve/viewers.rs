@@ -9,14 +9,14 @@ use tungstenite::{Message, WebSocket};
 use crate::server::{AGES, Chunks, Response, Server};
 
 /// The socket of the page, without a page.
-fn socket(server: &Server) -> WebSocket<TcpStream> {
+pub(crate) fn socket(server: &Server) -> WebSocket<TcpStream> {
     let stream = TcpStream::connect(("127.0.0.1", server.port)).expect("it listens");
     stream.set_read_timeout(Some(AGES)).expect("a time");
     let address = format!("ws://127.0.0.1:{}/socket", server.port);
     tungstenite::client(address.as_str(), stream).expect("it opens").0
 }
 
-fn say(socket: &mut WebSocket<TcpStream>, message: &Value) {
+pub(crate) fn say(socket: &mut WebSocket<TcpStream>, message: &Value) {
     socket.send(Message::text(message.to_string())).expect("it reads");
 }
 

@@ -1,52 +1,9 @@
 //! Sliders of the side panel, with a camera that takes control records.
 
-use std::io::Write as _;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-
-use oaktap::sim::Stream;
 use oaktap::sync::locked;
-use oaktap::wire::encode;
 
+use super::controlled_camera::controlled_camera;
 use super::*;
-
-/// Serves each client the stream of a simulated camera, and answers control records, but not the first one: the program must not
-/// believe that it was taken. Refuses an ISO. Returns its address and the records that it answers.
-fn camera(config: &str) -> (String, Arc<Mutex<Vec<String>>>) {
-    let config: SimConfig = config.parse().expect("a configuration");
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("an address").to_string();
-    let received = Arc::new(Mutex::new(Vec::new()));
-    let records = Arc::clone(&received);
-    let closes = Arc::new(AtomicBool::new(false));
-    thread::spawn(move || {
-        for client in listener.incoming() {
-            let (mut client, records) = (client.expect("a client"), Arc::clone(&records));
-            let mut stream = Stream::new(&config).expect("a camera");
-            let closes = Arc::clone(&closes);
-            // Ends with the connection, and paces the stream: at most 10 frames per second.
-            thread::spawn(move || -> std::io::Result<()> {
-                client.set_read_timeout(Some(Duration::from_millis(100)))?;
-                let mut line = [0; 32];
-                loop {
-                    client.write_all(&stream.turn().bytes())?;
-                    if client.read_exact(&mut line).is_err() {
-                        continue;
-                    }
-                    if !closes.swap(true, Ordering::SeqCst) {
-                        return Ok(());
-                    }
-                    let order = String::from_utf8_lossy(&line).trim_end().to_owned();
-                    let text = order.trim_start_matches("@K ").to_owned();
-                    let answer = if text.starts_with("iso=") { "no: this lens has no gain".to_owned() } else { text };
-                    client.write_all(&encode::line(&format!("@N {answer}")).expect("a record"))?;
-                    locked(&records).push(order);
-                }
-            });
-        }
-    });
-    (address, received)
-}
 
 /// Bars of sliders whose value is not known: their left and right ends and their first row.
 fn bars(seen: &RgbImage) -> Vec<(u32, u32, u32)> {
@@ -67,7 +24,7 @@ fn bars(seen: &RgbImage) -> Vec<(u32, u32, u32)> {
 #[test]
 fn sliders_set_the_camera_and_show_what_was_sent() {
     for (scale, size) in [("1", (640, 352)), ("2", (1280, 720))] {
-        let (address, received) = camera("records=on&fps=10&boxes=1");
+        let (address, received) = controlled_camera("records=on&fps=10&boxes=1");
         let arguments = [&address, "--scale", scale].map(str::to_owned);
         let Some(bench) = Bench::managed("1400x900", "view", &arguments) else { return };
         bench.until("a picture", |seen| seen.dimensions() == (640, 352) && !is_grey(seen));

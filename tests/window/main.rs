@@ -7,6 +7,8 @@
 
 #[path = "../support/broker.rs"]
 mod broker;
+#[path = "../support/controlled_camera.rs"]
+mod controlled_camera;
 #[path = "../support/external_tools.rs"]
 mod external_tools;
 #[path = "../support/program.rs"]

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use oaktap::device::settings::{SETTINGS, Setting};
-use oaktap::source::control::{ControlAnswer, ControlError, control_each};
+use oaktap::device::settings::SETTINGS;
+use oaktap::source::control::{ControlAnswer, ControlError, check_order, control_each, known_settings};
 use oaktap::source::{NamedSource, SourceSpec};
 use serde::Serialize;
 
@@ -46,7 +46,7 @@ pub(crate) fn run(ctx: &Ctx, args: &ControlArgs) -> anyhow::Result<Outcome> {
     let (orders, cameras): (Vec<_>, Vec<_>) = args.words.iter().cloned().partition(|word| is_order(word));
     orders.iter().try_for_each(|order| check(order))?;
     if orders.is_empty() {
-        return Err(Usage(format!("no setting given; expected {}", known())).into());
+        return Err(Usage(format!("no setting given; expected {}", known_settings())).into());
     }
     if cameras.is_empty() && args.config.is_none() {
         let error = Usage(format!("no camera given for {}", orders.join(" ")));
@@ -80,13 +80,9 @@ pub(crate) fn run(ctx: &Ctx, args: &ControlArgs) -> anyhow::Result<Outcome> {
     finish(ctx, ends).map(|_| Outcome::Done)
 }
 
-fn setting(key: &str) -> Option<&'static Setting> {
-    SETTINGS.iter().find(|setting| setting.key == key)
-}
-
 /// Returns whether a word is a setting, and not the address of a camera with or without a name.
 fn is_order(word: &str) -> bool {
-    let known = |key| setting(key).is_some() || CONNECTION_KEYS.contains(&key);
+    let known = |key| SETTINGS.iter().any(|setting| setting.key == key) || CONNECTION_KEYS.contains(&key);
     word.split_once('=')
         .is_some_and(|(key, value)| known(key) || !(key.contains([':', '?', '/']) || value.contains(['.', ':'])))
 }
@@ -141,40 +137,17 @@ fn after_help() -> String {
     )
 }
 
-fn known() -> String {
-    SETTINGS.map(|setting| format!("{}={}", setting.key, setting.values())).join("; ")
-}
-
 fn check(order: &str) -> anyhow::Result<()> {
-    let given = order.split_once('=');
-    if let Some((setting, value)) = given.and_then(|(key, value)| Some((setting(key)?, value))) {
-        if setting.accepts(value) {
-            return Ok(());
-        }
-        let text = format!("invalid value `{value}` for `{}`: expected {}", setting.key, setting.values());
+    if let Some((key, _)) = order.split_once('=').filter(|(key, _)| CONNECTION_KEYS.contains(key)) {
+        let text =
+            format!("`{key}` applies to one connection only, and this one ends at once; expected {}", known_settings());
         return Err(Usage(text).into());
     }
-    match given {
-        Some((key, _)) if CONNECTION_KEYS.contains(&key) => {
-            let text =
-                format!("`{key}` applies to one connection only, and this one ends at once; expected {}", known());
-            Err(Usage(text).into())
-        }
-        _ => Err(Usage(format!("unknown setting `{order}`; expected {}", known())).into()),
-    }
+    check_order(order).map(|_| ()).map_err(|text| Usage(text).into())
 }
 
 fn explained(error: ControlError) -> anyhow::Error {
-    let help = match &error {
-        ControlError::Connect { .. } => {
-            "check that the camera is on and that the port is the one of its stream (5000 or 9876)"
-        }
-        ControlError::NotUnderstood { .. } => {
-            "`oaktap flash CAMERA` writes an application that supports these settings"
-        }
-        ControlError::Busy(_) | ControlError::Silent(_) => "close another client, and try again",
-        _ => "try again; `oaktap doctor CAMERA` checks the connection",
-    };
+    let help = error.help();
     let refusal = error.is_refusal();
     let text = error.to_string();
     let error = if refusal { Refused(text).into() } else { anyhow::Error::new(error) };

@@ -1,9 +1,11 @@
 // The page: a grid of all cameras.
 
+import { Controls } from "./controls.js";
 import { Filter } from "./filter.js";
 import { describeKeys, listen } from "./keys.js";
 import { arrange } from "./layout.js";
 import { listRecordings, record } from "./recordings.js";
+import { Replay } from "./replay.js";
 import { session, signIn, signOut } from "./session.js";
 import { Connection } from "./socket.js";
 import { Tile } from "./tile.js";
@@ -31,6 +33,18 @@ const filter = new Filter(() => {
   byId("threshold").value = filter.threshold;
   byId("percent").textContent = `${filter.threshold}%`;
   for (const tile of tiles.values()) tile.paintSoon();
+  replay.paintSoon();
+});
+
+const controls = new Controls(byId("settings"));
+const replay = new Replay(filter, {
+  send: (message) => connection?.send(message),
+  opened: () => (grid.hidden = true),
+  closed: () => {
+    grid.hidden = false;
+    fit();
+    byId("open-recordings").focus();
+  },
 });
 
 /** Shows a text for a few seconds, and longer while another one follows. */
@@ -115,6 +129,12 @@ async function toggleRecording(some) {
   note(problem ?? (on ? "recording" : "recording stopped; Recordings lists the files"));
 }
 
+/** Opens the settings of a camera. */
+function adjust(tile) {
+  if (tile?.takesSettings) controls.open({ name: tile.camera, title: tile.title });
+  else note(tile ? `${tile.title} has no settings: its application does not support them` : "enlarge a camera to set it");
+}
+
 function showCameras(cameras, records) {
   listed = cameras;
   canRecord = records;
@@ -125,6 +145,7 @@ function showCameras(cameras, records) {
         enlarge: () => enlarge(enlarged === tile ? null : tile),
         resized: fit,
         snapshot: () => snapshot([tile]),
+        adjust: () => adjust(tile),
         record: () => toggleRecording([tile]),
       });
       tiles.set(camera.name, tile);
@@ -133,6 +154,7 @@ function showCameras(cameras, records) {
       sized.observe(tile.element);
     }
     tile.update(camera, records);
+    controls.update(camera);
   }
   // The server may have been started again with other cameras.
   const names = new Set(cameras.map(({ name }) => name));
@@ -174,12 +196,19 @@ function connect() {
     cameras: showCameras,
     picture: (head, file, drawn) => {
       offerClasses(head.frame.detections);
+      if (head.replay) {
+        replay.draw(head, file, drawn);
+        return;
+      }
       const tile = tiles.get(head.camera);
       if (tile) tile.draw(head, file, drawn);
       else drawn();
     },
+    replay: (state) => replay.update(state),
+    marks: (marks) => replay.mark(marks),
     state: async (now) => {
       connected = now;
+      if (now) replay.reconnected();
       document.body.classList.toggle("disconnected", !now);
       summarize();
       // The server may have been started again with another token.
@@ -203,7 +232,11 @@ function askForToken() {
 
 function openRecordings() {
   byId("recordings").showModal();
-  listRecordings(byId("files"), byId("no-recordings")).catch((error) => (byId("no-recordings").textContent = String(error)));
+  const play = (name) => {
+    byId("recordings").close();
+    replay.open(name);
+  };
+  listRecordings(byId("files"), byId("no-recordings"), play).catch((error) => (byId("no-recordings").textContent = String(error)));
 }
 
 function fillScreen() {
@@ -221,7 +254,7 @@ byId("leave").onclick = async () => {
   await signOut();
   location.reload();
 };
-describeKeys(byId("keys"));
+describeKeys(byId("keys"), byId("replay-keys"));
 listen({
   one: (key) => {
     const tile = [...tiles.values()][Number(key) - 1];
@@ -243,19 +276,33 @@ listen({
       field.value = "";
       filter.setClasses("");
       field.blur();
-    } else enlarge(null);
+    } else if (replay.isOpen) replay.close();
+    else enlarge(null);
   },
+  pause: () => replay.togglePause(),
+  step: () => replay.step(),
+  stepBack: () => replay.stepBack(),
+  back: () => replay.seekBy(-5),
+  forward: () => replay.seekBy(5),
+  farBack: () => replay.seekBy(-60),
+  farForward: () => replay.seekBy(60),
+  start: () => replay.seek(0),
+  end: () => replay.seekEnd(),
+  faster: () => replay.changeSpeed(1),
+  slower: () => replay.changeSpeed(-1),
   boxes: () => filter.toggle("boxes"),
   labels: () => filter.toggle("labels"),
   more: () => filter.step(1),
   less: () => filter.step(-1),
   none: () => filter.setThreshold(0),
   find: () => byId("filter").focus(),
-  snapshot: () => snapshot(chosen()),
+  snapshot: () => snapshot(replay.isOpen ? [replay] : chosen()),
   record: () => toggleRecording(chosen()),
+  adjust: () => adjust(chosen().length === 1 ? chosen()[0] : null),
   fullscreen: fillScreen,
   help: () => byId("help").showModal(),
-});
+}, () => replay.isOpen);
+byId("replay-snapshot").onclick = () => snapshot([replay]);
 setInterval(() => {
   for (const tile of tiles.values()) tile.tick();
 }, AGE_INTERVAL_MS);

@@ -9,7 +9,7 @@ export class Connection {
   #handlers;
   #closed = false;
 
-  /** handlers: cameras(list, records), picture(head, blob, drawn), state(connected) */
+  /** handlers: cameras(list, records), picture(head, blob, drawn), replay(state), marks(marks), state(connected) */
   constructor(handlers) {
     this.#handlers = handlers;
     this.#open();
@@ -19,7 +19,7 @@ export class Connection {
   watch(list) {
     if (JSON.stringify(list) === JSON.stringify(this.#watch)) return;
     this.#watch = list;
-    this.#send({ watch: list });
+    this.send({ watch: list });
   }
 
   close() {
@@ -27,7 +27,8 @@ export class Connection {
     this.#socket?.close();
   }
 
-  #send(message) {
+  /** Sends a message, unless there is no connection. */
+  send(message) {
     if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
   }
 
@@ -40,12 +41,14 @@ export class Connection {
     socket.onopen = () => {
       this.#attempts = 0;
       this.#handlers.state(true);
-      this.#send({ watch: this.#watch });
+      this.send({ watch: this.#watch });
     };
     socket.onmessage = ({ data }) => {
       if (typeof data === "string") {
-        const { cameras, records } = JSON.parse(data);
-        this.#handlers.cameras(cameras, records);
+        const { cameras, records, replay, marks } = JSON.parse(data);
+        if (cameras) this.#handlers.cameras(cameras, records);
+        if (replay) this.#handlers.replay(replay);
+        if (marks) this.#handlers.marks(marks);
         return;
       }
       const length = new DataView(data).getUint32(0, true);
@@ -53,7 +56,7 @@ export class Connection {
       const picture = new Blob([new Uint8Array(data, 4 + length)], { type: "image/jpeg" });
       // A connection that was opened since then knows nothing of this picture.
       const drawn = () => {
-        if (this.#socket === socket) this.#send({ drawn: head.camera });
+        if (this.#socket === socket) this.send({ drawn: head.camera ?? null });
       };
       this.#handlers.picture(head, picture, drawn);
     };

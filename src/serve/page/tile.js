@@ -1,14 +1,11 @@
 // One camera: its picture, state and numbers.
 
-import { drawBoxes } from "./boxes.js";
 import { drawCurve } from "./curve.js";
-import { durationText, safeName, save } from "./files.js";
+import { durationText } from "./files.js";
+import { paint, savePicture } from "./picture.js";
 
 /** States in which the last picture is not of the present. */
 const OLD_STATES = ["lost", "ended", "silent", "connecting", "waiting"];
-
-/** Height of a picture for which the lines of a snapshot have the width of those in the page. */
-const SNAPSHOT_HEIGHT = 352;
 
 let tiles = 0;
 
@@ -20,6 +17,8 @@ export class Tile {
   visible = false;
   /** Set while the camera is recorded. */
   records = false;
+  /** Set if the application on the camera takes settings. */
+  takesSettings = false;
   state = "";
   #frame;
   #overlay;
@@ -32,7 +31,7 @@ export class Tile {
 
   #resized;
 
-  /** actions: enlarge(), resized(), snapshot(), record() */
+  /** actions: enlarge(), resized(), snapshot(), adjust(), record() */
   constructor(template, camera, filter, actions) {
     this.element = template.content.firstElementChild.cloneNode(true);
     this.camera = camera.name;
@@ -42,9 +41,9 @@ export class Tile {
     this.#frame = part("canvas.frame");
     this.#overlay = part("canvas.boxes");
     this.#filter = filter;
-    const names = ["picture", "notice", "state", "recording", "fps", "mbit", "lost", "skipped", "age", "curve", "snapshot", "record"];
+    const names = ["picture", "notice", "state", "recording", "fps", "mbit", "lost", "skipped", "age", "curve", "snapshot", "adjust", "record"];
     this.#parts = Object.fromEntries(names.map((name) => [name, part(`.${name}`)]));
-    const { picture, notice, snapshot, record } = this.#parts;
+    const { picture, notice, snapshot, adjust, record } = this.#parts;
     tiles += 1;
     const heading = part("h2");
     heading.textContent = camera.camera;
@@ -57,6 +56,8 @@ export class Tile {
     this.#resized = actions.resized;
     picture.onclick = actions.enlarge;
     snapshot.onclick = actions.snapshot;
+    adjust.setAttribute("aria-label", `Settings of ${camera.camera}`);
+    adjust.onclick = actions.adjust;
     record.onclick = actions.record;
   }
 
@@ -103,6 +104,8 @@ export class Tile {
     lost.classList.toggle("some", camera.lost > 0 || (camera.missing > 0 && !camera.missing_is_estimate));
     skipped.textContent = this.#skipped;
     drawCurve(curve, camera.intervals_ms);
+    this.takesSettings = camera.settings !== null;
+    this.#parts.adjust.hidden = !this.takesSettings;
     this.#updateRecording(camera.recording, canRecord);
   }
 
@@ -167,17 +170,15 @@ export class Tile {
 
   #paint() {
     const { bitmap, head } = this.#last;
-    const [frame, overlay] = [this.#frame, this.#overlay];
-    const hasNewSize = resize(frame, bitmap.width, bitmap.height);
-    if (hasNewSize) this.#parts.picture.style.aspectRatio = `${bitmap.width} / ${bitmap.height}`;
-    frame.getContext("2d", { alpha: false }).drawImage(bitmap, 0, 0);
-    // Boxes have the resolution of the screen, so that their text is sharp on an enlarged picture.
-    const width = Math.max(this.width, 1);
-    resize(overlay, width, Math.max(Math.round((width * bitmap.height) / bitmap.width), 1));
+    const frame = this.#frame;
     const detections = this.#filter.drawn(head.frame.detections);
-    drawBoxes(overlay.getContext("2d"), detections, { scale: devicePixelRatio, labels: this.#filter.labels });
+    const canvases = { frame, overlay: this.#overlay, width: this.width };
+    const hasNewSize = paint(canvases, bitmap, detections, this.#filter.labels);
     this.#painted = { head, detections };
-    if (hasNewSize) this.#resized();
+    if (hasNewSize) {
+      this.#parts.picture.style.aspectRatio = `${bitmap.width} / ${bitmap.height}`;
+      this.#resized();
+    }
     // For tests, and for people who look into the page: the frame that is on the canvas.
     frame.dataset.frame = head.frame.id;
     frame.dataset.detections = JSON.stringify(head.frame.detections);
@@ -188,31 +189,7 @@ export class Tile {
   async snapshot() {
     if (!this.#painted) return null;
     const { head, detections } = this.#painted;
-    const { width, height } = this.#frame;
-    const [picture, boxes] = [canvas(width, height), canvas(width, height)];
-    const scale = Math.max(Math.min(width, height) / SNAPSHOT_HEIGHT, 0.7);
-    drawBoxes(boxes.getContext("2d"), detections, { scale, labels: this.#filter.labels });
-    const context = picture.getContext("2d");
-    context.drawImage(this.#frame, 0, 0);
-    context.drawImage(boxes, 0, 0);
-    const blob = await new Promise((resolve) => picture.toBlob(resolve, "image/png"));
-    const time = new Date(head.frame.arrival_unix_ns / 1e6).toISOString().replaceAll(":", "-");
-    const name = `${time}_${safeName(this.camera)}.png`;
-    save(blob, name);
-    return name;
+    const about = { camera: this.camera, unixNs: head.frame.arrival_unix_ns };
+    return savePicture(this.#frame, detections, this.#filter.labels, about);
   }
-}
-
-function canvas(width, height) {
-  const made = document.createElement("canvas");
-  resize(made, width, height);
-  return made;
-}
-
-/** Sets the size of a canvas, which clears it. Returns whether it was another one. */
-function resize(canvas, width, height) {
-  if (canvas.width === width && canvas.height === height) return false;
-  canvas.width = width;
-  canvas.height = height;
-  return true;
 }

@@ -9,11 +9,9 @@ use std::time::Duration;
 
 use super::design::Ink;
 use super::pen::Pen;
-use crate::device::contract::VERSION;
 use crate::overlay::Rect;
 use crate::source::SourceSpec;
 use crate::source::control::control;
-use crate::stats::Stats;
 
 /// Longest wait for the connection, and for each answer of the camera.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -119,11 +117,6 @@ impl Default for Controls {
     fn default() -> Self {
         Self { controlled: Vec::new(), shown: None, sliders: Vec::new(), failures: channel() }
     }
-}
-
-/// Returns whether the application on a camera takes control records.
-pub(super) fn takes_controls(spec: &SourceSpec, stats: &Stats) -> bool {
-    matches!(spec, SourceSpec::Tcp { .. }) && stats.introduction.version == Some(VERSION)
 }
 
 impl Controls {

@@ -1,6 +1,6 @@
 //! Draws the image of the window.
 
-use super::controls::{Controls, takes_controls};
+use super::controls::Controls;
 use super::design::{self, ColoredText, Ink};
 use super::free::{Free, overlap};
 use super::grid::{sides, tiles};
@@ -12,6 +12,7 @@ use super::{numbers, position, tile_message};
 
 use crate::overlay::{Canvas, Rect};
 use crate::recording::playback::PlaybackStatus;
+use crate::source::control::takes_controls;
 use crate::view::Showing;
 
 /// Shortest time between two counts of detections.

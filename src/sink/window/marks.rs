@@ -12,9 +12,6 @@ use crate::recording::inspect::{RecordingReport, Timeline, inspect};
 /// Larger recordings are not read: that would take longer than a user watches, and slow down the replay.
 const READ_BYTES_MAX: u64 = 4 << 30;
 
-/// An interval is a gap if it is longer than this number of usual intervals.
-const GAP_INTERVALS: u64 = 5;
-
 /// Time without a recording of any camera that is a gap, in nanoseconds.
 const PAUSE_NS: i128 = 1_000_000_000;
 
@@ -174,9 +171,7 @@ impl Marks {
         for files in timelines {
             let mut boxes = Vec::new();
             for timeline in files {
-                let frames: u64 = timeline.steps.iter().map(|step| step.frames).sum();
-                let usual_ns = timeline.step_ns.saturating_mul(timeline.steps.len() as u64) / frames.max(1);
-                let gap_ns = i128::from(GAP_INTERVALS.saturating_mul(usual_ns));
+                let gap_ns = i128::from(timeline.interval_max_ns());
                 let at = |step: usize| start(timeline) + step as i128 * i128::from(timeline.step_ns);
                 // From the file before.
                 let before = files.iter().map(end).filter(|before| *before < end(timeline)).max();
@@ -184,18 +179,14 @@ impl Marks {
                 if let Some(before) = before.filter(|before| start(timeline) - before > pause_ns) {
                     mark(&mut columns, before, start(timeline) - 1);
                 }
-                let mut empty_from = None;
+                for empty in timeline.empty_ranges() {
+                    mark(&mut columns, at(empty.start), at(empty.end) - 1);
+                }
                 for (n, step) in timeline.steps.iter().enumerate() {
                     columns[column(at(n))].gap |= step.missing > 0;
                     columns[column(at(n))].trigger |= step.triggers > 0;
                     if step.frames == 0 {
-                        empty_from.get_or_insert(n);
                         continue;
-                    }
-                    if let Some(from) = empty_from.take()
-                        && at(n) - at(from) > gap_ns
-                    {
-                        mark(&mut columns, at(from), at(n) - 1);
                     }
                     let reach_ns = if n + 1 == timeline.steps.len() { pause_ns } else { gap_ns };
                     boxes.push(Boxes {

@@ -10,12 +10,15 @@ use serde_json::json;
 #[path = "../../../src/serve/page_message.rs"]
 mod page_message;
 
-use page_message::PageMessage;
+use page_message::{PageMessage, PlaybackChange};
 
 #[derive(Arbitrary, Debug)]
 enum Written<'a> {
     Watch(Vec<(&'a str, u32)>),
-    Drawn(&'a str),
+    Drawn(Option<&'a str>),
+    Play(Option<(&'a str, Option<&'a str>, u32)>),
+    SeekMs(i64),
+    Pause(bool),
 }
 
 fuzz_target!(|input: &[u8]| {
@@ -33,13 +36,25 @@ fuzz_target!(|input: &[u8]| {
             json!({ "watch": list })
         }
         Written::Drawn(camera) => json!({ "drawn": camera }),
+        Written::Play(None) => json!({ "play": null }),
+        Written::Play(Some((recording, camera, width))) => {
+            json!({ "play": { "recording": recording, "camera": camera, "width": width } })
+        }
+        Written::SeekMs(ms) => json!({ "playback": { "seek_ms": ms } }),
+        Written::Pause(paused) => json!({ "playback": { "pause": paused } }),
     };
     match (serde_json::from_str(&text.to_string()), written) {
         (Ok(PageMessage::Watch(read)), Written::Watch(list)) => {
             let read: Vec<_> = read.iter().map(|watch| (watch.camera.as_str(), watch.width)).collect();
             assert_eq!(read, list);
         }
-        (Ok(PageMessage::Drawn(read)), Written::Drawn(camera)) => assert_eq!(read, camera),
+        (Ok(PageMessage::Drawn(read)), Written::Drawn(camera)) => assert_eq!(read.as_deref(), camera),
+        (Ok(PageMessage::Play(read)), Written::Play(play)) => {
+            let read = read.as_ref().map(|play| (play.recording.as_str(), play.camera.as_deref(), play.width));
+            assert_eq!(read, play);
+        }
+        (Ok(PageMessage::Playback(PlaybackChange::SeekMs(read))), Written::SeekMs(ms)) => assert_eq!(read, ms),
+        (Ok(PageMessage::Playback(PlaybackChange::Pause(read))), Written::Pause(paused)) => assert_eq!(read, paused),
         (read, written) => panic!("{written:?} was read as {read:?}"),
     }
 });
