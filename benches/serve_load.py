@@ -1,15 +1,24 @@
-"""Load of the server: viewers of one camera of 640x352, beside a recording, and clients of the camera's own protocol.
+"""Load of the server: many viewers, clients of the camera's own protocol, video, and an hour of everything.
 
-    cargo build --release && python3 benches/serve_load.py [PROGRAM] [SECONDS]
+    cargo build --release && python3 benches/serve_load.py [PROGRAM [PART [SECONDS]]]
 
-Prints for each part: frames that the camera sent, lost by the receiver and by the recording, encoded pictures, shares of the frames
-that the viewers got, memory (highest), and CPU time. Fails if the receiver or the recording lost a frame because of the viewers.
+PART, with all but `hour` unless one is given:
+
+viewers      200 MJPEG viewers of a camera of 640x352 beside a recording, one of them slow
+camera-port  19 clients of the protocol of a camera of 640x352, and one that never reads
+video        six cameras of 1920x1080 at 30 frames per second (H.264), each with one player (RTSP)
+hour         8 cameras, 20 viewers of every kind, others that come and go, and recordings that start, end and are verified
+
+The cameras are processes of their own. Prints frames, losses, the shares of the frames that the viewers got, CPU time, memory over
+time, and the age of pictures at clients: from their arrival at the program to that of their last byte. Fails if the receiver or a
+recording lost a frame, if a ledger does not balance, or if memory grows.
 """
 
 import json
 import os
 import re
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -18,22 +27,111 @@ import threading
 import time
 
 PROGRAM = sys.argv[1] if len(sys.argv) > 1 else "target/release/oaktap"
-SECONDS = float(sys.argv[2]) if len(sys.argv) > 2 else 20.0
-CAMERA = "front=sim:?size=640x352&fps=30&boxes=3"
+PARTS = sys.argv[2:3] or ["viewers", "camera-port", "video"]
+SECONDS = float(sys.argv[3]) if len(sys.argv) > 3 else None
+
+# Growth of memory in the second half that is not a leak: caches of the allocator, and buffers of the system's clients.
+GROWTH_MAX = 1.1
+GROWTH_MAX_MB = 4
+
+# Bytes that a slow client reads in a second.
+SLOW_BYTES_S = 1_000_000
 
 
-def start(*arguments):
-    """Starts oaktap; returns it with its ports: of HTTP, and of the camera's own protocol."""
-    program = subprocess.Popen([PROGRAM, *arguments, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    camera_port = None
-    for line in program.stderr:
-        found = re.search(r" at (tcp|http)://127\.0\.0\.1:(\d+)", line)
-        if found and found[1] == "tcp":
-            camera_port = int(found[2])
-        if found and found[1] == "http":
-            threading.Thread(target=program.stderr.read, daemon=True).start()
-            return program, int(found[2]), camera_port
-    sys.exit("the program ended")
+def cameras(count, *options):
+    """Starts simulated cameras; returns their process and addresses."""
+    command = [PROGRAM, "simulate", "--records", "--count", str(count), "--listen", f"127.0.0.1:{free_ports(count)}", *options]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    found = []
+    while len(found) < count:
+        line = process.stderr.readline() or sys.exit("the simulated cameras ended")
+        found += re.findall(r"tcp://127\.0\.0\.1:\d+", line)
+    threading.Thread(target=process.stderr.read, daemon=True).start()
+    return process, found[:count]
+
+
+def free_ports(count):
+    """Returns the first of so many free ports."""
+    for first in range(20_000, 30_000, count):
+        sockets = []
+        try:
+            for port in range(first, first + count):
+                sockets.append(socket.create_server(("127.0.0.1", port)))
+            return first
+        except OSError:
+            continue
+        finally:
+            for one in sockets:
+                one.close()
+    sys.exit("no free ports")
+
+
+class Server:
+    """The program, with its ports."""
+
+    def __init__(self, *arguments):
+        self.process = subprocess.Popen([PROGRAM, *arguments, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.camera_ports, self.rtsp, self.port = [], [], None
+        for line in self.process.stderr:
+            self.camera_ports += [int(port) for port in re.findall(r" at tcp://127\.0\.0\.1:(\d+)", line)]
+            self.rtsp += re.findall(r" at (rtsp://\S+)", line)
+            if found := re.search(r" at http://127\.0\.0\.1:(\d+)", line):
+                self.port = int(found[1])
+                break
+        else:
+            sys.exit("the program ended")
+        self.log = []
+        threading.Thread(target=lambda: self.log.extend(self.process.stderr), daemon=True).start()
+
+    def get(self, path, method="GET"):
+        client = connect(self.port, f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: client.recv(1 << 16), b""))
+        head, body = answer.split(b"\r\n\r\n", 1)
+        assert b" 20" in head.split(b"\r\n")[0], answer
+        return body
+
+    def cameras(self):
+        return json.loads(self.get("/api/cameras"))
+
+    def recordings(self):
+        return json.loads(self.get("/api/recordings"))["recordings"]
+
+    def wait_for_frames(self):
+        while not all(camera["counts"]["frames"]["confirmed"] for camera in self.cameras()):
+            time.sleep(0.1)
+
+    def memory_mb(self):
+        return int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{self.process.pid}/status").read())[1]) / 1000
+
+    def cpu_s(self):
+        ticks = open(f"/proc/{self.process.pid}/stat").read().rsplit(")", 1)[1].split()[11:13]
+        return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+
+    def finish(self):
+        """Ends the program, checks its ledgers and prints the losses; returns its summary."""
+        self.process.send_signal(signal.SIGTERM)
+        lines = [json.loads(line) for line in self.process.stdout.read().splitlines()]
+        self.process.wait()
+        kinds, summary = {}, lines[-1]["summary"]
+        for camera in lines[-2]["viewers"]:
+            for viewer in camera["viewers"]:
+                assert viewer["offered"] == viewer["sent"] + viewer["superseded"] + viewer["pending"], viewer
+                kind = kinds.setdefault(viewer["kind"], dict.fromkeys(["viewers_total", "offered", "sent", "superseded"], 0))
+                for name in kind:
+                    kind[name] += viewer[name]
+        for kind, sums in kinds.items():
+            share = 100 * sums["sent"] / max(1, sums["offered"])
+            print(f"  {sums['viewers_total']} {kind}: {sums['offered']} frames offered, {share:.2f} % sent, the rest superseded")
+        for camera in summary["cameras"]:
+            frames = camera["frames"]
+            print(f"  {camera['camera']}: {frames['confirmed']} frames received, {frames['lost']} lost, {frames['withdrawn']} damaged")
+            assert camera["balances"] and not frames["lost"] and not frames["withdrawn"] and not frames["no_memory"], camera
+        recorded = [camera for recording in summary.get("recordings", []) for camera in recording["cameras"]]
+        sums = {name: sum(camera[name] for camera in recorded) for name in ["recorded", "dropped", "lost"]}
+        if recorded:
+            print(f"  recordings: {sums['recorded']} frames, {sums['dropped']} dropped, {sums['lost']} lost")
+            assert sums["dropped"] == sums["lost"] == 0, recorded
+        return summary
 
 
 def connect(port, request=b""):
@@ -42,64 +140,268 @@ def connect(port, request=b""):
     return client
 
 
-def read_all(clients, seconds):
-    """Reads from all clients until the time is over; returns the bytes."""
-    poll, by_number, total = select.epoll(), {client.fileno(): client for client in clients}, 0
-    for number in by_number:
-        poll.register(number, select.EPOLLIN)
-    buffer, end = bytearray(1 << 18), time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0:
-        for number, _ in poll.poll(left):
-            total += by_number[number].recv_into(buffer)
-    return total
+def get_request(path):
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 
 
-def finish(program, name, clients):
-    """Ends the program; returns its lines of JSON."""
-    status = open(f"/proc/{program.pid}/status").read()
-    peak_mb = int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1000
-    ticks = open(f"/proc/{program.pid}/stat").read().rsplit(")", 1)[1].split()[11:13]
-    cpu_s = sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
-    program.terminate()
-    lines = [json.loads(line) for line in program.stdout.read().splitlines()]
-    program.wait()
-    for client in clients:
-        client.close()
-    viewers, summary = lines[-2]["viewers"][0]["viewers"], lines[-1]["summary"]
-    frames = summary["cameras"][0]["frames"]
-    print(f"{name}: {frames['confirmed']} frames, {peak_mb:.0f} MB, {cpu_s:.1f} s of CPU")
-    for viewer in viewers:
-        share = 100 * viewer["sent"] / max(1, viewer["offered"])
-        print(f"  {viewer['viewers_total']} {viewer['kind']}: {viewer['offered']} offered, {share:.1f} % sent")
-        assert viewer["offered"] == viewer["sent"] + viewer["superseded"] + viewer["pending"], viewer
-    assert summary["cameras"][0]["balances"] and frames["no_memory"] == 0, frames
-    return summary
+def play(url):
+    """Starts to play a camera over its RTSP connection; returns the connection."""
+    client = connect(int(re.search(r":(\d+)/", url)[1]))
+    session = ""
+    for number, (method, target, header) in enumerate([
+        ("DESCRIBE", url, ""),
+        ("SETUP", url + "/trackID=0", "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n"),
+        ("PLAY", url, ""),
+    ]):
+        client.sendall(f"{method} {target} RTSP/1.0\r\nCSeq: {number}\r\n{session}{header}\r\n".encode())
+        answer = b""
+        # Byte by byte: packets follow the last answer.
+        while not answer.endswith(b"\r\n\r\n"):
+            answer += client.recv(1)
+        assert answer.startswith(b"RTSP/1.0 200"), answer
+        if length := re.search(rb"Content-Length: (\d+)", answer):
+            client.recv(int(length[1]), socket.MSG_WAITALL)
+        if found := re.search(rb"Session: (\w+)", answer):
+            session = f"Session: {found[1].decode()}\r\n"
+    return client
 
 
-def get(port, path):
-    client = connect(port, f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
-    parts = []
-    while part := client.recv(1 << 16):
-        parts.append(part)
-    return b"".join(parts).split(b"\r\n\r\n", 1)[1]
+class Drain(threading.Thread):
+    """Reads and discards from connections, without copying."""
+
+    def __init__(self, clients):
+        super().__init__(daemon=True)
+        self.clients, self.bytes, self.ended, self.stopped = {client.fileno(): client for client in clients}, 0, 0, False
+        self.start()
+
+    def run(self):
+        poll, buffer = select.epoll(), bytearray(1 << 20)
+        for number in self.clients:
+            poll.register(number, select.EPOLLIN)
+        while not self.stopped:
+            for number, _ in poll.poll(0.5):
+                read = self.clients[number].recv_into(buffer, 0, socket.MSG_TRUNC)
+                self.bytes += read
+                if not read:
+                    self.ended += 1
+                    poll.unregister(number)
+
+    def stop(self):
+        self.stopped = True
+        self.join()
+        assert not self.ended, f"the program closed {self.ended} connections"
 
 
-REQUEST = b"GET /stream/front.mjpg HTTP/1.1\r\nHost: localhost\r\n\r\n"
+def mjpeg_ages(client, bytes_per_s=None):
+    """Yields the age of each picture in milliseconds when it has arrived. `bytes_per_s`: reads no faster."""
+    stream = client.makefile("rb", 1 << 16)
+    began, read = time.monotonic(), 0
+    while line := stream.readline():
+        # A chunk of HTTP that is not a picture, or the end of one.
+        if not line.startswith(b"Content-Length: "):
+            continue
+        length, stamp = int(line[16:]), float(stream.readline()[13:])
+        stream.readline(), stream.readline()
+        # The picture is a chunk of its own.
+        stream.readline()
+        assert len(stream.read(length)) == length
+        yield (time.time() - stamp) * 1000
+        read += length
+        if bytes_per_s:
+            time.sleep(max(0, began + read / bytes_per_s - time.monotonic()))
 
-with tempfile.TemporaryDirectory() as folder:
-    program, port, _ = start("record", CAMERA, "-o", folder, "--serve", "127.0.0.1:0")
-    viewers = [connect(port, REQUEST) for _ in range(200)]
-    received = read_all(viewers, SECONDS)
-    encoded = json.loads(get(port, "/api/cameras"))[0]["encoded"]
-    summary = finish(program, "200 MJPEG viewers beside a recording", viewers)
-    recorded = summary["recordings"][0]["cameras"][0]
-    print(f"  {encoded} pictures encoded, {received / SECONDS / 1e6:.0f} MB/s read")
-    print(f"  recorded {recorded['recorded']}, dropped {recorded['dropped']}, lost {recorded['lost']}")
-    assert recorded["recorded"] == summary["cameras"][0]["frames"]["confirmed"], recorded
-    assert encoded <= summary["cameras"][0]["frames"]["received"], "more than one encoding for each frame"
 
-program, _, camera_port = start("serve", CAMERA, "--http", "127.0.0.1:0", "--camera-port", "0")
-stuck, clients = connect(camera_port), [connect(camera_port) for _ in range(19)]
-received = read_all(clients, SECONDS)
-finish(program, "19 clients of the camera port, and one that never reads", [stuck, *clients])
-print(f"  {received / SECONDS / 1e6:.0f} MB/s read")
+def rtsp_ages(client):
+    """Yields the age of each picture in milliseconds when it has arrived. Sender reports say when a picture arrived."""
+    stream, report = client.makefile("rb", 1 << 16), None
+    while head := stream.read(4):
+        packet = stream.read(int.from_bytes(head[2:], "big"))
+        if head[1] == 1:
+            word = lambda at: int.from_bytes(packet[at:at + 4], "big")
+            report = word(8) - 2_208_988_800 + word(12) / 2**32, word(16)
+        # The last packet of a picture.
+        elif packet[1] & 0x80 and report:
+            step = (int.from_bytes(packet[4:8], "big") - report[1] + 2**31) % 2**32 - 2**31
+            yield (time.time() - report[0] - step / 90_000) * 1000
+
+
+class Ages:
+    """Measures the age of pictures at clients, in a process of its own."""
+
+    def __init__(self, measure, clients):
+        self.reader, writer = os.pipe()
+        self.process = os.fork()
+        if self.process:
+            os.close(writer)
+            return
+        ages = []
+        signal.signal(signal.SIGUSR1, lambda *_: (os.write(writer, json.dumps(ages).encode()), os._exit(0)))
+        def run(client):
+            for age in measure(client):
+                ages.append(age)
+        for client in clients:
+            threading.Thread(target=run, args=[client], daemon=True).start()
+        while True:
+            time.sleep(1)
+
+    def finish(self, name):
+        os.kill(self.process, signal.SIGUSR1)
+        ages = sorted(json.loads(b"".join(iter(lambda: os.read(self.reader, 1 << 16), b""))))
+        os.waitpid(self.process, 0)
+        at = lambda share: ages[min(len(ages) - 1, int(share * len(ages)))]
+        print(f"  age of {len(ages)} pictures at {name}: median {at(0.5):.1f} ms, p99 {at(0.99):.1f} ms, highest {ages[-1]:.1f} ms")
+        return ages
+
+
+def watch(server, seconds, name):
+    """Waits; prints CPU time and memory. Fails if memory grows in the second half."""
+    memory, before, began = [], server.cpu_s(), time.monotonic()
+    while time.monotonic() < began + seconds:
+        time.sleep(min(0.5, seconds / 20))
+        memory.append(server.memory_mb())
+    share = 100 * (server.cpu_s() - before) / (time.monotonic() - began)
+    parts = [max(memory[len(memory) * at // 4:][:len(memory) // 4]) for at in range(4)]
+    print(f"{name}: {seconds:.0f} s, {share:.1f} % of a core, memory in each quarter", *(f"{mb:.0f}" for mb in parts), "MB")
+    assert parts[3] <= max(parts[1] * GROWTH_MAX, parts[1] + GROWTH_MAX_MB), "memory grows"
+
+
+def viewers(seconds=30):
+    camera, [address] = cameras(1, "--size", "640x352", "--fps", "30")
+    with tempfile.TemporaryDirectory() as folder:
+        server = Server("record", f"front={address}", "-o", folder, "--serve", "127.0.0.1:0")
+        server.wait_for_frames()
+        request = get_request("/stream/front.mjpg")
+        measured = [connect(server.port, request) for _ in range(5)]
+        slow = socket.socket()
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
+        slow.connect(("127.0.0.1", server.port))
+        slow.sendall(request)
+        ages, slow_ages = Ages(mjpeg_ages, measured), Ages(lambda client: mjpeg_ages(client, SLOW_BYTES_S), [slow])
+        drained = Drain([connect(server.port, request) for _ in range(194)])
+        watch(server, seconds, "200 MJPEG viewers beside a recording")
+        front = server.cameras()[0]
+        drained.stop()
+        ages.finish("5 of the viewers")
+        slow_ages.finish(f"one that reads {SLOW_BYTES_S / 1e6:.0f} MB/s")
+        summary = server.finish()
+        frames = summary["cameras"][0]["frames"]
+        print(f"  {front['encoded']} pictures encoded, {drained.bytes / seconds / 1e6:.0f} MB/s read")
+        assert 0 < front["encoded"] <= frames["received"], "more than one encoding for each frame"
+        assert summary["recordings"][0]["cameras"][0]["recorded"] == frames["confirmed"], "frames are not recorded"
+    camera.terminate()
+
+
+def camera_port(seconds=20):
+    camera, [address] = cameras(1, "--size", "640x352", "--fps", "30")
+    server = Server("serve", f"front={address}", "--http", "127.0.0.1:0", "--camera-port", "0")
+    server.wait_for_frames()
+    [port] = server.camera_ports
+    stuck, drained = connect(port), Drain([connect(port) for _ in range(19)])
+    watch(server, seconds, "19 clients of the camera port, and one that never reads")
+    each = server.cameras()[0]["viewers"]
+    drained.stop()
+    server.finish()
+    late = [viewer for viewer in each if viewer["superseded"]]
+    print(f"  {drained.bytes / seconds / 1e6:.0f} MB/s read; {len(late)} of {len(each)} clients missed frames")
+    assert len(each) == 20 and len(late) == 1, each
+    stuck.close()
+    camera.terminate()
+
+
+def video(seconds=30):
+    camera, addresses = cameras(6, "--size", "1920x1080", "--fps", "30", "--format", "H264")
+    named = [f"cam{number}={address}" for number, address in enumerate(addresses)]
+    server = Server("serve", *named, "--http", "127.0.0.1:0", "--rtsp", "0")
+    server.wait_for_frames()
+    ages = Ages(rtsp_ages, [play(url) for url in server.rtsp])
+    watch(server, seconds, "6 cameras of 1920x1080 (H.264), each with one player")
+    mbit_s = sum(camera["counts"]["mbit_s"] for camera in server.cameras())
+    ages.finish("the players")
+    server.finish()
+    print(f"  {mbit_s:.0f} Mbit/s of video")
+    camera.terminate()
+
+
+class Passers(threading.Thread):
+    """Clients that come, get one picture or event, and leave."""
+
+    def __init__(self, server, names):
+        super().__init__(daemon=True)
+        self.server, self.names, self.count, self.stopped = server, names, 0, False
+        self.start()
+
+    def run(self):
+        while not self.stopped:
+            name = self.names[self.count % len(self.names)]
+            path = [f"/stream/{name}.mjpg", f"/snapshot/{name}.jpg?boxes=1&h=90", f"/events/{name}", "/metrics"][self.count // 8 % 4]
+            client = connect(self.server.port, get_request(path))
+            client.recv(1 << 14)
+            client.close()
+            self.count += 1
+            time.sleep(0.5)
+
+
+def hour(seconds=3600):
+    sets = [
+        cameras(3, "--size", "320x176", "--fps", "5"),
+        cameras(3, "--size", "320x176", "--fps", "10", "--format", "JPEG"),
+        cameras(2, "--size", "320x176", "--fps", "15", "--format", "H264"),
+    ]
+    addresses = [address for _, some in sets for address in some]
+    names = [f"{kind}{number}" for kind, many in [("raw", 3), ("jpeg", 3), ("video", 2)] for number in range(many)]
+    with tempfile.TemporaryDirectory() as folder:
+        named = [f"{name}={address}" for name, address in zip(names, addresses)]
+        server = Server("serve", *named, "--http", "127.0.0.1:0", "--rtsp", "0", "--camera-port", "0", "--recordings", folder)
+        server.wait_for_frames()
+        streams = [connect(server.port, get_request(f"/stream/{name}.mjpg")) for name in names]
+        events = [connect(server.port, get_request(f"/events/{name}")) for name in names[1::2]]
+        players = [play(server.rtsp[number]) for number in (0, 3, 6, 7)]
+        clients = [connect(server.camera_ports[number]) for number in (0, 3, 6)]
+        stuck = connect(server.port, get_request("/stream/raw0.mjpg"))
+        drained, passers = Drain(streams + events + players + clients), Passers(server, names)
+        began, memory, verified = time.monotonic(), [], 0
+        round_s = min(300, seconds / 4)
+        print(f"8 cameras, 20 viewers, recordings of {round_s:.0f} s", flush=True)
+        while time.monotonic() < began + seconds:
+            ends = time.monotonic() + round_s
+            for name in names:
+                server.get(f"/api/cameras/{name}/recording", "POST")
+            while time.monotonic() < ends:
+                time.sleep(1)
+                memory.append(server.memory_mb())
+            for name in names:
+                server.get(f"/api/cameras/{name}/recording", "DELETE")
+            while not all(recording["finished"] for recording in server.recordings()):
+                time.sleep(0.2)
+            files = [os.path.join(folder, recording["name"]) for recording in server.recordings()]
+            assert len(files) == len(names), files
+            checked = subprocess.run([PROGRAM, "verify", *files], capture_output=True, text=True)
+            assert checked.returncode == 0, checked.stdout + checked.stderr
+            for file in files:
+                os.remove(file)
+            verified += len(files)
+            now = server.cameras()
+            received = sum(camera["counts"]["frames"]["confirmed"] for camera in now)
+            lost = sum(camera["counts"]["frames"]["lost"] + camera["counts"]["frames"]["withdrawn"] for camera in now)
+            balanced = all(camera["counts"]["balances"] for camera in now)
+            minutes = (time.monotonic() - began) / 60
+            print(
+                f"  {minutes:5.1f} min: {memory[-1]:.1f} MB, {server.cpu_s():.0f} s of CPU, {received} frames, {lost} lost, "
+                f"{'' if balanced else 'NOT '}balanced, {verified} recordings verified, {passers.count} clients came and left",
+                flush=True,
+            )
+            assert balanced
+        passers.stopped = True
+        drained.stop()
+        stuck.close()
+        parts = [max(memory[len(memory) * at // 4:][:len(memory) // 4]) for at in range(4)]
+        print("  memory in each quarter", *(f"{mb:.1f}" for mb in parts), "MB")
+        server.finish()
+        assert parts[3] <= max(parts[1] * GROWTH_MAX, parts[1] + GROWTH_MAX_MB), "memory grows"
+    for process, _ in sets:
+        process.terminate()
+
+
+for part in PARTS:
+    run = {"viewers": viewers, "camera-port": camera_port, "video": video, "hour": hour}[part]
+    run(*([SECONDS] if SECONDS else []))
