@@ -109,7 +109,9 @@ fn head(text: &str) -> Option<(Request, bool)> {
     let (first, second, third) = (words.next()?, words.next()?, words.next()?);
     let is_response = first.starts_with("RTSP/");
     let is_token = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
-    let is_request = third.starts_with("RTSP/") && [first, second, third].into_iter().all(is_token);
+    // Players send letters of names, such as `ü`, as the user typed them.
+    let is_url = |text: &str| !text.is_empty() && !text.contains(|c: char| c.is_control() || c.is_whitespace());
+    let is_request = third.starts_with("RTSP/") && is_token(first) && is_url(second) && is_token(third);
     if !(is_response || is_request) {
         return None;
     }
@@ -190,6 +192,15 @@ mod tests {
     }
 
     #[test]
+    fn urls_have_letters_but_no_spaces_and_controls() {
+        assert_eq!(pieces("OPTIONS rtsp://h/türe RTSP/1.0\r\n\r\n".as_bytes()).expect("a request"), ["OPTIONS"]);
+        for other in ["\u{a0}", "\u{2028}", "\u{85}", "\u{7f}", "\t"] {
+            let request = format!("OPTIONS rtsp://h/{other} RTSP/1.0\r\n\r\n");
+            assert_eq!(pieces(request.as_bytes()), Err(BadMessage::NotRtsp), "{other:?}");
+        }
+    }
+
+    #[test]
     fn urls_have_a_path() {
         for (url, path, whole) in [
             ("rtsp://h:1/front?x=/y", "/front", "rtsp://h:1/front"),
@@ -197,6 +208,7 @@ mod tests {
             ("rtsp://h", "", "rtsp://h"),
             ("rtsp://h?/x", "", "rtsp://h"),
             ("/front", "", "/front"),
+            ("rtsp://h/türe", "/türe", "rtsp://h/türe"),
             ("*", "", "*"),
         ] {
             let request = Request { url: url.to_owned(), ..Request::default() };

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
+use crate::source::unescape;
+
 /// The only track of a camera.
 pub(super) const TRACK: &str = "trackID=0";
 
@@ -25,26 +27,7 @@ pub fn url(server: SocketAddr, camera: &str) -> String {
 pub(super) fn camera_in(path: &str) -> Option<String> {
     let path = path.strip_prefix('/').unwrap_or(path);
     let path = path.strip_suffix(TRACK).unwrap_or(path);
-    decoded(path.strip_suffix('/').unwrap_or(path))
-}
-
-fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let digit = |at: usize| after.get(at).and_then(|digit| char::from(*digit).to_digit(16));
-        match (first, digit(0), digit(1)) {
-            (b'%', Some(high), Some(low)) => {
-                bytes.push((high << 4 | low) as u8);
-                rest = &after[2..];
-            }
-            _ => {
-                bytes.push(first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8(bytes).ok()
+    String::from_utf8(unescape(path.strip_suffix('/').unwrap_or(path))).ok()
 }
 
 #[cfg(test)]
