@@ -201,6 +201,11 @@ impl CameraServer {
         Ok(live::connect(cameras, &mut self.serve)?)
     }
 
+    /// Also shows the recordings that the program makes of the same cameras. Call it before [`Self::connect`].
+    pub(crate) fn show_recordings(&mut self, recorders: RecordersMonitor) {
+        self.serve.show_recordings(recorders);
+    }
+
     /// Returns an observer of the recordings that clients start.
     pub(crate) fn recordings(&self) -> RecordersMonitor {
         self.serve.recordings()

@@ -10,7 +10,7 @@ use super::controls::CameraControls;
 use super::encoder::Encoding;
 use super::feed::Feed;
 use super::form::Form;
-use super::recording::CameraRecorder;
+use super::recording::{CameraRecorder, RecordingMonitor};
 use super::shot::{Shot, ShotMaker};
 use super::viewer::{Viewer, ViewerKind, Viewers};
 use crate::decode::DecodeError;
@@ -62,6 +62,8 @@ pub(super) struct ServedCamera {
     encoding: Arc<Encoding>,
     /// Records all streams of the camera. `None`: the server has no folder for recordings.
     pub(super) recorder: Option<Arc<CameraRecorder>>,
+    /// The recording that clients or the program have started.
+    pub(super) recording: RecordingMonitor,
     /// Those of the camera, for all its streams.
     pub(super) controls: Arc<CameraControls>,
     camera: Camera,
@@ -164,6 +166,7 @@ impl ServedCamera {
         camera: &Camera,
         style: Style,
         recorder: Option<Arc<CameraRecorder>>,
+        recording: RecordingMonitor,
         controls: Arc<CameraControls>,
     ) -> io::Result<Arc<Self>> {
         let shared = Arc::<Shared>::default();
@@ -195,6 +198,7 @@ impl ServedCamera {
             whep: Feed::new(&super::whep::PROTOCOL, &encoding),
             encoding,
             recorder,
+            recording,
             controls,
             camera: camera.clone(),
             // A stream has no streams.
@@ -240,7 +244,13 @@ impl ServedCamera {
                 let free = std::iter::once(name.clone()).chain(numbered).find(|name| !is_taken(name));
                 *name = free.unwrap_or_default();
             }
-            let stream = Self::start(&camera, self.style.clone(), self.recorder.clone(), Arc::clone(&self.controls))?;
+            let stream = Self::start(
+                &camera,
+                self.style.clone(),
+                self.recorder.clone(),
+                self.recording.clone(),
+                Arc::clone(&self.controls),
+            )?;
             for (feed, of_stream) in self.feeds().zip(stream.feeds()) {
                 if feed.is_followed() {
                     of_stream.follow();

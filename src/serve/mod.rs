@@ -54,7 +54,7 @@ pub use self::address::{ServeAddress, is_host_name};
 use self::camera::ServedCamera;
 use self::camera_port::Clients;
 pub use self::guard::{Token, TokenError};
-use self::recording::CameraRecorder;
+use self::recording::{CameraRecorder, RecordingMonitor};
 use self::routes::Server;
 pub use self::rtsp::url as rtsp_url;
 pub use self::tls::{Tls, TlsFileError};
@@ -107,6 +107,8 @@ pub struct Serve {
     /// Address of the socket for WebRTC.
     #[cfg(feature = "whep")]
     webrtc: Option<SocketAddr>,
+    /// Recordings of the program beside the server.
+    program: RecordersMonitor,
     runtime: Option<Runtime>,
     clients: Vec<Arc<Clients>>,
 }
@@ -121,6 +123,7 @@ impl Serve {
             rtsp: None,
             #[cfg(feature = "whep")]
             webrtc: None,
+            program: RecordersMonitor::default(),
             runtime: None,
             clients: Vec::new(),
         }
@@ -129,6 +132,11 @@ impl Serve {
     /// Also serves RTSP, at this socket. Call it before cameras are added.
     pub fn serve_rtsp(&mut self, listener: TcpListener) {
         self.rtsp = Some(listener);
+    }
+
+    /// Also shows the recordings that the program makes of the same cameras, in the same order. Call it before cameras are added.
+    pub fn show_recordings(&mut self, recorders: RecordersMonitor) {
+        self.program = recorders;
     }
 
     /// Begins to accept clients: of HTTP at `http`, of RTSP after [`Self::serve_rtsp`], and of each camera's own protocol at its
@@ -233,7 +241,12 @@ impl Sink for Serve {
     fn connect(&mut self, camera: &Camera) -> io::Result<()> {
         let recorder =
             self.options.recordings.clone().map(|options| CameraRecorder::new(camera, options)).transpose()?;
-        let served = ServedCamera::start(camera, self.options.style.clone(), recorder.map(Arc::new), Arc::default())?;
+        let recording = match &recorder {
+            Some(recorder) => RecordingMonitor { recorders: recorder.monitor(), camera: 0 },
+            None => RecordingMonitor { recorders: self.program.clone(), camera: self.cameras.len() },
+        };
+        let served =
+            ServedCamera::start(camera, self.options.style.clone(), recorder.map(Arc::new), recording, Arc::default())?;
         if self.rtsp.is_some() {
             served.rtsp.follow();
         }

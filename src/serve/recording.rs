@@ -1,7 +1,6 @@
-//! Starts and stops the recording of a camera for pages and programs.
+//! Starts and stops the recording of a camera for pages and programs, and observes it.
 
 use std::sync::Mutex;
-use std::time::Instant;
 
 use serde::Serialize;
 
@@ -16,7 +15,15 @@ pub(super) struct CameraRecorder {
     monitor: RecordersMonitor,
     /// `None` at the end of the program.
     recorders: Mutex<Option<Recorders>>,
-    since: Mutex<Option<Instant>>,
+}
+
+/// Observes the recording of a camera, whoever has started it.
+#[derive(Clone, Debug)]
+pub(super) struct RecordingMonitor {
+    /// Of all cameras that are recorded together.
+    pub(super) recorders: RecordersMonitor,
+    /// Index of the camera among them.
+    pub(super) camera: usize,
 }
 
 /// State of a recording that runs.
@@ -33,7 +40,7 @@ impl CameraRecorder {
     pub(super) fn new(camera: &Camera, options: RecordOptions) -> std::io::Result<Self> {
         let mut recorders = Recorders::new(options);
         recorders.connect(camera)?;
-        Ok(Self { monitor: recorders.monitor(), recorders: Mutex::new(Some(recorders)), since: Mutex::default() })
+        Ok(Self { monitor: recorders.monitor(), recorders: Mutex::new(Some(recorders)) })
     }
 
     /// Starts a recording, unless one runs. Blocks while it creates a folder.
@@ -41,7 +48,6 @@ impl CameraRecorder {
         let mut recorders = locked(&self.recorders);
         if let Some(recorders) = recorders.as_mut().filter(|recorders| !recorders.is_on()) {
             recorders.start()?;
-            *locked(&self.since) = Some(Instant::now());
         }
         Ok(())
     }
@@ -50,19 +56,7 @@ impl CameraRecorder {
     pub(super) fn stop(&self) {
         if let Some(recorders) = &mut *locked(&self.recorders) {
             recorders.stop(|_| {});
-            *locked(&self.since) = None;
         }
-    }
-
-    /// Returns whether a recording runs.
-    pub(super) fn is_on(&self) -> bool {
-        locked(&self.since).is_some()
-    }
-
-    /// Returns the state; `None` if nothing is recorded.
-    pub(super) fn state(&self) -> Option<CameraRecording> {
-        let since = (*locked(&self.since))?;
-        Some(CameraRecording { seconds: since.elapsed().as_secs(), status: self.monitor.status(0)? })
     }
 
     pub(super) fn monitor(&self) -> RecordersMonitor {
@@ -73,5 +67,18 @@ impl CameraRecorder {
     pub(super) fn finish(&self) -> Vec<RecorderOutcome> {
         let recorders = locked(&self.recorders).take();
         recorders.map(Recorders::finish).unwrap_or_default()
+    }
+}
+
+impl RecordingMonitor {
+    /// Returns whether the camera is recorded.
+    pub(super) fn is_on(&self) -> bool {
+        self.recorders.duration(self.camera).is_some()
+    }
+
+    /// Returns the state; `None` if the camera is not recorded.
+    pub(super) fn state(&self) -> Option<CameraRecording> {
+        let (duration, status) = (self.recorders.duration(self.camera)?, self.recorders.status(self.camera)?);
+        Some(CameraRecording { seconds: duration.as_secs(), status })
     }
 }

@@ -17,6 +17,7 @@ use hyper::body::{Frame as Piece, SizeHint};
 use serde::Serialize;
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use super::camera::ServedCamera;
 use super::guard::refuse;
 use super::recording::CameraRecorder;
 use super::routes::Server;
@@ -28,7 +29,7 @@ const LISTED_MAX: usize = 1000;
 const CHUNK_BYTES: u64 = 256 << 10;
 
 /// Text for requests while the server has no folder for recordings.
-pub(super) const OFF: &str = "recording is off; `oaktap serve --recordings FOLDER` switches it on";
+pub(super) const OFF: &str = "clients cannot record here; `oaktap serve --recordings FOLDER` lets them";
 
 /// A file of the folder.
 #[derive(Clone, Debug, Serialize)]
@@ -183,21 +184,21 @@ impl hyper::body::Body for Download {
 }
 
 /// Answers with an error if a camera cannot be recorded.
-fn recorder<'a>(server: &'a Server, name: &str) -> Result<&'a Arc<CameraRecorder>, Box<Response>> {
+fn recorder<'a>(server: &'a Server, name: &str) -> Result<(&'a ServedCamera, &'a Arc<CameraRecorder>), Box<Response>> {
     let camera = server.named(name)?;
-    camera.recorder.as_ref().ok_or_else(|| Box::new(refuse(StatusCode::CONFLICT, OFF)))
+    let recorder = camera.recorder.as_ref().ok_or_else(|| Box::new(refuse(StatusCode::CONFLICT, OFF)))?;
+    Ok((camera, recorder))
 }
 
 /// `POST /api/cameras/NAME/recording`: starts a recording, unless one runs.
 pub(super) async fn start(State(server): State<Arc<Server>>, Named(name): Named<String>) -> Response {
-    let recorder = match recorder(&server, &name) {
-        Ok(recorder) => Arc::clone(recorder),
+    let (camera, recorder) = match recorder(&server, &name) {
+        Ok((camera, recorder)) => (camera, Arc::clone(recorder)),
         Err(response) => return *response,
     };
-    let starting = Arc::clone(&recorder);
-    match blocking(move || starting.start()).await {
+    match blocking(move || recorder.start()).await {
         Ok(Ok(())) => {
-            let state = serde_json::to_string(&recorder.state()).unwrap_or_default();
+            let state = serde_json::to_string(&camera.recording.state()).unwrap_or_default();
             ([(header::CONTENT_TYPE, "application/json")], state).into_response()
         }
         Ok(Err(error)) => {
@@ -213,7 +214,7 @@ pub(super) async fn start(State(server): State<Arc<Server>>, Named(name): Named<
 /// `DELETE /api/cameras/NAME/recording`: stops the recording, if one runs.
 pub(super) async fn stop(State(server): State<Arc<Server>>, Named(name): Named<String>) -> Response {
     match recorder(&server, &name) {
-        Ok(recorder) => {
+        Ok((_, recorder)) => {
             recorder.stop();
             StatusCode::NO_CONTENT.into_response()
         }

@@ -77,7 +77,7 @@ struct ApiCamera<'a> {
     told: Told,
     /// Pictures that were encoded for viewers.
     encoded: u64,
-    /// The recording that a client has started, while it runs.
+    /// The recording that runs.
     recording: Option<CameraRecording>,
     /// Counts of the camera, with all of its streams.
     counts: Summary,
@@ -119,14 +119,10 @@ fn for_page<'a>(camera: &'a ServedCamera, session: &Session, now_ns: u64) -> Pag
         missing_is_estimate,
         silent_ms: last.map(|last_ns| now_ns.saturating_sub(last_ns) / 1_000_000),
         intervals_ms,
-        recording: recording(camera),
+        recording: camera.recording.state(),
         settings: camera.controls.answers(session),
         viewers: camera.viewers.present(),
     }
-}
-
-fn recording(camera: &ServedCamera) -> Option<CameraRecording> {
-    camera.recorder.as_ref()?.state()
 }
 
 fn for_programs<'a>(camera: &'a ServedCamera, session: &Session) -> ApiCamera<'a> {
@@ -135,7 +131,7 @@ fn for_programs<'a>(camera: &'a ServedCamera, session: &Session) -> ApiCamera<'a
         stream: camera.stream(),
         told: Told::new(camera, &session.state()),
         encoded: camera.encoded(),
-        recording: recording(camera),
+        recording: camera.recording.state(),
         counts: session.stats().summary(session.name()),
         viewers: camera.viewers.each(),
         totals: camera.viewers.by_kind(),
@@ -173,9 +169,8 @@ pub(super) async fn publish(server: Arc<Server>) {
             (before, age) = (Vec::new(), 0);
             continue;
         }
-        let state = |(camera, session): (&Arc<ServedCamera>, &Session)| {
-            (session.state().word(), camera.recorder.as_ref().is_some_and(|recorder| recorder.is_on()))
-        };
+        let state =
+            |(camera, session): (&Arc<ServedCamera>, &Session)| (session.state().word(), camera.recording.is_on());
         let states: Vec<_> = server.each().map(state).collect();
         age += 1;
         if age >= COUNTS_EVERY || states != before {

@@ -1,9 +1,12 @@
 //! The server beside a recorder and beside a window.
 
+use std::time::Instant;
+
 use serde_json::Value;
 
+use crate::chromium::Browser;
 use crate::program::run;
-use crate::server::{Camera, Response, Server};
+use crate::server::{AGES, Camera, Response, Server};
 
 fn number(value: &Value) -> u64 {
     value.as_u64().unwrap_or_else(|| panic!("not a number: {value}"))
@@ -48,6 +51,52 @@ fn a_recording_loses_nothing_because_of_viewers_that_never_read() {
     assert!(number(&recorded["recorded"]) >= 120, "{recorded}");
     assert_eq!(recorded["recorded"], camera["frames"]["confirmed"], "{summary}");
     assert!(recorded["dropped"] == 0 && recorded["lost"] == 0 && camera["frames"]["no_memory"] == 0, "{summary}");
+}
+
+#[test]
+fn clients_see_that_the_program_records_and_cannot_stop_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().to_str().expect("UTF-8");
+    let cameras = ["front=sim:?size=64x48&fps=30", "back=sim:?size=64x48&fps=30"];
+    let arguments = ["record", "--json", "-o", path, "--trigger", "dog>0.9999", cameras[0], cameras[1]];
+    let idle = Server::run(&[&arguments[..], &["--serve", "127.0.0.1:0"]].concat());
+    let recorded = |server: &Server, camera: usize, expected: fn(&Value) -> bool| {
+        let late = Instant::now() + AGES;
+        loop {
+            let recording = server.cameras()[camera]["recording"].clone();
+            if expected(&recording) {
+                return;
+            }
+            assert!(Instant::now() < late, "{recording}");
+        }
+    };
+    recorded(&idle, 0, |recording| recording["state"] == "waiting" && recording["reason"] == "waiting for a trigger");
+    drop(idle);
+    let server = Server::run(&["record", "--json", "-o", path, cameras[0], cameras[1], "--serve", "127.0.0.1:0"]);
+    for camera in [0, 1] {
+        recorded(&server, camera, |recording| {
+            recording["state"] == "recording" && number(&recording["frames_written"]) > 3
+        });
+    }
+    let address = "/api/cameras/back/recording";
+    for method in ["POST", "DELETE"] {
+        assert_eq!(server.ask(method, address, &[]).status, 409);
+    }
+    if let Some(browser) = Browser::start(800, 600) {
+        browser.open(&format!("http://127.0.0.1:{}/", server.port));
+        let shown = "const about = [...document.querySelectorAll('[data-camera] .recording')];
+             return about.length == 2 && about.every(one => one.checkVisibility() && /^REC \\d+:\\d\\d$/.test(one.textContent))
+                 && [...document.querySelectorAll('[data-camera] .record')].every(one => !one.checkVisibility())";
+        browser.wait_for(shown);
+        browser.press("r");
+        browser.wait_for("return document.body.innerText.includes('the program that serves this page records')");
+        browser.screenshot("beside-recorder");
+        browser.assert_no_errors();
+    }
+    let (code, lines, err) = server.stop();
+    assert!([0, 3].contains(&code), "{err}");
+    let recordings = lines[1]["summary"]["recordings"].as_array().expect("a list");
+    assert!(recordings.iter().all(|recording| number(&recording["cameras"][0]["recorded"]) > 3), "{recordings:?}");
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn a_client_records_a_camera_and_downloads_the_file() {
 fn without_a_folder_nothing_is_recorded() {
     let server = Server::start(&["front=sim:?size=64x48&fps=50"]);
     let refused = server.ask("POST", "/api/cameras/front/recording", &[]);
-    let text = "recording is off; `oaktap serve --recordings FOLDER` switches it on\n";
+    let text = "clients cannot record here; `oaktap serve --recordings FOLDER` lets them\n";
     assert_eq!((refused.status, refused.text().as_str()), (409, text));
     assert_eq!(list(&server), serde_json::json!({ "on": false, "recordings": [] }));
     assert_eq!(server.get("/recordings/front/x.mcap").status, 404);

@@ -120,7 +120,8 @@ async function snapshot(some) {
 
 async function toggleRecording(some) {
   if (!canRecord) {
-    note("recording is off: start `oaktap serve --recordings FOLDER`");
+    const records = some.some((tile) => tile.records);
+    note(records ? "the program that serves this page records" : "recording is off: start `oaktap serve --recordings FOLDER`");
     return;
   }
   const on = !some.some((tile) => tile.records);

@@ -1,6 +1,7 @@
 //! Observes running recordings from other threads.
 
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use super::report::{RecorderCounts, RecorderState, RecordingStatus};
 use super::shared::{Shared, TakenCounts};
@@ -85,6 +86,8 @@ pub struct RecordersMonitor {
 #[derive(Debug, Default)]
 struct Recorded {
     first_camera: usize,
+    /// Time of the start. `None`: recording is off.
+    since: Option<Instant>,
     each: Vec<(RecorderMonitor, usize)>,
 }
 
@@ -108,12 +111,25 @@ impl RecordersMonitor {
         monitor.status(index)
     }
 
+    /// Returns the time since the recording of a camera was started. `None`: recording is off.
+    #[must_use]
+    pub fn duration(&self, camera: usize) -> Option<Duration> {
+        if !self.each.is_empty() {
+            return self.each.get(camera)?.duration(0);
+        }
+        let recorded = locked(&self.recorded);
+        recorded.each.get(camera.checked_sub(recorded.first_camera)?)?;
+        Some(recorded.since?.elapsed())
+    }
+
     /// Replaces the recorders. The first has the cameras from `first_camera` on, each of the others the next ones.
     pub(super) fn set(&self, first_camera: usize, recorders: impl Iterator<Item = RecorderMonitor>) {
         let each = recorders.flat_map(|monitor| {
             let cameras = monitor.lanes.len();
             std::iter::repeat_n(monitor, cameras).zip(0..cameras)
         });
-        *locked(&self.recorded) = Recorded { first_camera, each: each.collect() };
+        let each: Vec<_> = each.collect();
+        let since = (!each.is_empty()).then(Instant::now);
+        *locked(&self.recorded) = Recorded { first_camera, since, each };
     }
 }
