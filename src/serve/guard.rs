@@ -48,8 +48,8 @@ const HEADERS: [(header::HeaderName, &str); 5] = [
 /// Longest time until a request that changes something is answered.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Longest body of a request in bytes.
-const BODY_BYTES_MAX: usize = 4 << 10;
+/// Longest body of a request in bytes. Offers of WebRTC are the longest: those of browsers have about 7 KiB.
+const BODY_BYTES_MAX: usize = 32 << 10;
 
 /// Says whether other pages may embed a picture.
 const EMBEDDING: header::HeaderName = header::HeaderName::from_static("cross-origin-resource-policy");

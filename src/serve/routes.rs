@@ -22,10 +22,13 @@ use super::replay::REPLAYS_MAX;
 use super::viewer::ViewerKind;
 use super::{ServeOptions, controls, events, metrics, mjpeg, page, recordings, signature, socket, status};
 use crate::overlay::Style;
-use crate::source::Session;
+use crate::source::{Session, unescape};
 
 /// Time that a snapshot waits for a picture.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Text for an address that there is not.
+const NO_ADDRESS: &str = "no such address";
 
 const JSON: &str = "application/json";
 
@@ -93,6 +96,23 @@ impl Server {
         form.map(|form| (camera, form)).map_err(|text| Box::new(refuse(StatusCode::BAD_REQUEST, text)))
     }
 
+    /// Checks the address of pictures: its camera and its query.
+    pub(super) fn check_pictures(&self, path: &str, query: Option<&str>) -> Result<(), Box<Response>> {
+        let found = match (path.strip_prefix("/stream/"), path.strip_prefix("/snapshot/")) {
+            (Some(file), _) => self.queried(&segment(file)?, ".mjpg", Queried::Stream, query),
+            (_, Some(file)) => {
+                let file = segment(file)?;
+                let (kind, extension) = snapshot_kind(&file);
+                self.queried(&file, extension, Queried::Snapshot(kind), query)
+            }
+            (None, None) => {
+                let name = path.strip_prefix("/whep/").ok_or_else(no_address)?;
+                return self.named(&segment(name)?).map(|_| ());
+            }
+        };
+        found.map(|_| ())
+    }
+
     pub(super) fn named(&self, name: &str) -> Result<&Arc<ServedCamera>, Box<Response>> {
         self.session(name).map(|(camera, _)| camera)
     }
@@ -105,6 +125,21 @@ impl Server {
             Box::new(refuse(StatusCode::NOT_FOUND, text))
         })
     }
+}
+
+/// Returns the kind of a picture that a file name such as `front.png` selects, and its extension.
+fn snapshot_kind(file: &str) -> (FileKind, &'static str) {
+    if file.ends_with(".png") { (FileKind::Png, ".png") } else { (FileKind::Jpeg, ".jpg") }
+}
+
+/// Returns the text of the only segment of a path.
+fn segment(text: &str) -> Result<String, Box<Response>> {
+    let name = String::from_utf8(unescape(text)).ok().filter(|_| !text.contains('/'));
+    name.ok_or_else(no_address)
+}
+
+fn no_address() -> Box<Response> {
+    Box::new(refuse(StatusCode::NOT_FOUND, NO_ADDRESS))
 }
 
 /// Returns the addresses with their handlers, and `more` under the same rules.
@@ -125,7 +160,7 @@ pub(super) fn router(server: Arc<Server>, more: Router<Arc<Server>>) -> Router {
         .route("/stream/{file}", get(stream))
         .route("/events/{name}", get(detections))
         .route("/socket", any(open_socket))
-        .fallback(async || refuse(StatusCode::NOT_FOUND, "no such address"))
+        .fallback(async || refuse(StatusCode::NOT_FOUND, NO_ADDRESS))
         .layer(middleware::from_fn_with_state(Arc::clone(&server), guard))
         .with_state(server)
 }
@@ -147,8 +182,7 @@ async fn counts(State(server): State<Arc<Server>>, headers: HeaderMap) -> Respon
 
 /// Answers with the next picture.
 async fn snapshot(State(server): State<Arc<Server>>, Path(file): Path<String>, RawQuery(query): RawQuery) -> Response {
-    let is_png = file.ends_with(".png");
-    let (kind, extension) = if is_png { (FileKind::Png, ".png") } else { (FileKind::Jpeg, ".jpg") };
+    let (kind, extension) = snapshot_kind(&file);
     let (camera, form) = match server.queried(&file, extension, Queried::Snapshot(kind), query.as_deref()) {
         Ok(found) => found,
         Err(response) => return *response,

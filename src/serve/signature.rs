@@ -149,6 +149,9 @@ pub(super) async fn sign(State(server): State<Arc<Server>>, body: Bytes) -> Resp
         let text = "expected the path of pictures, such as /stream/NAME.mjpg, /snapshot/NAME.jpg or /whep/NAME, without signature";
         return bad(&text);
     }
+    if let Err(response) = server.check_pictures(path, request.path.split_once('?').map(|(_, query)| query)) {
+        return *response;
+    }
     let expires = now_unix_s() + seconds;
     let answer = token.signing.sign(&request.path, expires).map(|path| SignAnswer { path, expires });
     let Some(text) = answer.and_then(|answer| serde_json::to_string(&answer).ok()) else {

@@ -179,7 +179,7 @@ fn files_that_are_not_in_the_list_are_not_played() {
     assert_eq!(page.opened()["text"], "this recording has no such camera; expected front");
     let without = Server::start(&["live=sim:?size=64x48&fps=5"]);
     let state = Page::play(&without, "a.mcap").opened();
-    assert!(state["text"].as_str().is_some_and(|text| text.contains("recording is off")), "{state}");
+    assert!(state["text"].as_str().is_some_and(|text| text.contains("clients cannot record here")), "{state}");
 }
 
 #[test]

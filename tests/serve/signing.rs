@@ -88,8 +88,25 @@ fn only_clients_with_the_token_sign_and_only_pictures() {
         let refused = sign(&server, body, Some(SECRET));
         assert!(refused.status == 400 && refused.text().contains("expected"), "{body}: {refused:?}");
     }
-    let long = format!(r#"{{"path":"/stream/{}"}}"#, "x".repeat(5000));
+    let long = format!(r#"{{"path":"/stream/{}"}}"#, "x".repeat(40_000));
     assert_eq!(sign(&server, &long, Some(SECRET)).status, 413);
     let open = Server::start(&["sim:?size=64x48"]);
     assert_eq!(sign(&open, valid, None).status, 409);
+}
+
+#[test]
+fn only_addresses_of_a_camera_are_signed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = with_token(&folder);
+    for (body, status, reason) in [
+        (r#"{"path":"/stream/back.mjpg"}"#, 404, "no camera `back`; expected front"),
+        (r#"{"path":"/snapshot/back.png"}"#, 404, "no camera `back`; expected front"),
+        (r#"{"path":"/snapshot/front/x.jpg"}"#, 404, "no such address"),
+        (r#"{"path":"/snapshot/%ff.jpg"}"#, 404, "no such address"),
+        (r#"{"path":"/snapshot/front.jpg?w=3"}"#, 400, "unknown query `w`"),
+        (r#"{"path":"/snapshot/f%72ont.jpg?h=48"}"#, 200, "/snapshot/f%72ont.jpg?h=48&expires="),
+    ] {
+        let answer = sign(&server, body, Some(SECRET));
+        assert!(answer.status == status && answer.text().contains(reason), "{body}: {answer:?}");
+    }
 }

@@ -12,9 +12,6 @@ use super::Door;
 use crate::frame::{PayloadKind, nal_units};
 use crate::serve::feed::Media;
 
-/// Longest offer in bytes. Those of browsers have about 7 KiB.
-pub(super) const MAX_OFFER_BYTES: usize = 32 << 10;
-
 /// Bytes that wait in a data channel. Detections that do not fit are left out.
 const CHANNEL_BYTES: usize = 64 << 10;
 

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Extension, Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, post};
 
-use super::offer::{MAX_OFFER_BYTES, answer};
+use super::offer::answer;
 use super::peer::Peer;
 use super::{Door, MAX_PEERS, Order};
 use crate::serve::guard::refuse;
@@ -30,7 +30,7 @@ const MEDIA_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Returns the addresses with their handlers.
 pub(in crate::serve) fn routes(door: Door) -> Router<Arc<Server>> {
-    let viewers = post(open).options(options).layer(DefaultBodyLimit::max(MAX_OFFER_BYTES));
+    let viewers = post(open).options(options);
     Router::new()
         .route("/whep/{name}", viewers)
         .route("/whep/{name}/{id}", delete(close).options(options))
