@@ -29,7 +29,7 @@ pub(crate) const CERTIFICATE_RECIPE: &str = "openssl req -x509 -newkey ec -pkeyo
 
 /// Options that say who may connect, and how.
 #[derive(Args, Clone, Debug, Default)]
-pub(crate) struct AccessArgs {
+struct AccessArgs {
     /// File with the token that clients must send, 16 to 256 characters; required beyond 127.0.0.1
     #[arg(long, value_name = "FILE", help_heading = SERVER)]
     token: Option<PathBuf>,
@@ -52,6 +52,58 @@ fn host_name(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err("expected a name without port, such as cameras.lan".to_owned())
+    }
+}
+
+/// Options of `oaktap serve`, and of the service that runs it.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ServerArgs {
+    /// Listen here. PORT alone: on this computer only
+    #[arg(long, value_name = "[ADDRESS:]PORT", default_value = "127.0.0.1:8080", help_heading = SERVER)]
+    pub(crate) http: ServeAddress,
+
+    /// Also serve each camera to players and recorders at rtsp://ADDRESS:PORT/NAME. PORT alone: on this computer only. The usual
+    /// port is 8554
+    #[arg(long, value_name = "[ADDRESS:]PORT", help_heading = SERVER)]
+    pub(crate) rtsp: Option<ServeAddress>,
+
+    /// Also serve each camera's own protocol, to any number of clients: the first camera here, the second one port higher, and so
+    /// on. PORT alone: on this computer only. This protocol has no token
+    #[arg(long, value_name = "[ADDRESS:]PORT", help_heading = SERVER)]
+    pub(crate) camera_port: Option<ServeAddress>,
+
+    #[command(flatten)]
+    access: AccessArgs,
+
+    /// Let clients record cameras into this folder, and list and download its recordings
+    #[arg(long, value_name = "DIR", help_heading = SERVER)]
+    pub(crate) recordings: Option<PathBuf>,
+}
+
+impl ServerArgs {
+    /// Returns the addresses to listen at, with their options.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = (&'static str, ServeAddress)> {
+        let addresses = [("--http", Some(self.http)), ("--rtsp", self.rtsp), ("--camera-port", self.camera_port)];
+        addresses.into_iter().filter_map(|(option, address)| Some((option, address?)))
+    }
+
+    /// Returns the names of this computer.
+    pub(crate) fn host_names(&self) -> &[String] {
+        &self.access.host_name
+    }
+
+    /// Returns the options that name secret files, with their files.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let AccessArgs { token, tls_cert, tls_key, .. } = &self.access;
+        let files = [("--token", token), ("--tls-cert", tls_cert), ("--tls-key", tls_key)];
+        files.into_iter().filter_map(|(option, path)| Some((option, path.as_deref()?)))
+    }
+
+    /// Reads the secret files. Refuses addresses that other computers reach without a token.
+    pub(crate) fn read(&self) -> anyhow::Result<Access> {
+        let access = self.access.read(self.http)?;
+        self.rtsp.map_or(Ok(()), |address| check_token(address, access.token.is_some()))?;
+        Ok(access)
     }
 }
 
@@ -91,19 +143,8 @@ impl ServeBesideArgs {
 }
 
 impl AccessArgs {
-    /// Returns the names of this computer.
-    pub(crate) fn host_names(&self) -> &[String] {
-        &self.host_name
-    }
-
-    /// Returns the options that name files, with their files.
-    pub(crate) fn files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
-        let files = [("--token", &self.token), ("--tls-cert", &self.tls_cert), ("--tls-key", &self.tls_key)];
-        files.into_iter().filter_map(|(option, path)| Some((option, path.as_deref()?)))
-    }
-
     /// Reads the files. Refuses an address that other computers reach without a token.
-    pub(crate) fn read(&self, address: ServeAddress) -> anyhow::Result<Access> {
+    fn read(&self, address: ServeAddress) -> anyhow::Result<Access> {
         let token = self.token.as_deref().map(Token::read).transpose()?;
         check_token(address, token.is_some())?;
         let files = self.tls_cert.as_deref().zip(self.tls_key.as_deref());
@@ -138,7 +179,6 @@ impl Access {
         let Self { token, tls, host_names, address } = self.clone();
         let http = listener(address.0, 0, option)?;
         let is_encrypted = tls.is_some();
-        let has_token = token.is_some();
         let serve = Serve::new(ServeOptions { token, host_names, tls, ..options });
         let is_exposed = address.is_exposed();
         Ok(CameraServer {
@@ -146,7 +186,6 @@ impl Access {
             http: Some(http),
             rtsp: None,
             names: Vec::new(),
-            has_token,
             is_encrypted,
             is_exposed,
             is_rtsp_exposed: false,
@@ -178,16 +217,14 @@ pub(crate) struct CameraServer {
     rtsp: Option<SocketAddr>,
     /// Names of the cameras in URLs.
     names: Vec<String>,
-    has_token: bool,
     is_encrypted: bool,
     is_exposed: bool,
     is_rtsp_exposed: bool,
 }
 
 impl CameraServer {
-    /// Opens a socket for RTSP. `option`: the one that gave the address.
+    /// Opens a socket for RTSP. `option`: the one that gave the address, which [`ServerArgs::read`] has checked.
     pub(crate) fn open_rtsp(&mut self, address: ServeAddress, option: &str) -> anyhow::Result<()> {
-        check_token(address, self.has_token)?;
         let listener = listener(address.0, 0, option)?;
         self.rtsp = Some(listener.local_addr()?);
         self.serve.serve_rtsp(listener);

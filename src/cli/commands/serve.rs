@@ -16,7 +16,7 @@ use oaktap::units::count;
 
 use super::simulate::listener;
 use super::view::{over, separated};
-use crate::cli::camera_server::{Access, AccessArgs, SERVER};
+use crate::cli::camera_server::{Access, ServerArgs};
 use crate::cli::fleet::FleetArgs;
 use crate::cli::present;
 use crate::cli::receiving::Receiving;
@@ -52,26 +52,8 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     fleet: FleetArgs,
 
-    /// Listen here. PORT alone: on this computer only
-    #[arg(long, value_name = "[ADDRESS:]PORT", default_value = "127.0.0.1:8080", help_heading = SERVER)]
-    http: ServeAddress,
-
-    /// Also serve each camera to players and recorders at rtsp://ADDRESS:PORT/NAME. PORT alone: on this computer only. The usual
-    /// port is 8554
-    #[arg(long, value_name = "[ADDRESS:]PORT", help_heading = SERVER)]
-    rtsp: Option<ServeAddress>,
-
-    /// Also serve each camera's own protocol, to any number of clients: the first camera here, the second one port higher, and so
-    /// on. PORT alone: on this computer only. This protocol has no token
-    #[arg(long, value_name = "[ADDRESS:]PORT", help_heading = SERVER)]
-    camera_port: Option<ServeAddress>,
-
     #[command(flatten)]
-    access: AccessArgs,
-
-    /// Let clients record cameras into this folder, and list and download its recordings
-    #[arg(long, value_name = "DIR", help_heading = SERVER)]
-    recordings: Option<PathBuf>,
+    server: ServerArgs,
 
     #[command(flatten)]
     source: SourceArgs,
@@ -97,7 +79,7 @@ struct Plan {
 
 impl ServeArgs {
     fn plan(&self) -> anyhow::Result<Plan> {
-        Ok(Plan { sources: separated(&self.fleet.sources()?), access: self.access.read(self.http)? })
+        Ok(Plan { sources: separated(&self.fleet.sources()?), access: self.server.read()? })
     }
 }
 
@@ -127,13 +109,13 @@ pub(crate) fn run(ctx: &Ctx, args: &ServeArgs) -> anyhow::Result<Outcome> {
 fn serve(ctx: &Ctx, args: &ServeArgs, plan: &Plan, supervisor: &Supervisor) -> anyhow::Result<End> {
     let cameras = live::cameras(&plan.sources);
     let style = args.source.style()?;
-    let recordings = args.recordings.clone().map(|folder| recordings(folder, &args.source, style.names.clone()));
+    let recordings = args.server.recordings.clone().map(|folder| recordings(folder, &args.source, style.names.clone()));
     let options = ServeOptions { style, recordings: recordings.transpose()?, ..ServeOptions::default() };
     let mut server = plan.access.open("--http", options)?;
-    if let Some(address) = args.rtsp {
+    if let Some(address) = args.server.rtsp {
         server.open_rtsp(address, "--rtsp")?;
     }
-    let camera_ports = args.camera_port.map(|ServeAddress(first)| {
+    let camera_ports = args.server.camera_port.map(|ServeAddress(first)| {
         (0..).zip(&cameras).map(|(number, _)| listener(first, number, "--camera-port")).collect::<anyhow::Result<_>>()
     });
     let camera_ports: Vec<TcpListener> = camera_ports.transpose()?.unwrap_or_default();
@@ -143,7 +125,7 @@ fn serve(ctx: &Ctx, args: &ServeArgs, plan: &Plan, supervisor: &Supervisor) -> a
     for (session, address) in receiving.sessions().iter().zip(served) {
         present::say(&format!("serving the protocol of {} at tcp://{address}", session.name()));
     }
-    if args.camera_port.is_some_and(|address| address.is_exposed()) {
+    if args.server.camera_port.is_some_and(|address| address.is_exposed()) {
         present::say("every client that reaches a camera port sees its pictures, without a token");
     }
     server.start(receiving.sessions(), camera_ports)?;

@@ -7,19 +7,19 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use oaktap::file::{NewFile, shell_word};
-use oaktap::serve::ServeAddress;
 
-use crate::cli::camera_server::{AccessArgs, SERVER};
+use crate::cli::camera_server::ServerArgs;
 use crate::cli::fleet::configured_in;
 use crate::cli::new_files::not_written;
-use crate::cli::present::{self, advised};
-use crate::cli::service_unit::{MARK, Unit};
+use crate::cli::present::{self, Usage, advised};
+use crate::cli::service_unit::{MARK, StateFolder, Unit};
 use crate::cli::{Outcome, no_json_option};
 
 const EXAMPLES: &str = "\
 Examples:
   oaktap service install --config oaktap.toml --dry-run
   sudo oaktap service install --config /etc/oaktap/oaktap.toml --http 0.0.0.0:8080 --token /etc/oaktap/token.txt
+  sudo oaktap service install --config /etc/oaktap/oaktap.toml --rtsp 8554 --recordings /var/lib/oaktap
   sudo oaktap service remove";
 
 #[derive(Args, Debug)]
@@ -45,12 +45,8 @@ struct InstallArgs {
     #[arg(long, value_name = "oaktap.toml")]
     config: PathBuf,
 
-    /// Listen here. PORT alone: on this computer only
-    #[arg(long, value_name = "[ADDRESS:]PORT", default_value = "127.0.0.1:8080", help_heading = SERVER)]
-    http: ServeAddress,
-
     #[command(flatten)]
-    access: AccessArgs,
+    server: ServerArgs,
 
     /// Print the unit and write nothing
     #[arg(long)]
@@ -104,17 +100,27 @@ fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
     fs::canonicalize(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
+/// Checks a folder that the service writes to: systemd creates it for the user of the service, which it can only below /var/lib.
+fn state_folder(path: &Path) -> anyhow::Result<StateFolder> {
+    StateFolder::new(path).ok_or_else(|| {
+        let text = format!("--recordings {}: the service can write only to folders below /var/lib", path.display());
+        advised(Usage(text).into(), "--recordings /var/lib/oaktap; mount another disk at /var/lib/private/oaktap")
+    })
+}
+
 fn install(args: &InstallArgs) -> anyhow::Result<Outcome> {
     // Errors of these files would otherwise be those of a service that nobody watches.
     configured_in(Some(&args.config))?;
-    args.access.read(args.http)?;
-    let secrets = args.access.files().map(|(option, path)| Ok((option, absolute(path)?)));
+    let server = &args.server;
+    server.read()?;
+    let secrets = server.secrets().map(|(option, path)| Ok((option, absolute(path)?)));
     let unit = Unit {
         program: std::env::current_exe().context("cannot find the program oaktap")?,
         config: absolute(&args.config)?,
-        http: args.http.0,
-        host_names: args.access.host_names().to_vec(),
+        addresses: server.addresses().map(|(option, address)| (option, address.0)).collect(),
+        host_names: server.host_names().to_vec(),
         secrets: secrets.collect::<anyhow::Result<_>>()?,
+        recordings: server.recordings.as_deref().map(state_folder).transpose()?,
     };
     let text = unit.text().map_err(anyhow::Error::msg)?;
     if args.dry_run {
