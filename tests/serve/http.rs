@@ -8,6 +8,15 @@ use serde_json::Value;
 use crate::program::run;
 use crate::server::{Chunks, Response, Server};
 
+/// The first events of the camera `front`.
+pub(crate) fn events(server: &Server, headers: &[(&str, &str)], count: usize) -> Vec<Value> {
+    let mut events = server.open("GET", "/events/front", headers);
+    assert_eq!(Response::head(&mut events).header("content-type"), Some("text/event-stream"));
+    let lines = BufReader::new(Chunks::new(events)).lines().map(|line| line.expect("text"));
+    let events = lines.filter_map(|line| line.strip_prefix("data: ").map(str::to_owned)).take(count);
+    events.map(|text| serde_json::from_str(&text).expect("JSON")).collect()
+}
+
 #[test]
 fn every_address_answers() {
     let server = Server::start(&["front=sim:?size=320x176&fps=30&boxes=2"]);
@@ -25,11 +34,7 @@ fn every_address_answers() {
     let picture = image::load_from_memory(&picture.body).expect("a JPEG");
     assert_eq!((picture.width(), picture.height()), (320, 176));
 
-    let mut events = server.open("GET", "/events/front", &[]);
-    assert_eq!(Response::head(&mut events).header("content-type"), Some("text/event-stream"));
-    let lines = BufReader::new(Chunks::new(events)).lines().map(|line| line.expect("text"));
-    let events = lines.filter_map(|line| line.strip_prefix("data: ").map(str::to_owned)).take(3);
-    let events: Vec<Value> = events.map(|text| serde_json::from_str(&text).expect("JSON")).collect();
+    let events = events(&server, &[], 3);
     let number = |at: usize| events[at]["seq"].as_u64().expect("a number");
     assert!(number(0) + 1 == number(1) && number(1) + 1 == number(2), "{events:?}");
     assert_eq!(events[0]["detections"].as_array().map(Vec::len), Some(2), "{events:?}");

@@ -86,6 +86,40 @@ fn ffmpeg_gets_the_bytes_of_an_h264_camera() {
 }
 
 #[test]
+fn gstreamer_gets_the_bytes_of_an_h264_camera() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::streaming(&[&format!("front=sim:?{H264}"), "--rtsp", "0"]);
+    for transport in ["tcp", "udp"] {
+        let stored = folder.path().join(transport).with_extension("h264");
+        let Some(mut gstreamer) = system("gst-launch-1.0") else { return };
+        let source = [&format!("location={}", server.rtsp[0]), &format!("protocols={transport}"), "latency=0"];
+        gstreamer.args(["-q", "rtspsrc"]).args(source).args(["!", "rtph264depay", "!"]);
+        gstreamer.args(["video/x-h264,stream-format=byte-stream,alignment=au", "!", "identity", "eos-after=70", "!"]);
+        output(gstreamer.arg("filesink").arg(format!("location={}", stored.display())));
+        // GStreamer begins with the parameter sets of the description; those of the first key frame follow.
+        let all = units(&std::fs::read(&stored).expect("a file"));
+        assert_eq!(all[..2], all[2..4]);
+        std::fs::write(&stored, all[2..].iter().fold(Vec::new(), |file, unit| [&file, &[0, 0, 1][..], unit].concat()))
+            .expect("a file");
+        assert_untouched(H264, &stored, 69);
+    }
+    players(server);
+}
+
+#[test]
+fn names_with_other_letters_are_read_as_printed_and_as_typed() {
+    let server = Server::streaming(&[&format!("türe.1=sim:?{H264}"), "--rtsp", "0"]);
+    let printed = &server.rtsp[0];
+    let start = printed.strip_suffix("t%C3%BCre.1").unwrap_or_else(|| panic!("{printed}"));
+    for url in [printed, &format!("{start}türe.1"), &format!("{start}t%c3%bcre.1/?x=y")] {
+        for transport in ["tcp", "udp"] {
+            let Some(mut ffmpeg) = ffmpeg(transport, url) else { return };
+            output(ffmpeg.args(["-frames:v", "2", "-f", "null", "-"]));
+        }
+    }
+}
+
+#[test]
 fn opencv_reads_an_h264_camera() {
     let server = Server::streaming(&[&format!("front=sim:?{H264}"), "--rtsp", "0"]);
     for transport in ["tcp", "udp"] {

@@ -39,9 +39,14 @@ pub(crate) fn python_file(package: &str, file: &str) -> Option<PathBuf> {
     found
 }
 
-/// A program that one of these packages installs.
+/// A program beside these packages. `None` without it; panics in CI.
 pub(crate) fn program(name: &str) -> Option<Command> {
-    Some(Command::new(place()?.join(name)))
+    let program = place()?.join(name);
+    let there = program.exists();
+    if !there {
+        missing(&program.display().to_string());
+    }
+    there.then(|| Command::new(program))
 }
 
 /// Returns a port on which nothing listens, for a program that cannot choose one itself.
