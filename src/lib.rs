@@ -24,6 +24,7 @@
 //! package         the .dap container of an application
 //! bootloader      requests and responses over XLink
 //! stats           the ledger: counts of every frame and byte
+//! access_unit     H.264 and H.265 -> samples of MP4
 //! decode  encode  H.264 and H.265 -> frames of pixels; pictures -> H.264
 //! convert         frame -> picture
 //! overlay         boxes and labels on a picture
@@ -78,6 +79,8 @@
 //! Recordings rebuild each frame with the decoder. Image messages of other programs in MCAP files are played and exported
 //! without it.
 
+#[cfg(any(feature = "export", feature = "serve"))]
+mod access_unit;
 pub mod bootloader;
 pub mod convert;
 pub mod decode;

@@ -25,7 +25,7 @@ const ORDER: &[&[&str]] = &[
     &["package"],
     &["bootloader"],
     &["stats"],
-    &["decode", "encode"],
+    &["access_unit", "decode", "encode"],
     &["convert"],
     &["overlay"],
     &["hub"],
@@ -39,6 +39,7 @@ const UPWARD: &[(&str, &str)] = &[];
 
 /// Folders without sockets, files, threads and clocks: time is an argument, and bytes are slices.
 const PURE: &[&str] = &[
+    "src/access_unit.rs",
     "src/bootloader/",
     "src/convert/",
     "src/decode/",

@@ -3,11 +3,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::access_unit::{AccessUnit, Codec};
 use super::camera::Camera;
 use super::frames::ChosenFrame;
 use super::report::Skip;
 use super::still::StillEncoder;
+use super::video_file::Codec;
+use crate::access_unit::AccessUnit;
 use crate::convert::Yuv420;
 use crate::encode::{EncodeError, H264Encoder, H264Settings, check_h264_size, h264_bit_rate};
 use crate::frame::Size;
@@ -77,7 +78,7 @@ impl<'a> GroupEncoder<'a> {
             self.stream.clear();
             let at_ms = (n as f64 * 1000.0 / f64::from(fps)) as u64;
             encoder.encode(&self.yuv, at_ms, &mut self.stream).map_err(failed)?;
-            AccessUnit::parse(Codec::Encoded, &self.stream)
+            Codec::Encoded.parse(&self.stream)
         };
         frames.iter().enumerate().map(encode).collect()
     }

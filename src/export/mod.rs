@@ -9,7 +9,6 @@
 //! A plain loop without a hub: the reader waits for the writers, so no frame is dropped. Memory does not depend on the
 //! length of a recording: a few frames per thread, or 512 MiB of frames for video.
 
-mod access_unit;
 mod camera;
 mod choice;
 mod dataset;

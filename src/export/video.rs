@@ -7,15 +7,15 @@ use std::mem;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::access_unit::{AccessUnit, Codec};
 use super::camera::Camera;
 use super::frames::{ChosenFrame, Frames};
 use super::group_encoder::GroupEncoder;
 use super::place::{self, OwnFolder};
 use super::report::{ExportReport, Skip};
 use super::still::{StillEncoder, note_false_colors, note_mosaic};
-use super::video_file::{Times, VideoFile};
+use super::video_file::{Codec, Times, VideoFile};
 use super::{ExportError, ExportOptions, ProgressFn, pipeline, report_progress};
+use crate::access_unit::AccessUnit;
 use crate::frame::{PayloadKind, Size};
 use crate::units::count;
 
@@ -295,9 +295,9 @@ fn codec(chosen: &ChosenFrame) -> Codec {
 }
 
 fn copy(codec: Codec, chosen: &ChosenFrame) -> Result<AccessUnit, Skip> {
-    let mut unit = AccessUnit::parse(codec, chosen.frame.payload())?;
+    let mut unit = codec.parse(chosen.frame.payload())?;
     if let Some(sets) = &chosen.parameter_sets {
-        unit.add_parameter_sets(codec, sets);
+        unit.add_parameter_sets(codec.kind(), sets);
     }
     Ok(unit)
 }

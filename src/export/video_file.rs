@@ -10,16 +10,44 @@ use shiguredo_mp4::boxes::SampleEntry;
 use shiguredo_mp4::mux::{Mp4FileMuxer, Mp4FileMuxerOptions, Sample};
 
 use super::ExportError;
-use super::access_unit::{AccessUnit, Codec};
 use super::frames::ChosenFrame;
 use super::place;
 use super::report::{Added, BEFORE_KEY_FRAME, Skip};
+use crate::access_unit::{AccessUnit, AccessUnitError};
 use crate::file::NewFile;
+use crate::frame::PayloadKind;
 
 /// Time scale of the file. All players support this one of MPEG. A tick is 11 us, short compared with a frame interval.
 const TICKS_PER_S: u32 = 90_000;
 /// Duration of a single picture, in ticks: 1/25 s.
 const DEFAULT_DURATION_TICKS: u32 = TICKS_PER_S / 25;
+
+/// Source and codec of access units. A file contains one kind only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Codec {
+    /// H.264 encoded by [`GroupEncoder`](super::group_encoder::GroupEncoder).
+    Encoded,
+    /// H.264 from the camera.
+    H264,
+    /// H.265 from the camera.
+    H265,
+}
+
+impl Codec {
+    /// Parses one access unit in Annex B format.
+    pub(super) fn parse(self, stream: &[u8]) -> Result<AccessUnit, Skip> {
+        let invalid = |error: AccessUnitError| Skip { kind: "invalid video", why: error.to_string() };
+        AccessUnit::parse(self.kind(), stream).map_err(invalid)
+    }
+
+    /// Returns the encoding of the access units.
+    pub(super) const fn kind(self) -> PayloadKind {
+        match self {
+            Self::Encoded | Self::H264 => PayloadKind::H264,
+            Self::H265 => PayloadKind::H265,
+        }
+    }
+}
 
 /// Times of a picture, in nanoseconds since 1970, UTC.
 #[derive(Clone, Copy, Debug)]

@@ -10,6 +10,7 @@ use super::controls::CameraControls;
 use super::encoder::Encoding;
 use super::feed::Feed;
 use super::form::Form;
+use super::page_video::PageVideo;
 use super::recording::{CameraRecorder, RecordingMonitor};
 use super::shot::{Shot, ShotMaker};
 use super::viewer::{Viewer, ViewerKind, Viewers};
@@ -57,6 +58,7 @@ pub(super) struct ServedCamera {
     pub(super) viewers: Arc<Viewers>,
     pub(super) style: Style,
     pub(super) rtsp: Feed,
+    pub(super) video: PageVideo,
     #[cfg(feature = "whep")]
     pub(super) whep: Feed,
     encoding: Arc<Encoding>,
@@ -197,6 +199,7 @@ impl ServedCamera {
             #[cfg(feature = "whep")]
             whep: Feed::new(&super::whep::PROTOCOL, &encoding),
             encoding,
+            video: PageVideo::follow(camera),
             recorder,
             recording,
             controls,

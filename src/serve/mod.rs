@@ -3,10 +3,12 @@
 //! ```text
 //! provisional frames, video decoded --DropOldest(1)--> thread "serve NAME": one JPEG per frame and size --> Hub<Arc<Shot>>
 //!                                                               each viewer: DropOldest(1) --> page, MJPEG, snapshot
+//! provisional frames of H.264 --each page: DropToStart(8)--> page, as fragments of MP4
 //! confirmed frames --each client: DropOldest--> /events, camera port, RTSP
 //! ```
 //!
 //! Frames are converted only while a viewer watches. JPEG cameras are not converted: their viewers get the bytes of the camera.
+//! Pages get the H.264 of cameras as it is, unless they cannot play it.
 //! Every viewer has a lane of its own, so that a slow one delays no other and neither the camera; its ledger holds at every
 //! moment: offered = sent + superseded + pending.
 
@@ -19,12 +21,14 @@ mod encoder;
 mod events;
 mod feed;
 mod form;
+mod fragments;
 mod guard;
 mod http;
 mod metrics;
 mod mjpeg;
 mod page;
 mod page_message;
+mod page_video;
 mod recording;
 mod recordings;
 mod replay;

@@ -14,7 +14,7 @@ const ICON: &str = "image/svg+xml";
 const INDEX: &str = include_str!("page/index.html");
 
 /// Name, type and text of each file.
-const FILES: [(&str, &str, &str); 17] = [
+const FILES: [(&str, &str, &str); 18] = [
     ("boxes.js", SCRIPT, include_str!("page/boxes.js")),
     ("controls.js", SCRIPT, include_str!("page/controls.js")),
     ("curve.js", SCRIPT, include_str!("page/curve.js")),
@@ -32,6 +32,7 @@ const FILES: [(&str, &str, &str); 17] = [
     ("style.css", CSS, include_str!("page/style.css")),
     ("tile.js", SCRIPT, include_str!("page/tile.js")),
     ("timeline.js", SCRIPT, include_str!("page/timeline.js")),
+    ("video.js", SCRIPT, include_str!("page/video.js")),
 ];
 
 /// `/`

@@ -24,6 +24,9 @@ pub(super) struct Watch {
     pub(super) camera: String,
     /// Width of the picture in pixels of the screen.
     pub(super) width: u32,
+    /// The page plays H.264 of this camera.
+    #[serde(default)]
+    pub(super) video: bool,
 }
 
 /// A recording that the page plays.

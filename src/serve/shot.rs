@@ -40,6 +40,24 @@ struct Description<'a> {
     detections: Vec<NamedDetection<'a>>,
 }
 
+/// Returns a JSON object of the fields of [`Description`], with the detections that the style shows.
+pub(super) fn describe(frame: &Frame, style: &Style) -> String {
+    let names = style.names(frame.labels.as_deref());
+    let shown = frame.detections.iter().filter(|detection| style.shows(detection, names));
+    let description = Description {
+        id: frame.id,
+        device_time_us: frame.device_time.0,
+        arrival_unix_ns: frame.received.unix_ns,
+        width: frame.size().map(|size| size.width),
+        height: frame.size().map(|size| size.height),
+        detections: shown
+            .map(|detection| detection.named(names).on_track(Track::of(&frame.tracks, detection)))
+            .collect(),
+    };
+    // Strings and numbers: serializing them cannot fail.
+    serde_json::to_string(&description).unwrap_or_default()
+}
+
 /// The payload of a frame, which is shared.
 struct Payload(Arc<Frame>);
 
@@ -99,24 +117,7 @@ impl ShotMaker {
     pub(super) fn begin(&mut self, frame: &Frame) {
         self.made.clear();
         self.overlay.follow(frame);
-        self.description = self.describe(frame);
-    }
-
-    fn describe(&self, frame: &Frame) -> Arc<str> {
-        let names = self.style.names(frame.labels.as_deref());
-        let shown = frame.detections.iter().filter(|detection| self.style.shows(detection, names));
-        let description = Description {
-            id: frame.id,
-            device_time_us: frame.device_time.0,
-            arrival_unix_ns: frame.received.unix_ns,
-            width: frame.size().map(|size| size.width),
-            height: frame.size().map(|size| size.height),
-            detections: shown
-                .map(|detection| detection.named(names).on_track(Track::of(&frame.tracks, detection)))
-                .collect(),
-        };
-        // Strings and numbers: serializing them cannot fail.
-        serde_json::to_string(&description).unwrap_or_default().into()
+        self.description = describe(frame, &self.style).into();
     }
 
     /// Returns the picture of the current frame in this form; `None` if the frame has no detection of the class to crop to. Forms

@@ -169,8 +169,10 @@ pub(super) async fn publish(server: Arc<Server>) {
             (before, age) = (Vec::new(), 0);
             continue;
         }
-        let state =
-            |(camera, session): (&Arc<ServedCamera>, &Session)| (session.state().word(), camera.recording.is_on());
+        let state = |(camera, session): (&Arc<ServedCamera>, &Session)| {
+            // A page that plays video waits for the first frame.
+            (session.state().word(), camera.recording.is_on(), camera.video.playable())
+        };
         let states: Vec<_> = server.each().map(state).collect();
         age += 1;
         if age >= COUNTS_EVERY || states != before {

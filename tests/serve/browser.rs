@@ -15,7 +15,7 @@ use crate::program::{Running, oaktap};
 use crate::server::{AGES, Server};
 
 /// The picture on the canvas, the boxes over it, and the frame that both belong to according to the page.
-const ON_THE_CANVAS: &str = "
+pub(crate) const ON_THE_CANVAS: &str = "
     const read = canvas => {
         const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
         let text = '';
@@ -54,11 +54,11 @@ const COLORS: [[u8; 3]; 8] = [
 ];
 
 /// Edges of a detection in JSON.
-fn edges(detection: &Value) -> [f32; 4] {
+pub(crate) fn edges(detection: &Value) -> [f32; 4] {
     [0, 1, 2, 3].map(|at| detection["bbox"][at].as_f64().expect("a number") as f32)
 }
 
-fn boxes(truth: &Truth) -> Vec<[f32; 4]> {
+pub(crate) fn boxes(truth: &Truth) -> Vec<[f32; 4]> {
     truth.detections.iter().map(|one| [one.bbox.xmin, one.bbox.ymin, one.bbox.xmax, one.bbox.ymax]).collect()
 }
 
@@ -123,7 +123,7 @@ fn the_page_draws_the_boxes_of_exactly_the_frame_that_it_shows() {
 }
 
 /// Waits for the only file with this end in a folder. Chromium writes it under another name.
-fn downloaded(folder: &Path, end: &str) -> PathBuf {
+pub(crate) fn downloaded(folder: &Path, end: &str) -> PathBuf {
     let started = Instant::now();
     loop {
         let files = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());

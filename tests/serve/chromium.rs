@@ -94,6 +94,11 @@ impl Browser {
         self.command("POST", "/goog/cdp/execute", &json!({ "cmd": cmd, "params": params }));
     }
 
+    /// Runs a script before those of each page that is opened from now on.
+    pub(crate) fn before_each_page(&self, script: &str) {
+        self.devtools("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": script }));
+    }
+
     /// Presses a key: a character, or one of WebDriver's codes.
     pub(crate) fn press(&self, key: &str) {
         let action = |kind: &str| json!({ "type": kind, "value": key });

@@ -17,6 +17,8 @@ mod http;
 #[cfg(unix)]
 mod limits;
 #[cfg(unix)]
+mod page_video;
+#[cfg(unix)]
 mod peers;
 #[cfg(unix)]
 mod recordings;

@@ -45,7 +45,7 @@ fn receive(socket: &mut WebSocket<TcpStream>) -> Received {
 }
 
 /// The pictures that arrive until the counts were sent so often.
-fn pictures(socket: &mut WebSocket<TcpStream>, mut counts: u32) -> Vec<(Value, Vec<u8>)> {
+pub(crate) fn pictures(socket: &mut WebSocket<TcpStream>, mut counts: u32) -> Vec<(Value, Vec<u8>)> {
     let mut pictures = Vec::new();
     while counts > 0 {
         match receive(socket) {
@@ -61,7 +61,7 @@ fn id(picture: &(Value, Vec<u8>)) -> u64 {
 }
 
 /// The counts of a kind of viewer of the first camera, which must balance.
-fn counts(viewers: &Value, kind: &str) -> [u64; 4] {
+pub(crate) fn counts(viewers: &Value, kind: &str) -> [u64; 4] {
     let list = viewers[0]["viewers"].as_array().expect("a list");
     let counts = list.iter().find(|counts| counts["kind"] == kind).unwrap_or_else(|| panic!("{kind}: {viewers}"));
     let [offered, sent, superseded, pending] = ["offered", "sent", "superseded", "pending"]

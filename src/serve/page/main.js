@@ -57,7 +57,7 @@ function note(text) {
 /** Asks for the pictures of the tiles that are on the screen, in their size. */
 function watch() {
   const shown = document.hidden ? [] : [...tiles.values()].filter((tile) => tile.visible && tile.width > 0);
-  connection?.watch(shown.map((tile) => ({ camera: tile.camera, width: tile.width })));
+  connection?.watch(shown.map((tile) => ({ camera: tile.camera, width: tile.width, video: tile.playsVideo })));
 }
 
 const seen = new IntersectionObserver((entries) => {
@@ -145,6 +145,7 @@ function showCameras(cameras, records) {
       tile = new Tile(template, camera, filter, {
         enlarge: () => enlarge(enlarged === tile ? null : tile),
         resized: fit,
+        formChanged: watch,
         snapshot: () => snapshot([tile]),
         adjust: () => adjust(tile),
         record: () => toggleRecording([tile]),
@@ -164,6 +165,7 @@ function showCameras(cameras, records) {
     if (enlarged === tile) enlarge(null);
     seen.unobserve(tile.element);
     sized.unobserve(tile.element);
+    tile.close();
     tile.element.remove();
     tiles.delete(name);
   }
@@ -195,14 +197,14 @@ function connect() {
   byId("controls").hidden = false;
   connection = new Connection({
     cameras: showCameras,
-    picture: (head, file, drawn) => {
+    picture: (head, bytes, drawn) => {
       offerClasses(head.frame.detections);
       if (head.replay) {
-        replay.draw(head, file, drawn);
+        replay.draw(head, bytes, drawn);
         return;
       }
       const tile = tiles.get(head.camera);
-      if (tile) tile.draw(head, file, drawn);
+      if (tile) tile.draw(head, bytes, drawn);
       else drawn();
     },
     replay: (state) => replay.update(state),

@@ -21,15 +21,19 @@ function makeCanvas(width, height) {
 }
 
 /**
- * Paints a bitmap on the canvas `frame`, and the boxes on `overlay`, which is `width` pixels of the screen wide. Returns whether
- * the picture has another size than the one before.
+ * Paints a picture on the canvas `frame`, once: a video shows another one soon. Paints the boxes on `overlay`, which is `width`
+ * pixels of the screen wide. Returns whether the picture has another size than the one before.
  */
-export function paint({ frame, overlay, width }, bitmap, detections, labels) {
-  const hasNewSize = resize(frame, bitmap.width, bitmap.height);
-  frame.getContext("2d", { alpha: false }).drawImage(bitmap, 0, 0);
+export function paint({ frame, overlay, width }, picture, detections, labels) {
+  let hasNewSize = false;
+  if (!picture.isDrawn) {
+    hasNewSize = resize(frame, picture.width, picture.height);
+    frame.getContext("2d", { alpha: false }).drawImage(picture.image, 0, 0);
+    picture.isDrawn = true;
+  }
   // Boxes have the resolution of the screen, so that their text is sharp on an enlarged picture.
   const wide = Math.max(width, 1);
-  resize(overlay, wide, Math.max(Math.round((wide * bitmap.height) / bitmap.width), 1));
+  resize(overlay, wide, Math.max(Math.round((wide * picture.height) / picture.width), 1));
   drawBoxes(overlay.getContext("2d"), detections, { scale: devicePixelRatio, labels });
   return hasNewSize;
 }

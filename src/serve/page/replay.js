@@ -118,15 +118,15 @@ export class Replay {
   }
 
   /** Draws a picture with the detections of its frame. */
-  async draw(head, file, drawn) {
+  async draw(head, bytes, drawn) {
     this.#received += 1;
     const number = this.#received;
-    const bitmap = await createImageBitmap(file).catch(() => null);
+    const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/jpeg" })).catch(() => null);
     drawn();
     // Decoded after a later one, or for a replay that was closed since. A damaged JPEG is left out.
     if (!bitmap || !this.isOpen || number < (this.#last?.number ?? 0) || number <= this.#cleared) return;
-    this.#last?.bitmap.close();
-    this.#last = { bitmap, head, number };
+    this.#last?.image.close();
+    this.#last = { image: bitmap, width: bitmap.width, height: bitmap.height, head, number };
     this.paintSoon();
   }
 
@@ -134,7 +134,7 @@ export class Replay {
   #cleared = 0;
 
   #clear() {
-    this.#last?.bitmap.close();
+    this.#last?.image.close();
     this.#last = null;
     this.#cleared = this.#received;
     this.#frame.width = this.#frame.width;
@@ -149,11 +149,11 @@ export class Replay {
 
   #paint() {
     if (!this.#last) return;
-    const { bitmap, head } = this.#last;
+    const { width, height, head } = this.#last;
     const detections = this.#filter.drawn(head.frame.detections);
     const canvases = { frame: this.#frame, overlay: this.#overlay, width: this.#pixels };
-    if (paint(canvases, bitmap, detections, this.#filter.labels)) {
-      this.#screen.style.setProperty("--ratio", bitmap.width / bitmap.height);
+    if (paint(canvases, this.#last, detections, this.#filter.labels)) {
+      this.#screen.style.setProperty("--ratio", width / height);
     }
     // For tests, and for people who look into the page: the frame that is on the canvas.
     const { dataset } = this.#frame;

@@ -9,13 +9,13 @@ export class Connection {
   #handlers;
   #closed = false;
 
-  /** handlers: cameras(list, records), picture(head, blob, drawn), replay(state), marks(marks), state(connected) */
+  /** handlers: cameras(list, records), picture(head, bytes, drawn), replay(state), marks(marks), state(connected) */
   constructor(handlers) {
     this.#handlers = handlers;
     this.#open();
   }
 
-  /** Shows these cameras from now on: a list of { camera, width }. */
+  /** Shows these cameras from now on: a list of { camera, width, video }. */
   watch(list) {
     if (JSON.stringify(list) === JSON.stringify(this.#watch)) return;
     this.#watch = list;
@@ -53,7 +53,7 @@ export class Connection {
       }
       const length = new DataView(data).getUint32(0, true);
       const head = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
-      const picture = new Blob([new Uint8Array(data, 4 + length)], { type: "image/jpeg" });
+      const picture = new Uint8Array(data, 4 + length);
       // A connection that was opened since then knows nothing of this picture.
       const drawn = () => {
         if (this.#socket === socket) this.send({ drawn: head.camera ?? null });

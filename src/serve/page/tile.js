@@ -3,6 +3,7 @@
 import { drawCurve } from "./curve.js";
 import { durationText } from "./files.js";
 import { paint, savePicture } from "./picture.js";
+import { playsVideo, Video } from "./video.js";
 
 /** States in which the last picture is not of the present. */
 const OLD_STATES = ["lost", "ended", "silent", "connecting", "waiting"];
@@ -19,6 +20,8 @@ export class Tile {
   records = false;
   /** Set if the application on the camera takes settings. */
   takesSettings = false;
+  /** Set while the browser plays the H.264 of the camera, or may. */
+  playsVideo = playsVideo;
   state = "";
   #frame;
   #overlay;
@@ -28,10 +31,11 @@ export class Tile {
   #drawing = false;
   #filter;
   #skipped = 0;
+  #video = null;
 
   #resized;
 
-  /** actions: enlarge(), resized(), snapshot(), adjust(), record() */
+  /** actions: enlarge(), resized(), formChanged(), snapshot(), adjust(), record() */
   constructor(template, camera, filter, actions) {
     this.element = template.content.firstElementChild.cloneNode(true);
     this.camera = camera.name;
@@ -59,6 +63,15 @@ export class Tile {
     adjust.setAttribute("aria-label", `Settings of ${camera.camera}`);
     adjust.onclick = actions.adjust;
     record.onclick = actions.record;
+    if (playsVideo) {
+      this.#video = new Video({
+        presented: (head, received) => this.#present(head, received),
+        refused: () => {
+          this.playsVideo = false;
+          actions.formChanged();
+        },
+      });
+    }
   }
 
   /** Width of the picture in pixels of the screen. */
@@ -125,24 +138,46 @@ export class Tile {
     about.classList.toggle("trouble", recording.state === "paused" || recording.missing > 0);
   }
 
-  /** Draws a picture with the detections of its frame. */
-  async draw(head, file, drawn) {
+  /** Frees what the picture needs. */
+  close() {
+    this.#video?.close();
+  }
+
+  /** Draws a picture with the detections of its frame: a JPEG, or video. */
+  async draw(head, bytes, drawn) {
+    if (head.video) {
+      this.#video.append(head, bytes, drawn);
+      return;
+    }
     const received = performance.now();
     let bitmap;
     try {
-      bitmap = await createImageBitmap(file);
+      bitmap = await createImageBitmap(new Blob([bytes], { type: "image/jpeg" }));
     } catch {
       // A JPEG of a camera may be damaged. The next one is not.
       drawn();
       return;
     }
-    // Counted by the server, from 0 again when the page asks for another size.
-    const before = this.#last?.head.superseded ?? 0;
-    this.#skipped += head.superseded - (head.superseded >= before ? before : 0);
-    this.#last?.bitmap.close();
-    this.#last = { bitmap, head, received };
+    this.#keep({ image: bitmap, width: bitmap.width, height: bitmap.height, head, received });
     drawn();
     this.paintSoon();
+  }
+
+  /** Draws the picture that the video shows now, at once: it shows another one soon. */
+  #present(head, received) {
+    const { element } = this.#video;
+    this.#keep({ image: element, width: element.videoWidth, height: element.videoHeight, head, received });
+    this.#paint();
+  }
+
+  /** Keeps the newest picture. */
+  #keep(picture) {
+    // Counted by the server, from 0 again when the page asks for another size.
+    const { superseded } = picture.head;
+    const before = this.#last?.head.superseded ?? 0;
+    this.#skipped += superseded - (superseded >= before ? before : 0);
+    this.#last?.image.close?.();
+    this.#last = { ...picture, isDrawn: false };
   }
 
   /** Shows the age of the picture: since it arrived at the server, without the time to this browser. */
@@ -169,18 +204,19 @@ export class Tile {
   }
 
   #paint() {
-    const { bitmap, head } = this.#last;
+    const { head } = this.#last;
     const frame = this.#frame;
     const detections = this.#filter.drawn(head.frame.detections);
     const canvases = { frame, overlay: this.#overlay, width: this.width };
-    const hasNewSize = paint(canvases, bitmap, detections, this.#filter.labels);
+    const hasNewSize = paint(canvases, this.#last, detections, this.#filter.labels);
     this.#painted = { head, detections };
     if (hasNewSize) {
-      this.#parts.picture.style.aspectRatio = `${bitmap.width} / ${bitmap.height}`;
+      this.#parts.picture.style.aspectRatio = `${frame.width} / ${frame.height}`;
       this.#resized();
     }
     // For tests, and for people who look into the page: the frame that is on the canvas.
     frame.dataset.frame = head.frame.id;
+    frame.dataset.form = head.video ? "video" : "jpeg";
     frame.dataset.detections = JSON.stringify(head.frame.detections);
     frame.dataset.drawn = detections.length;
   }

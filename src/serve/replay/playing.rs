@@ -176,7 +176,7 @@ impl Playing {
         match shot {
             Ok(shot) => {
                 *locked(&self.no_picture) = None;
-                shot.map(|shot| Message::Binary(picture(&self.head(&shot), &shot.file)))
+                shot.map(|shot| Message::Binary(picture(&self.head(&shot), &[&shot.file[..]])))
             }
             Err(error) => {
                 *locked(&self.no_picture) = Some(NoPicture { error: error.to_string(), help: None });

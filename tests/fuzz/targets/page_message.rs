@@ -14,7 +14,7 @@ use page_message::{PageMessage, PlaybackChange};
 
 #[derive(Arbitrary, Debug)]
 enum Written<'a> {
-    Watch(Vec<(&'a str, u32)>),
+    Watch(Vec<(&'a str, u32, bool)>),
     Drawn(Option<&'a str>),
     Play(Option<(&'a str, Option<&'a str>, u32)>),
     SeekMs(i64),
@@ -32,7 +32,10 @@ fuzz_target!(|input: &[u8]| {
     let Ok(written) = Written::arbitrary(&mut Unstructured::new(input)) else { return };
     let text = match &written {
         Written::Watch(list) => {
-            let list: Vec<_> = list.iter().map(|(camera, width)| json!({ "camera": camera, "width": width })).collect();
+            let list: Vec<_> = list
+                .iter()
+                .map(|(camera, width, video)| json!({ "camera": camera, "width": width, "video": video }))
+                .collect();
             json!({ "watch": list })
         }
         Written::Drawn(camera) => json!({ "drawn": camera }),
@@ -45,7 +48,7 @@ fuzz_target!(|input: &[u8]| {
     };
     match (serde_json::from_str(&text.to_string()), written) {
         (Ok(PageMessage::Watch(read)), Written::Watch(list)) => {
-            let read: Vec<_> = read.iter().map(|watch| (watch.camera.as_str(), watch.width)).collect();
+            let read: Vec<_> = read.iter().map(|watch| (watch.camera.as_str(), watch.width, watch.video)).collect();
             assert_eq!(read, list);
         }
         (Ok(PageMessage::Drawn(read)), Written::Drawn(camera)) => assert_eq!(read.as_deref(), camera),
