@@ -144,9 +144,11 @@ mod tests {
 
     #[test]
     fn a_stream_without_a_picture_is_an_error() {
-        for stream in [&b""[..], b"abc", &[0, 0, 0, 1, 9, 16], &[0, 0, 1]] {
-            for kind in [PayloadKind::H264, PayloadKind::H265] {
-                assert!(AccessUnit::parse(kind, stream).is_err(), "{stream:?}");
+        // Delimiters alone, of H.264 and of H.265.
+        let delimiters = [(PayloadKind::H264, [0, 0, 0, 1, 9, 16]), (PayloadKind::H265, [0, 0, 0, 1, 0x46, 1])];
+        for (kind, delimiter) in delimiters {
+            for stream in [&b""[..], b"abc", &delimiter, &[0, 0, 1]] {
+                assert_eq!(AccessUnit::parse(kind, stream).err(), Some(AccessUnitError::NoPicture), "{stream:?}");
             }
         }
     }

@@ -197,7 +197,7 @@ fn the_page_says_what_is_damaged_unfinished_or_missing() {
     std::fs::write(folder.path().join("now.mcap.partial"), &intact[..intact.len() * 2 / 3]).expect("a file");
     let server = serving(folder.path());
     for (name, note) in [
-        ("damaged.mcap", "The file has 1 damaged part, the first at byte"),
+        ("damaged.mcap", "The file has 2 damaged parts, the first at byte"),
         ("cut.mcap", "The recording was not finished: its last frames may be missing"),
         ("now.mcap.partial", "This recording is not finished: it plays up to the frames that were written"),
     ] {

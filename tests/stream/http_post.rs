@@ -177,8 +177,11 @@ fn a_pause_within_the_limit_of_the_user_is_a_pause() {
     let stalled = Duration::from_millis(20);
     let timeouts = Timeouts { stalled, idle_fixed: Some(Duration::from_secs(600)), ..Timeouts::default() };
     let (bench, address) = waiting(SessionOptions { timeouts, ..SessionOptions::default() });
-    post(address, "", &jpeg(100));
-    bench.kept();
+    // The rate of the camera is known after three.
+    for _ in 0..3 {
+        post(address, "", &jpeg(100));
+        bench.kept();
+    }
     bench.reach("a pause", |state| matches!(state, SessionState::Paused));
     assert!(bench.end().lossless());
 }

@@ -33,7 +33,7 @@ pub(crate) struct ServiceArgs {
 enum Action {
     /// Write a unit that serves the cameras of a file from boot on
     #[command(arg = no_json_option())]
-    Install(InstallArgs),
+    Install(Box<InstallArgs>),
     /// Remove the unit
     #[command(arg = no_json_option())]
     Remove(RemoveArgs),
@@ -104,7 +104,10 @@ fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
 fn state_folder(path: &Path) -> anyhow::Result<StateFolder> {
     StateFolder::new(path).ok_or_else(|| {
         let text = format!("--recordings {}: the service can write only to folders below /var/lib", path.display());
-        advised(Usage(text).into(), "--recordings /var/lib/oaktap; mount another disk at /var/lib/private/oaktap")
+        advised(
+            Usage(text).into(),
+            "use --recordings /var/lib/oaktap; another disk can be mounted at /var/lib/private/oaktap",
+        )
     })
 }
 

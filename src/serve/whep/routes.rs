@@ -33,12 +33,16 @@ pub(in crate::serve) fn routes(door: Door) -> Router<Arc<Server>> {
     let viewers = post(open).options(options);
     Router::new()
         .route("/whep/{name}", viewers)
-        .route("/whep/{name}/{id}", delete(close).options(options))
+        .route("/whep/{name}/{id}", delete(close).options(viewer_options))
         .layer(Extension(door))
 }
 
 async fn options() -> Response {
-    (StatusCode::NO_CONTENT, [(header::ALLOW, "POST, DELETE, OPTIONS"), (ACCEPT_POST, SDP)]).into_response()
+    (StatusCode::NO_CONTENT, [(header::ALLOW, "POST, OPTIONS"), (ACCEPT_POST, SDP)]).into_response()
+}
+
+async fn viewer_options() -> Response {
+    (StatusCode::NO_CONTENT, [(header::ALLOW, "DELETE, OPTIONS")]).into_response()
 }
 
 /// Adds a viewer: answers its offer.
