@@ -172,8 +172,9 @@ fn status_lines_hold_the_recording_and_the_reason_for_a_lost_camera() {
     assert!(lost.iter().any(|status| status["reason"].as_str().is_some_and(|why| why.contains("refused"))), "{out}");
     assert!(lost.windows(2).all(|two| two[0]["since_unix_ns"] == two[1]["since_unix_ns"]), "{out}");
     let states: Vec<_> = of("gone").iter().map(|status| status["recording"]["state"].clone()).collect();
-    let (last, before) = states.split_last().expect("status lines");
-    assert!(before.iter().all(|state| state == "waiting") && last == "finished", "{out}");
+    // On a busy machine a line may follow between the end of the recording and the last line.
+    let mut ended = states.iter().skip_while(|state| *state == "waiting").peekable();
+    assert!(ended.peek().is_some() && ended.all(|state| state == "finished"), "{out}");
 }
 
 #[test]
