@@ -232,15 +232,13 @@ impl CameraServer {
         Ok(())
     }
 
-    /// Subscribes to the cameras, before their sessions start.
-    pub(crate) fn connect(&mut self, cameras: &[Camera]) -> anyhow::Result<()> {
+    /// Subscribes to the cameras, before their sessions start. Also shows `recorders`, which the program makes of them.
+    pub(crate) fn connect(&mut self, cameras: &[Camera], recorders: Option<RecordersMonitor>) -> anyhow::Result<()> {
+        if let Some(recorders) = recorders {
+            self.serve.show_recordings(recorders);
+        }
         self.names = cameras.iter().map(|camera| camera.short_name.clone()).collect();
         Ok(live::connect(cameras, &mut self.serve)?)
-    }
-
-    /// Also shows the recordings that the program makes of the same cameras. Call it before [`Self::connect`].
-    pub(crate) fn show_recordings(&mut self, recorders: RecordersMonitor) {
-        self.serve.show_recordings(recorders);
     }
 
     /// Returns an observer of the recordings that clients start.

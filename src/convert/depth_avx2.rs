@@ -90,14 +90,14 @@ fn colors(shift: __m128i, samples: __m256i) -> [__m256i; 3] {
 }
 
 /// Returns the samples after the last whole block, followed by zeros.
-fn padded<const BYTES: usize>(rest: &[u8]) -> [u8; BYTES] {
+pub(super) fn padded<const BYTES: usize>(rest: &[u8]) -> [u8; BYTES] {
     let mut samples = [0; BYTES];
     samples[..rest.len()].copy_from_slice(rest);
     samples
 }
 
 /// Vectors that are counted in 16 bits.
-const COUNTED: usize = 4096;
+pub(super) const COUNTED: usize = 4096;
 
 /// As [`depth::measure`], in one pass.
 #[target_feature(enable = "avx2")]
@@ -176,8 +176,10 @@ pub(super) fn planes(shift: u32, row: &[u8], [r, g, b]: [&mut [u8]; 3]) {
     for (((samples, r), g), b) in samples.iter().zip(r).zip(g).zip(b) {
         [*r, *g, *b] = planes_of(shift, samples);
     }
-    let colors = planes_of(shift, &padded(samples_rest));
-    for (color, rest) in colors.iter().zip([r_rest, g_rest, b_rest]) {
-        rest.copy_from_slice(&color[..rest.len()]);
+    if !r_rest.is_empty() {
+        let colors = planes_of(shift, &padded(samples_rest));
+        for (color, rest) in colors.iter().zip([r_rest, g_rest, b_rest]) {
+            rest.copy_from_slice(&color[..rest.len()]);
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::arch::x86_64::*;
 
 use super::avx512::{Block, load, spread, store, words_of_planes};
 use super::depth::{self, COLORS};
+use super::depth_avx2::{COUNTED, padded};
 
 /// Samples converted at a time.
 const BLOCK: usize = 64;
@@ -54,16 +55,6 @@ fn colors(shift: __m128i, samples: &SampleBlock) -> [__m512i; 3] {
     }
     found
 }
-
-/// Returns the samples after the last whole block, followed by zeros.
-fn padded(rest: &[u8]) -> SampleBlock {
-    let mut samples = [0; 2 * BLOCK];
-    samples[..rest.len()].copy_from_slice(rest);
-    samples
-}
-
-/// Vectors that are counted in 16 bits.
-const COUNTED: usize = 4096;
 
 /// As [`depth::measure`]. A masked addition counts the samples of a comparison.
 #[target_feature(enable = "avx512bw")]

@@ -212,40 +212,38 @@ pub(super) fn packed_triples(level: SimdLevel, format: PixelFormat, row: &[u8], 
     true
 }
 
-/// Converts depth to words in one step. Returns `false` if the level has no such code.
-pub(super) fn depth_words(level: SimdLevel, shift: u32, row: &[u8], out: &mut [u32]) -> bool {
-    match level.0 {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: this level is only made if the processor reports AVX2 and F16C.
-        Set::Avx2 => unsafe { depth_avx2::words(shift, row, out) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: this level is only made if the processor reports AVX-512 with BW and VBMI.
-        Set::Avx512 => unsafe { depth_avx512::words(shift, row, out) },
-        _ => {
-            let _ = (shift, row, out);
-            return false;
+/// Defines functions that convert in one step with the code of a level, and return `false` if it has none.
+macro_rules! in_one_step {
+    ($($(#[$doc:meta])* fn $name:ident($($arg:ident: $type:ty),*) = $avx2:path, $avx512:path;)*) => {$(
+        $(#[$doc])*
+        pub(super) fn $name(level: SimdLevel, $($arg: $type),*) -> bool {
+            match level.0 {
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: this level is only made if the processor reports AVX2 and F16C.
+                Set::Avx2 => unsafe { $avx2($($arg),*) },
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: this level is only made if the processor reports AVX2, F16C, and AVX-512 with BW, VBMI and VNNI.
+                Set::Avx512 => unsafe { $avx512($($arg),*) },
+                _ => {
+                    let _ = ($($arg,)*);
+                    return false;
+                }
+            }
+            #[cfg(target_arch = "x86_64")]
+            true
         }
-    }
-    #[cfg(target_arch = "x86_64")]
-    true
+    )*};
 }
 
-/// Converts depth to red, green and blue. Returns `false` if the level has no code for it.
-pub(super) fn depth_planes(level: SimdLevel, shift: u32, row: &[u8], out: [&mut [u8]; 3]) -> bool {
-    match level.0 {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: this level is only made if the processor reports AVX2 and F16C.
-        Set::Avx2 => unsafe { depth_avx2::planes(shift, row, out) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: this level is only made if the processor reports AVX-512 with BW and VBMI.
-        Set::Avx512 => unsafe { depth_avx512::planes(shift, row, out) },
-        _ => {
-            let _ = (shift, row, out);
-            return false;
-        }
-    }
-    #[cfg(target_arch = "x86_64")]
-    true
+in_one_step! {
+    /// Converts depth to words.
+    fn depth_words(shift: u32, row: &[u8], out: &mut [u32]) = depth_avx2::words, depth_avx512::words;
+    /// Converts depth to red, green and blue.
+    fn depth_planes(shift: u32, row: &[u8], out: [&mut [u8]; 3]) = depth_avx2::planes, depth_avx512::planes;
+    /// Converts half-precision numbers by instructions for them.
+    fn halves(scale: f32, row: &[u8], out: &mut [u8]) = half_float::converted, half_float::converted_avx512;
+    /// Converts one or two rows that share their chroma to words.
+    fn subsampled_words(luma: &[&[u8]], chroma: Chroma<'_>, out: &mut [u32]) = yuv_avx2::words, yuv_avx512::words;
 }
 
 /// [`mosaic::interpolated`].
@@ -256,24 +254,6 @@ pub(super) fn interpolated(level: SimdLevel, rows: [&[u8]; 3], is_own: &[u8], ou
         Set::Avx2 | Set::Avx512 => unsafe { mosaic_avx2::interpolated(rows, is_own, out) },
         _ => mosaic::interpolated(rows, is_own, out),
     }
-}
-
-/// Converts half-precision numbers by instructions for them. Returns `false` if the level has none.
-pub(super) fn halves(level: SimdLevel, scale: f32, row: &[u8], out: &mut [u8]) -> bool {
-    match level.0 {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: this level is only made if the processor reports AVX2 and F16C.
-        Set::Avx2 => unsafe { half_float::converted(scale, row, out) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: this level is only made if the processor reports AVX-512 with BW, AVX2 and F16C.
-        Set::Avx512 => unsafe { half_float::converted_avx512(scale, row, out) },
-        _ => {
-            let _ = (scale, row, out);
-            return false;
-        }
-    }
-    #[cfg(target_arch = "x86_64")]
-    true
 }
 
 /// [`Chroma::colors`] for one or two rows that share their chroma.
@@ -291,24 +271,6 @@ pub(super) fn subsampled(level: SimdLevel, luma: &[&[u8]], chroma: Chroma<'_>, o
             }
         }
     }
-}
-
-/// Converts one or two rows that share their chroma to words in one step. Returns `false` if the level has no such code.
-pub(super) fn subsampled_words(level: SimdLevel, luma: &[&[u8]], chroma: Chroma<'_>, out: &mut [u32]) -> bool {
-    match level.0 {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: this level is only made if the processor reports AVX2 and F16C.
-        Set::Avx2 => unsafe { yuv_avx2::words(luma, chroma, out) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: this level is only made if the processor reports AVX-512 with BW and VNNI.
-        Set::Avx512 => unsafe { yuv_avx512::words(luma, chroma, out) },
-        _ => {
-            let _ = (luma, chroma, out);
-            return false;
-        }
-    }
-    #[cfg(target_arch = "x86_64")]
-    true
 }
 
 /// [`yuv::yuyv`].
@@ -363,7 +325,7 @@ pub(super) fn rgba_words(level: SimdLevel, row: &[u8], out: &mut [u32]) {
     match level.0 {
         Set::Baseline => rows::rgba::<Words>(row, out),
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
+        // SAFETY: these levels are only made if the processor reports SSSE3, or AVX2, which includes it.
         _ => unsafe { interleaved::rgba_words_ssse3(row, out) },
     }
 }
@@ -373,7 +335,7 @@ pub(super) fn rgba_triples(level: SimdLevel, order: PackedOrder, row: &[u8], out
     match level.0 {
         Set::Baseline => interleaved::rgba_triples_plain(order, row, out),
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
+        // SAFETY: these levels are only made if the processor reports SSSE3, or AVX2, which includes it.
         _ => unsafe { interleaved::rgba_triples_ssse3(order, row, out) },
     }
 }

@@ -14,15 +14,16 @@ pub(super) fn interpolated(rows: [&[u8]; 3], is_own: &[u8], mut out: [&mut [u8];
     let Some(last) = is_own.len().checked_sub(BLOCK) else { return mosaic::interpolated(rows, is_own, out) };
     whole_blocks(rows, is_own, out.each_mut().map(|color| &mut **color));
     // The last block begins at the pixel where it ends with the row.
-    whole_blocks(rows.map(|row| &row[last..]), &is_own[last..], out.map(|color| &mut color[last..]));
+    if !is_own.len().is_multiple_of(BLOCK) {
+        whole_blocks(rows.map(|row| &row[last..]), &is_own[last..], out.map(|color| &mut color[last..]));
+    }
 }
 
 /// Interpolates the whole blocks of a row.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn whole_blocks([upper, row, lower]: [&[u8]; 3], is_own: &[u8], [own, green, other]: [&mut [u8]; 3]) {
-    let blocks = [own, green, other].map(|color| color.as_chunks_mut::<BLOCK>().0);
-    let [own, green, other] = blocks;
+    let [own, green, other] = [own, green, other].map(|color| color.as_chunks_mut::<BLOCK>().0);
     let colors = own.iter_mut().zip(green).zip(other);
     for (n, (((own, green), other), is_own)) in colors.zip(is_own.as_chunks::<BLOCK>().0).enumerate() {
         let at = n * BLOCK;

@@ -34,8 +34,7 @@ impl Converter {
     /// # Errors
     /// As [`Self::picture`].
     pub fn depth(&mut self, frame: &Frame, into: &mut Vec<u16>) -> Result<Option<(u32, u32)>, ConvertError> {
-        let is_depth =
-            frame.kind == PayloadKind::Raw && frame.geometry.is_some_and(|of| of.format == PixelFormat::Raw16);
+        let is_depth = frame.is_depth();
         if !is_depth {
             return Ok(None);
         }

@@ -25,6 +25,13 @@ pub const SETTINGS: [Setting; 5] = [
 ];
 
 impl Setting {
+    /// Returns the setting of an order such as `lens=120`, and the value in it.
+    #[must_use]
+    pub fn of_order(order: &str) -> Option<(&'static Self, &str)> {
+        let (key, value) = order.split_once('=')?;
+        Some((SETTINGS.iter().find(|setting| setting.key == key)?, value))
+    }
+
     /// Returns whether the application accepts a value.
     #[must_use]
     pub fn accepts(&self, value: &str) -> bool {

@@ -275,17 +275,14 @@ fn create_locked(path: &Path) -> io::Result<File> {
     Err(io::ErrorKind::AlreadyExists.into())
 }
 
-/// Locks a file that was created. Returns `false` if another process has taken it for that of a killed process before that.
+/// Locks a file that this process has created. Returns `false` if another process has locked or removed it first.
 fn is_ours(file: &File, path: &Path) -> io::Result<bool> {
-    Ok(lock(file)? && is_at(file, path)?)
+    Ok(lock(file) && is_at(file, path)?)
 }
 
 /// Locks a file, where the file system supports that. Returns `false` if another process has locked it.
-fn lock(file: &File) -> io::Result<bool> {
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => Ok(false),
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(true),
-    }
+fn lock(file: &File) -> bool {
+    !matches!(file.try_lock(), Err(TryLockError::WouldBlock))
 }
 
 /// Returns whether the open file still has this path.
@@ -319,7 +316,7 @@ fn remove_unlocked(path: &Path) -> io::Result<()> {
 }
 
 fn remove_if_unlocked(file: &File, path: &Path) -> io::Result<()> {
-    if !lock(file)? {
+    if !lock(file) {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
     // The path may be that of another file by now, which this lock does not protect.

@@ -147,7 +147,7 @@ impl Backlog {
             self.wrong_unit = factor.filter(|_| self.steps_us.is_empty() || self.wrong_unit == factor);
             self.steps_us.push(step_us);
             if self.steps_us.len() >= Self::MIN_STEPS && self.wrong_unit.is_some() {
-                // The times say nothing about waiting.
+                // Times in a wrong unit do not show how long a frame waited.
                 self.undecided.iter_mut().for_each(|earlier| earlier.age_us = 0);
                 self.decide_all();
                 return Staleness::Known(false);

@@ -315,6 +315,16 @@ impl<T> Taker<T> {
         self.shared.has_consumer.store(true, Ordering::SeqCst);
     }
 
+    /// Returns the next item, or wakes the task when there is one.
+    pub fn poll_take(&self, cx: &Context<'_>) -> Poll<T> {
+        if let Some(item) = self.try_take() {
+            return Poll::Ready(item);
+        }
+        // Registered first and checked again afterwards, so that an item in between is not missed.
+        self.wake_on_item(cx.waker().clone());
+        self.try_take().map_or(Poll::Pending, Poll::Ready)
+    }
+
     fn take(&self, queued: Queued<T>) -> T {
         let Queued { item, counters, _reservation: reservation } = queued;
         counters.taken();

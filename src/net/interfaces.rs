@@ -1,4 +1,4 @@
-//! The IPv4 addresses of this host, and the source address of packets to a given destination.
+//! The addresses of this host, and the source address of packets to a given destination.
 
 use std::io;
 #[cfg(feature = "whep")]

@@ -19,7 +19,7 @@ use super::pauses::Pauses;
 pub use super::salvage::DamageReport;
 use super::salvage::{Salvage, SalvageItem};
 use super::schema::{IncidentKind, RecordedIncident};
-pub use super::timeline::{Timeline, TimelineStep};
+pub use super::timeline::{TIMELINE_FILE_BYTES_MAX, Timeline, TimelineStep};
 use super::{
     CameraInfo, ClockJump, PartFile, Reader, RecordingError, StreamDamage, UnsupportedTopic, Watch, is_bad_picture,
 };

@@ -138,6 +138,11 @@ impl Reader {
         self.survey.channels.cameras()
     }
 
+    /// Returns, for each camera in the file, the number of the camera whose connection it is a further stream of.
+    pub(crate) fn first_streams(&self) -> Vec<Option<usize>> {
+        self.cameras().map(|info| info.first_stream(self.cameras())).collect()
+    }
+
     /// Metadata of the file: program version, host and creation time.
     #[must_use]
     pub fn about(&self) -> &BTreeMap<String, String> {

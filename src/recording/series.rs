@@ -472,7 +472,7 @@ fn camera_index(reader: &Reader, name: &str) -> Result<usize, RecordingError> {
 
 /// Returns the other cameras of a file that are streams of the same connection.
 fn beside(reader: &Reader, own: usize) -> Vec<usize> {
-    let firsts: Vec<_> = reader.cameras().map(|info| info.first_stream(reader.cameras())).collect();
+    let firsts = reader.first_streams();
     let first = |camera: usize| firsts[camera].unwrap_or(camera);
     (0..firsts.len()).filter(|other| *other != own && first(*other) == first(own)).collect()
 }

@@ -11,6 +11,9 @@ const STEP_NS_MIN: u64 = 10_000_000;
 /// An interval is a gap if it is longer than this number of usual intervals.
 const GAP_INTERVALS: u64 = 5;
 
+/// Larger recordings are not read for their timelines: that would take longer than a user watches, and slow down the replay.
+pub const TIMELINE_FILE_BYTES_MAX: u64 = 4 << 30;
+
 /// Counts of one step of a [`Timeline`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct TimelineStep {

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{Path as Named, State};
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::guard::refuse;
 use super::recordings::blocking;
-use super::routes::Server;
+use super::routes::{Server, json};
 use crate::device::settings::{SETTINGS, Setting};
 use crate::error::with_causes;
 use crate::source::control::{ControlAnswer, check_order, control_each, takes_controls};
@@ -29,7 +29,7 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Most orders in a request: each setting once.
 const ORDERS_MAX: usize = SETTINGS.len();
 
-/// What a camera has answered.
+/// The last answers of a camera to its settings.
 #[derive(Debug, Default)]
 pub(super) struct CameraControls {
     /// Held while a client sets the camera, because each connection takes one of the few that the camera serves.
@@ -71,12 +71,6 @@ impl From<&Setting> for Described {
             auto: setting.has_auto,
         }
     }
-}
-
-fn json(value: &impl Serialize) -> Response {
-    // Strings and numbers: serializing them cannot fail.
-    let text = serde_json::to_string(value).unwrap_or_default();
-    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
 /// `GET /api/cameras/NAME/control`: the settings of the camera, none if its application does not support any, and its last

@@ -10,11 +10,14 @@ use tokio::time::timeout;
 
 use super::encoder::Encoding;
 use super::viewer::{Viewer, ViewerKind, Viewers};
-use crate::frame::{FoundSets, Frame, PayloadKind};
+use crate::frame::{FoundSets, Frame, PayloadKind, nal_units};
 use crate::hub::group_lane;
 
 /// Frames that wait for a slow player, before it continues at a key frame.
 const WAITING: usize = 16;
+
+/// Type of a sequence parameter set of H.264.
+const SEQUENCE_SET: u8 = 7;
 
 /// The form in which players get the camera.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +26,16 @@ pub(super) struct Media {
     /// Parameter sets in the form of Annex B; empty for JPEG.
     pub(super) sets: Arc<[u8]>,
     /// Reason for encoding the pictures here, if that is so.
-    pub(super) encoded: Option<Arc<str>>,
+    pub(super) encoded: Option<Cow<'static, str>>,
+}
+
+impl Media {
+    /// Returns profile, constraints and level of H.264 (ITU-T H.264, 7.3.2.1.1). `None` without a sequence parameter set.
+    pub(super) fn h264_profile(&self) -> Option<[u8; 3]> {
+        let mut sequences = nal_units(&self.sets).filter(|unit| unit[0] & 0x1f == SEQUENCE_SET);
+        let fields = sequences.next().filter(|_| self.kind == PayloadKind::H264)?.get(1..)?;
+        fields.first_chunk().copied()
+    }
 }
 
 /// Reason for not serving a camera.
@@ -168,7 +180,7 @@ impl Feed {
 fn observe(known: &Known, frame: &Frame, carried: Carried) {
     let kind = frame.kind;
     let found = match carried {
-        Carried::Encoded(why) => Ok(Media { kind: PayloadKind::H264, sets: Arc::default(), encoded: Some(why.into()) }),
+        Carried::Encoded(why) => Ok(Media { kind: PayloadKind::H264, sets: Arc::default(), encoded: Some(why) }),
         Carried::Not(what) => Err(NoMedia::NotCarried(what)),
         Carried::Unknown => return,
         Carried::Untouched if kind.is_video() => {

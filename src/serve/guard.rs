@@ -12,11 +12,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use super::routes::Server;
+use super::routes::{Server, json};
 use super::signature::{Signed, SigningKey, now_unix_s};
 use crate::units::hex;
 
@@ -45,7 +46,7 @@ const HEADERS: [(header::HeaderName, &str); 5] = [
     (EMBEDDING, "same-origin"),
 ];
 
-/// Longest time until a request that changes something is answered.
+/// Longest time until the body of a request has arrived.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Longest body of a request in bytes. Offers of WebRTC are the longest: those of browsers have about 7 KiB.
@@ -349,12 +350,17 @@ pub(super) async fn wrong(guard: &Guard) {
     tokio::time::sleep(WRONG_TOKEN_DELAY).await;
 }
 
+#[derive(Serialize)]
+struct SignInState {
+    required: bool,
+    signed_in: bool,
+}
+
 /// `GET /api/session`: whether a token is required, and whether the request has it.
 pub(super) async fn session(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
     let token = server.guard.token.as_ref();
     let signed_in = token.is_none_or(|token| token.is_in(&headers) == Credentials::Right);
-    let text = format!("{{\"required\":{},\"signed_in\":{signed_in}}}", token.is_some());
-    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+    json(&SignInState { required: token.is_some(), signed_in })
 }
 
 /// `POST /api/session`: exchanges the token for the page's cookie.

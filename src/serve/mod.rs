@@ -46,11 +46,12 @@ mod viewer;
 mod whep;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+#[cfg(feature = "whep")]
+use std::net::SocketAddr;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use socket2::SockRef;
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -161,12 +162,14 @@ impl Serve {
         if let Some(listener) = self.rtsp.take() {
             runtime.spawn(rtsp::accept(asynchronous(listener)?, Arc::clone(&server)));
         }
-        let address = http.local_addr()?;
+        #[cfg(feature = "whep")]
+        let more = self.open_whep(http.local_addr()?, &runtime)?;
+        #[cfg(not(feature = "whep"))]
+        let more = axum::Router::new();
         let listener = asynchronous(http)?;
-        let whep = self.open_whep(address, &runtime)?;
         runtime.spawn(streams::serve(Arc::clone(&server)));
         runtime.spawn(status::publish(Arc::clone(&server)));
-        runtime.spawn(http::accept(listener, routes::router(server, whep), self.options.tls.clone()));
+        runtime.spawn(http::accept(listener, routes::router(server, more), self.options.tls.clone()));
         drop(inside);
         self.runtime = Some(runtime);
         Ok(())
@@ -174,19 +177,12 @@ impl Serve {
 
     /// Opens the socket for WebRTC. Returns the addresses of WHEP.
     #[cfg(feature = "whep")]
-    fn open_whep(&mut self, http: SocketAddr, runtime: &Runtime) -> io::Result<Router<Arc<Server>>> {
+    fn open_whep(&mut self, http: SocketAddr, runtime: &Runtime) -> io::Result<axum::Router<Arc<Server>>> {
         let (door, peers) = whep::open(http)?;
         self.cameras.iter().for_each(|camera| camera.whep.follow());
         self.webrtc = Some(door.local());
         runtime.spawn(peers.run());
         Ok(whep::routes(door))
-    }
-
-    /// Without the feature there are none.
-    #[cfg(not(feature = "whep"))]
-    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with the feature")]
-    fn open_whep(&self, _: SocketAddr, _: &Runtime) -> io::Result<Router<Arc<Server>>> {
-        Ok(Router::new())
     }
 
     /// Returns the UDP address for WebRTC, whose viewers begin at `/whep/NAME` of HTTP. `None` before [`Self::start`].

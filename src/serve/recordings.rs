@@ -20,7 +20,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::camera::ServedCamera;
 use super::guard::refuse;
 use super::recording::CameraRecorder;
-use super::routes::Server;
+use super::routes::{Server, json};
 
 /// Most recordings in the list: the newest ones.
 const LISTED_MAX: usize = 1000;
@@ -110,8 +110,7 @@ pub(super) async fn list(State(server): State<Arc<Server>>) -> Response {
         None => Vec::new(),
     };
     let recordings = found.into_iter().map(|(recording, _)| recording).take(LISTED_MAX).collect();
-    let list = List { on: server.recordings.is_some(), recordings };
-    ([(header::CONTENT_TYPE, "application/json")], serde_json::to_string(&list).unwrap_or_default()).into_response()
+    json(&List { on: server.recordings.is_some(), recordings })
 }
 
 /// `GET /recordings/NAME`: a file of the list. The name is compared with those in the list and never becomes a path.
@@ -197,10 +196,7 @@ pub(super) async fn start(State(server): State<Arc<Server>>, Named(name): Named<
         Err(response) => return *response,
     };
     match blocking(move || recorder.start()).await {
-        Ok(Ok(())) => {
-            let state = serde_json::to_string(&camera.recording.state()).unwrap_or_default();
-            ([(header::CONTENT_TYPE, "application/json")], state).into_response()
-        }
+        Ok(Ok(())) => json(&camera.recording.state()),
         Ok(Err(error)) => {
             let help = error.help().map(|help| format!("; {help}")).unwrap_or_default();
             let text = format!("cannot record: {}{help}", crate::error::with_causes(&error));

@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
+use serde::Serialize;
 use tokio::sync::{Mutex, Semaphore, watch};
 
 use super::camera::ServedCamera;
@@ -27,10 +28,12 @@ use crate::source::{Session, unescape};
 /// Time that a snapshot waits for a picture.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Text for an address that there is not.
-const NO_ADDRESS: &str = "no such address";
-
 const JSON: &str = "application/json";
+
+/// Answers with JSON of strings and numbers: serializing them cannot fail.
+pub(super) fn json(value: &impl Serialize) -> Response {
+    ([(header::CONTENT_TYPE, JSON)], serde_json::to_string(value).unwrap_or_default()).into_response()
+}
 
 /// State that all requests share.
 #[derive(Debug)]
@@ -139,7 +142,7 @@ fn segment(text: &str) -> Result<String, Box<Response>> {
 }
 
 fn no_address() -> Box<Response> {
-    Box::new(refuse(StatusCode::NOT_FOUND, NO_ADDRESS))
+    Box::new(refuse(StatusCode::NOT_FOUND, "no such address"))
 }
 
 /// Returns the addresses with their handlers, and `more` under the same rules.
@@ -160,7 +163,7 @@ pub(super) fn router(server: Arc<Server>, more: Router<Arc<Server>>) -> Router {
         .route("/stream/{file}", get(stream))
         .route("/events/{name}", get(detections))
         .route("/socket", any(open_socket))
-        .fallback(async || refuse(StatusCode::NOT_FOUND, NO_ADDRESS))
+        .fallback(async || *no_address())
         .layer(middleware::from_fn_with_state(Arc::clone(&server), guard))
         .with_state(server)
 }

@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{Method, StatusCode, Uri, header};
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::guard::refuse;
-use super::routes::Server;
+use super::routes::{Server, json};
 use super::signed_query::{has_parameter, parse};
 use crate::net::clock::received_now;
 use crate::units::hex;
@@ -140,24 +140,26 @@ pub(super) async fn sign(State(server): State<Arc<Server>>, body: Bytes) -> Resp
     if !(1..=VALID_MAX_S).contains(&seconds) {
         return bad(&format!("`seconds` is {seconds}; expected 1 to {VALID_MAX_S}"));
     }
-    let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
+    let (path, query) = match request.path.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (request.path.as_str(), None),
+    };
     let is_address = request.path.len() <= PATH_MAX
         && request.path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
         && takes_signature(path)
-        && !["expires", "signature"].into_iter().any(|name| has_parameter(query, name));
+        && !["expires", "signature"].into_iter().any(|name| has_parameter(query.unwrap_or_default(), name));
     if !is_address {
         let text = "expected the path of pictures, such as /stream/NAME.mjpg, /snapshot/NAME.jpg or /whep/NAME, without signature";
         return bad(&text);
     }
-    if let Err(response) = server.check_pictures(path, request.path.split_once('?').map(|(_, query)| query)) {
+    if let Err(response) = server.check_pictures(path, query) {
         return *response;
     }
     let expires = now_unix_s() + seconds;
-    let answer = token.signing.sign(&request.path, expires).map(|path| SignAnswer { path, expires });
-    let Some(text) = answer.and_then(|answer| serde_json::to_string(&answer).ok()) else {
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-    };
-    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+    match token.signing.sign(&request.path, expires) {
+        Some(path) => json(&SignAnswer { path, expires }),
+        None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 #[cfg(test)]

@@ -187,12 +187,7 @@ impl<T> Viewer<T> {
 
     /// Returns the next item, or wakes the task when there is one.
     pub(super) fn poll_next(&self, cx: &Context<'_>) -> Poll<T> {
-        if let Some(item) = self.taker.try_take() {
-            return Poll::Ready(item);
-        }
-        // Registered first and checked again afterwards, so that an item in between is not missed.
-        self.taker.wake_on_item(cx.waker().clone());
-        self.taker.try_take().map_or(Poll::Pending, Poll::Ready)
+        self.taker.poll_take(cx)
     }
 
     /// Waits for the next item.

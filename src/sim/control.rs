@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::net::TcpStream;
 
-use crate::device::settings::SETTINGS;
+use crate::device::settings::Setting;
 use crate::wire::{LINE, encode};
 
 /// Bytes that are read at once.
@@ -40,11 +40,8 @@ fn answer(line: &[u8; LINE]) -> String {
         (None, Some((lens, _))) => format!("lens={}", lens.trim()),
         (None, None) => return "no: not understood".to_owned(),
     };
-    let accepts = |order: &str| {
-        let (key, value) = order.split_once('=')?;
-        SETTINGS.iter().find(|setting| setting.key == key)?.accepts(value).then_some(())
-    };
-    match orders.split_whitespace().find(|order| accepts(order).is_none()) {
+    let is_refused = |order: &&str| !Setting::of_order(order).is_some_and(|(setting, value)| setting.accepts(value));
+    match orders.split_whitespace().find(is_refused) {
         Some(refused) => format!("no: {refused}"),
         None => orders.split_whitespace().collect::<Vec<_>>().join(" "),
     }

@@ -168,10 +168,12 @@ impl CameraThread {
         let mut control = self.has_records.then(ControlRecords::default);
         while !self.finishing.load(Ordering::Relaxed) {
             let answers = control.as_mut().map(|control| control.answers(client)).unwrap_or_default();
-            if write_all(client, &answers).is_err() {
-                return !stopping.stopped();
+            if !answers.is_empty() {
+                if write_all(client, &answers).is_err() {
+                    return !stopping.stopped();
+                }
+                locked(&self.sent).bytes += answers.len() as u64;
             }
-            locked(&self.sent).bytes += answers.len() as u64;
             let index = match self.queue.take(self.booted.elapsed()) {
                 Ok(index) => index,
                 Err(due) => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::convert::DepthMap;
-use crate::frame::{Counters, Frame, FrameNumbers, NamedDetection, PixelFormat, Received, Track};
+use crate::frame::{Counters, Frame, FrameNumbers, NamedDetection, Received, Track};
 use crate::hub::{Budget, LaneCounter, Policy, RecvTimeoutError, Taker, weighed_lane};
 use crate::live::{Camera, Sink};
 use crate::overlay::Style;
@@ -84,7 +84,7 @@ impl Waiting {
         }
     }
 
-    /// Returns what waits because of an incident, if anything.
+    /// Returns the item to queue for an incident: a measurement, or the frames that a recording marks as missing.
     fn of_incident(Incident { received, event, .. }: &Incident) -> Option<Self> {
         if let Some(measurement) = event.measurement() {
             return Some(Self::Measurement(measurement, *received));
@@ -290,8 +290,8 @@ impl Sink for Detections {
             let label_bytes = weight.of(frame, counter.counts().dropped);
             has_streams |= frame.stream.is_some();
             // Boxes of the other streams are measured in depth pictures.
-            let is_depth = frame.geometry.is_some_and(|geometry| geometry.format == PixelFormat::Raw16);
-            Some(Waiting::Frame(DetectedFrame::new(frame, keeps_payloads || has_streams && is_depth, label_bytes)))
+            let keeps_payload = keeps_payloads || has_streams && frame.is_depth();
+            Some(Waiting::Frame(DetectedFrame::new(frame, keeps_payload, label_bytes)))
         });
         (self.taker, self.counters) = (Some(taker), Some(counters));
         Ok(())

@@ -22,11 +22,9 @@ const PREFIX: &str = "@K ";
 /// Checks an order such as `lens=120`, and returns its setting.
 ///
 /// # Errors
-/// A message with what was found and what is expected.
+/// A message that names the invalid part and the expected values.
 pub fn check_order(order: &str) -> Result<&'static Setting, String> {
-    let given = order.split_once('=');
-    let known = given.and_then(|(key, value)| Some((SETTINGS.iter().find(|setting| setting.key == key)?, value)));
-    match known {
+    match Setting::of_order(order) {
         Some((setting, value)) if setting.accepts(value) => Ok(setting),
         Some((setting, value)) => {
             let value = value.escape_debug();

@@ -319,7 +319,7 @@ impl Source for HttpPost {
         let Self { listener, connections, shared, posts, decoder, rhythm } = self;
         *locked(&shared.camera) = Some(posted.from.ip().to_canonical());
         let mut reception = Reception::begin(attempts, decoder, *rhythm, opened);
-        // A camera may post on events only, with pauses as long as the user says.
+        // A camera may post on events only; `--idle-timeout` limits its pauses.
         reception.may_pause = true;
         let pauses_end = reception.attempts.options.timeouts.idle_fixed.is_some();
         // Posted before the picture that they belong to.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::beside::Beside;
+use super::beside::{Beside, next_entry};
 use super::delivery::{Delivery, Progress};
 use super::error::SourceErrorKind;
 use super::lead_in::{self, LeadIn};
@@ -104,8 +104,9 @@ impl Replay {
         // The next frame is shown at once: it was current at the position of the playback.
         let mut holds = false;
         while !self.stopped() {
+            let (ledger, depth) = (self.delivery.outlets.ledger.clone(), self.delivery.outlets.depth_beside.clone());
             let Some((back, entry)) = on_blocking_thread(move || {
-                let entry = series.next_of_connection();
+                let entry = next_entry(&mut series, &ledger, &depth);
                 (series, entry)
             })
             .await

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
@@ -16,7 +15,7 @@ use super::spec::{ANY_ADDRESS, host_and_port};
 use super::{IncidentEvent, SessionOptions, SessionState};
 use crate::frame::Received;
 use crate::net::clock::received_now;
-use crate::net::datagram_batch::DatagramBatch;
+use crate::net::datagram_batch::{Datagram, DatagramBatch};
 use crate::net::datagram_buffer::{self, SystemDrops};
 use crate::units::count;
 use crate::wire::content::Content;
@@ -113,8 +112,8 @@ pub(super) struct UdpSource {
 struct Port {
     socket: UdpSocket,
     batch: DatagramBatch,
-    /// The datagram in [`Self::batch`] with which the next connection begins, and its sender.
-    held: Option<(Range<usize>, SocketAddr)>,
+    /// The datagram in [`Self::batch`] with which the next connection begins.
+    held: Option<Datagram>,
     reassembly: Reassembly,
     limits: Limits,
     /// Time at which the last datagrams were received together, or of the end of the wait for them.
@@ -174,16 +173,16 @@ impl Source for UdpSource {
         attempts.state.send_replace(SessionState::Waiting);
         let Port { socket, batch, held, reassembly, invalid, .. } = &mut self.port;
         loop {
-            let Some((place, from)) = held.take().or_else(|| batch.next().map(|next| (next.place, next.from))) else {
+            let Some(next) = held.take().or_else(|| batch.next()) else {
                 socket.readable().await.map_err(SourceErrorKind::Read)?;
                 match batch.receive(socket) {
                     Err(error) if !is_again(&error) => return Err(SourceErrorKind::Read(error)),
                     Ok(()) | Err(_) => continue,
                 }
             };
-            let datagram = batch.datagram(&place);
+            let (datagram, from) = (batch.datagram(&next.place), next.from);
             if datagram.starts_with(&DATAGRAM_MAGIC) || is_whole(datagram) {
-                *held = Some((place, from));
+                *held = Some(next);
                 return Ok((from, socket.local_addr().ok().map(|us| (from, us))));
             }
             reassembly.count_other(|counts| &mut counts.invalid);
@@ -223,7 +222,7 @@ impl Port {
                     self.now = received_now();
                     Some(held)
                 }
-                None => match self.batch.next().map(|next| (next.place, next.from)) {
+                None => match self.batch.next() {
                     Some(next) => Some(next),
                     None => match self.batch.receive(&self.socket) {
                         Ok(()) => {
@@ -235,8 +234,8 @@ impl Port {
                     },
                 },
             };
-            if let Some((place, from)) = received {
-                self.take(reception, place, from, camera)?;
+            if let Some(next) = received {
+                self.take(reception, next, camera)?;
             } else {
                 self.count(reception, received_now(), false);
                 let due = self.reassembly.deadline_ns();
@@ -270,18 +269,18 @@ impl Port {
     fn take(
         &mut self,
         reception: &mut Reception<'_>,
-        place: Range<usize>,
-        from: SocketAddr,
+        next: Datagram,
         camera: SocketAddr,
     ) -> Result<(), SourceErrorKind> {
         let now = self.now;
-        reception.turn.work += (place.len() + LINE) as u64;
+        reception.turn.work += (next.place.len() + LINE) as u64;
+        let from = next.from;
         if from != camera {
             // A camera that restarts has another port; another camera has another address.
             let is_same_host = from.ip().to_canonical() == camera.ip().to_canonical();
             let silence = if is_same_host { Silence::Stalled } else { Silence::TimedOut };
             if reception.silence.has_lasted(silence, now.mono_ns) {
-                self.held = Some((place, from));
+                self.held = Some(next);
                 return Err(SourceErrorKind::Reconnected);
             }
             self.reassembly.count_other(|counts| &mut counts.refused);
@@ -294,12 +293,12 @@ impl Port {
             }
             return Ok(());
         }
-        let datagram = self.batch.datagram(&place);
+        let datagram = self.batch.datagram(&next.place);
         let invalid = if datagram.starts_with(&DATAGRAM_MAGIC) {
             match self.reassembly.push(datagram, now.mono_ns) {
                 Ok(()) => None,
                 Err(Rejected::Restarted) => {
-                    self.held = Some((place, from));
+                    self.held = Some(next);
                     return Err(SourceErrorKind::Reconnected);
                 }
                 Err(Rejected::Invalid(error)) => Some(error.to_string()),

@@ -38,7 +38,7 @@ impl StreamNumbers {
     /// The camera announced the number of the next frame of a stream, or with `None` of the first one. See
     /// [`SequenceTracker::announced`].
     pub(super) fn announced(&mut self, stream: Option<&Arc<str>>, number: u64, follows: bool) {
-        self.decide(stream, number);
+        self.decide(stream.is_some(), number);
         if let Some(numbers) = self.of(stream) {
             numbers.announced(number, follows);
         }
@@ -49,7 +49,7 @@ impl StreamNumbers {
         if let Some(number) = number
             && !self.of(stream).is_some_and(|numbers| numbers.awaits(number))
         {
-            self.decide(stream, number);
+            self.decide(stream.is_some(), number);
         }
         // Streams without numbers are not part of a shared counter.
         let is_counted = number.is_some() || stream.is_none() || self.numbering == Numbering::Own;
@@ -72,8 +72,7 @@ impl StreamNumbers {
         if self.first.last().is_none() {
             return;
         }
-        // Any name: all other streams are alike here.
-        self.decide(Some(&Arc::from("")), number);
+        self.decide(true, number);
         if self.numbering == Numbering::Shared {
             self.first.beside(number);
         }
@@ -124,11 +123,11 @@ impl StreamNumbers {
         })
     }
 
-    /// Decides with a new number whether the streams share a counter.
-    fn decide(&mut self, stream: Option<&Arc<str>>, number: u64) {
+    /// Decides with a new number, which may be that of a further stream, whether the streams share a counter.
+    fn decide(&mut self, is_further: bool, number: u64) {
         let last = self.first.last();
         match self.numbering {
-            Numbering::Undecided if stream.is_some() => {
+            Numbering::Undecided if is_further => {
                 let step = last.and_then(|last| number.checked_sub(last));
                 let is_shared = step.is_some_and(|step| (1..=SHARED_STEP_MAX).contains(&step));
                 self.numbering = if is_shared { Numbering::Shared } else { Numbering::Own };

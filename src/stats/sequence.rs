@@ -94,11 +94,12 @@ impl SequenceTracker {
             return;
         }
         let counts = &mut self.counts;
-        let came = (number - run.last - 1).min(run.unnumbered);
+        let skipped = number - run.last - 1;
+        let came = skipped.min(run.unnumbered);
         // An announced frame that did not follow although nothing was damaged was not sent; its boxes may have been.
-        let beside = (number - run.last - 1 - came).min(run.beside);
+        let beside = (skipped - came).min(run.beside);
         self.beside += beside;
-        let left = number - run.last - 1 - came - beside + u64::from(run.open);
+        let left = skipped - came - beside + u64::from(run.open);
         let damaged = if run.torn { left } else { left.min(run.missing_in_recording) };
         let left = left - damaged;
         counts.came += came;

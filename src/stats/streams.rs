@@ -135,6 +135,12 @@ impl Stats {
         }
     }
 
+    /// Returns whether the camera names its streams. One with a single stream does not.
+    #[must_use]
+    pub fn names_streams(&self) -> bool {
+        self.introduction.stream.is_some()
+    }
+
     /// Returns the names of the streams of which frames arrived, without the first one: those that are counted one by one, at most
     /// [`FURTHER_STREAMS_MAX`]. New ones are appended.
     #[must_use]

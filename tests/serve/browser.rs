@@ -316,6 +316,25 @@ pub(crate) fn assert_nothing_is_cut(browser: &Browser) {
     assert_eq!(cut, json!([]));
 }
 
+/// Resizes the page, and fails if something of it is cut there.
+fn assert_fits(browser: &Browser, (width, height): (u32, u32), screenshot: &str) {
+    browser.resize(width, height, 1.0);
+    browser.wait_for(&format!("return innerWidth === {width}"));
+    assert_nothing_is_cut(browser);
+    browser.screenshot(screenshot);
+}
+
+/// Checks the page on a phone, a desk and a wall, in light and in dark.
+pub(crate) fn assert_layouts(browser: &Browser, name: &str) {
+    for scheme in ["light", "dark"] {
+        browser.prefer(scheme);
+        for (width, height) in [(390, 844), (1280, 800), (3840, 2160)] {
+            assert_fits(browser, (width, height), &format!("{name}-{width}x{height}-{scheme}"));
+            browser.assert_accessible(&format!("{name}-{width}-{scheme}"));
+        }
+    }
+}
+
 #[test]
 fn the_page_is_used_with_the_keyboard_and_a_hidden_page_costs_nothing() {
     let Some(browser) = Browser::start(1280, 800) else { return };
@@ -335,10 +354,7 @@ fn the_page_is_used_with_the_keyboard_and_a_hidden_page_costs_nothing() {
     for scheme in ["light", "dark"] {
         browser.prefer(scheme);
         for (width, height) in [(1280, 800), (3840, 2160), (390, 844)] {
-            browser.resize(width, height, 1.0);
-            browser.wait_for(&format!("return innerWidth === {width}"));
-            assert_nothing_is_cut(&browser);
-            browser.screenshot(&format!("grid-{width}x{height}-{scheme}"));
+            assert_fits(&browser, (width, height), &format!("grid-{width}x{height}-{scheme}"));
         }
         browser.resize(1280, 800, 1.0);
         browser.assert_accessible(&format!("desk-{scheme}"));

@@ -112,16 +112,7 @@ fn a_camera_is_set_in_the_page_and_its_answers_are_shown() {
     // Another client sets it.
     assert_eq!(set(&server, r#"{"orders":["wb=4500"]}"#, &[]).status, 200);
     answer("wb", "the camera confirmed wb=4500");
-    for scheme in ["light", "dark"] {
-        browser.prefer(scheme);
-        for (width, height) in [(390, 844), (1280, 800), (3840, 2160)] {
-            browser.resize(width, height, 1.0);
-            browser.wait_for(&format!("return innerWidth === {width}"));
-            crate::browser::assert_nothing_is_cut(&browser);
-            browser.screenshot(&format!("settings-{width}x{height}-{scheme}"));
-            browser.assert_accessible(&format!("settings-{width}-{scheme}"));
-        }
-    }
+    crate::browser::assert_layouts(&browser, "settings");
     browser.press("\u{e00c}");
     browser.wait_for("return !document.getElementById('settings').open");
     // A failed request of a page is logged by the browser as an error.

@@ -97,8 +97,7 @@ impl Page {
 }
 
 fn boxes(detections: &Value) -> Vec<[f32; 4]> {
-    let edges = |one: &Value| [0, 1, 2, 3].map(|at| one["bbox"][at].as_f64().expect("a number") as f32);
-    detections.as_array().expect("a list").iter().map(edges).collect()
+    detections.as_array().expect("a list").iter().map(crate::browser::edges).collect()
 }
 
 fn true_boxes(frame: &Frame) -> Vec<[f32; 4]> {
@@ -358,16 +357,7 @@ fn a_recording_is_played_in_the_page_with_the_keyboard_and_the_pointer() {
     browser.wait_for("return document.getElementById('replay-speed').value === '2'");
 
     drag(&browser, 0.62, 0.62);
-    for scheme in ["light", "dark"] {
-        browser.prefer(scheme);
-        for (width, height) in [(390, 844), (1280, 800), (3840, 2160)] {
-            browser.resize(width, height, 1.0);
-            browser.wait_for(&format!("return innerWidth === {width}"));
-            crate::browser::assert_nothing_is_cut(&browser);
-            browser.screenshot(&format!("replay-{width}x{height}-{scheme}"));
-            browser.assert_accessible(&format!("replay-{width}-{scheme}"));
-        }
-    }
+    crate::browser::assert_layouts(&browser, "replay");
     browser.resize(1280, 800, 1.0);
     browser.press(ESCAPE);
     browser.wait_for("return document.getElementById('replay').hidden && !document.getElementById('cameras').hidden");

@@ -12,6 +12,7 @@ use str0m::media::{Direction, MediaKind};
 use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
+use crate::browser::{boxes, difference, pixels};
 use crate::chromium::Browser;
 use crate::external_tools::{has_python_package, python};
 use crate::server::{AGES, Response, Server};
@@ -49,10 +50,6 @@ fn offer() -> String {
 fn truths(config: &str, count: usize) -> Vec<Truth> {
     let mut stream = Stream::new(&config.parse::<SimConfig>().expect(config)).expect(config);
     (0..count).map(|_| stream.turn().truth).collect()
-}
-
-fn boxes(truth: &Truth) -> Vec<[f32; 4]> {
-    truth.detections.iter().map(|one| [one.bbox.xmin, one.bbox.ymin, one.bbox.xmax, one.bbox.ymax]).collect()
 }
 
 fn numbers(list: &Value) -> Vec<[f32; 4]> {
@@ -183,7 +180,7 @@ fn chromium_shows_pictures_with_the_boxes_of_exactly_the_presented_frame() {
             let found: Vec<_> = found.iter().map(|one| one["bbox"].clone()).collect();
             assert_eq!(numbers(&json!(found)), boxes(truth), "{message}");
             if config == RAW {
-                let difference = crate::browser::difference(&crate::browser::pixels(&shown), &truth.payload);
+                let difference = difference(&pixels(&shown), &truth.payload);
                 assert!(difference < CODING_ERROR_MAX, "{difference}: {message}");
             }
         }

@@ -155,7 +155,7 @@ fn print(
     Ok(not_printed)
 }
 
-/// How long the first frames of a camera that names its streams wait for a depth picture.
+/// Longest wait of the first frames for a depth picture, if the camera names its streams.
 const FIRST_DEPTH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A frame or a number to print.
@@ -191,9 +191,9 @@ struct Measured<'a> {
 
 /// The clock by which a frame waits.
 enum Wait {
-    /// That of this host.
+    /// The clock of this host.
     Live,
-    /// That of the recording, at any speed: the arrival of the last frame or number, in nanoseconds since 1970, UTC.
+    /// The arrivals in the recording, at any speed of the replay: that of the last frame or number, in nanoseconds since 1970, UTC.
     Recorded { now_ns: i64 },
 }
 
@@ -288,9 +288,9 @@ impl<'a> Measured<'a> {
         item.measured().is_some_and(|frame| self.awaits_first() || self.depths.awaits_next(frame))
     }
 
-    /// Returns whether the first depth picture may still arrive: a camera with one stream does not name it.
+    /// Returns whether the first depth picture may still arrive.
     fn awaits_first(&self) -> bool {
-        let names_streams = || self.session.ledger().update(|stats| stats.introduction.stream.is_some());
+        let names_streams = || self.session.ledger().update(|stats| stats.names_streams());
         self.depths.awaits_first() && (matches!(self.wait, Wait::Recorded { .. }) || names_streams())
     }
 

@@ -154,10 +154,7 @@ pub(crate) fn run(ctx: &Ctx, args: &RecordArgs) -> anyhow::Result<Outcome> {
     explain_guesses(&cameras);
     let mut recorders = Recorders::new(args.options(cameras.len(), style.names));
     live::connect(&cameras, &mut recorders)?;
-    if let Some(server) = &mut server {
-        server.show_recordings(recorders.monitor());
-        server.connect(&cameras)?;
-    }
+    server.as_mut().map(|server| server.connect(&cameras, Some(recorders.monitor()))).transpose()?;
     recorders.start().map_err(recording_summary::refused)?;
     // With a trigger, the recorder counts fewer frames than the camera sends.
     let until = Until { frames: args.until.frames.filter(|_| args.trigger.is_none()), ..args.until };

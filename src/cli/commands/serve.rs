@@ -120,7 +120,7 @@ fn serve(ctx: &Ctx, args: &ServeArgs, plan: &Plan, supervisor: &Supervisor) -> a
     });
     let camera_ports: Vec<TcpListener> = camera_ports.transpose()?.unwrap_or_default();
     let served: Vec<_> = camera_ports.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
-    server.connect(&cameras)?;
+    server.connect(&cameras, None)?;
     let receiving = Receiving::start(ctx, cameras, &args.source, &args.until, server.recordings())?;
     for (session, address) in receiving.sessions().iter().zip(served) {
         present::say(&format!("serving the protocol of {} at tcp://{address}", session.name()));

@@ -11,7 +11,7 @@ use oaktap::hub::RecvTimeoutError;
 use oaktap::live::{self, Camera, Sink as _};
 use oaktap::overlay::Style;
 use oaktap::sink::record::RecordersMonitor;
-use oaktap::sink::snapshot::{SnapshotTarget, Snapshots, is_depth};
+use oaktap::sink::snapshot::{SnapshotTarget, Snapshots};
 use oaktap::source::{Session, SourceSpec};
 use serde::Serialize;
 
@@ -26,7 +26,7 @@ use crate::cli::{Ctx, Outcome, Until, WHEN_TO_STOP, json_option, new_files, pres
 /// How long to wait for a frame without --duration.
 const FRAME_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the streams of a camera that names them are waited for, once the first one has its pictures.
+/// Longest wait for further streams after the first one has its pictures.
 const STREAMS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Extensions of picture files that are not written: such a path is not meant as a folder.
@@ -94,16 +94,15 @@ pub(crate) fn run(ctx: &Ctx, args: &SnapshotArgs) -> anyhow::Result<Outcome> {
         SnapshotTarget::Folder(folder) => new_files::check_folder(folder, "pictures")?,
     }
     let style = args.source.style()?;
+    let pictures = Pictures { target: &target, style: &style, overlay: !args.no_overlay };
     let mut sinks = Vec::new();
     for camera in &cameras {
-        let mut snapshots = Snapshots::new(target.clone(), style.clone(), !args.no_overlay);
-        snapshots.connect(camera)?;
-        sinks.push((camera.clone(), snapshots));
+        sinks.push((camera.clone(), pictures.of(camera)?));
     }
     let until = Until { frames: Some(args.frames), duration: args.duration };
     let receiving = Receiving::start(ctx, cameras, &args.source, &until, RecordersMonitor::default())?;
     let json = ctx.json || args.source.status.is_some();
-    let saving = Saving { receiving: &receiving, args, target: &target, style: &style, json };
+    let saving = Saving { receiving: &receiving, args, pictures: &pictures, json };
     let written = receiving.consume(sinks, |session, (camera, first)| saving.camera(session, &camera, first));
     let unpictured = written.iter().map(|saved| saved.as_ref().ok()?.first()?.unpictured.clone());
     let outcome = receiving.without_pictures(unpictured.collect()).finish(ctx, &[]);
@@ -143,23 +142,33 @@ struct Saved {
     unpictured: Option<Unpictured>,
 }
 
+/// The pictures to make.
+struct Pictures<'a> {
+    target: &'a SnapshotTarget,
+    style: &'a Style,
+    /// With the boxes drawn.
+    overlay: bool,
+}
+
+impl Pictures<'_> {
+    /// Begins to take the pictures of a camera or stream.
+    fn of(&self, camera: &Camera) -> anyhow::Result<Snapshots> {
+        let mut snapshots = Snapshots::new(self.target.clone(), self.style.clone(), self.overlay);
+        snapshots.connect(camera)?;
+        Ok(snapshots)
+    }
+}
+
 /// How the pictures of each camera are saved.
 struct Saving<'a> {
     receiving: &'a Receiving,
     args: &'a SnapshotArgs,
-    target: &'a SnapshotTarget,
-    style: &'a Style,
+    pictures: &'a Pictures<'a>,
     /// Standard output has only lines of JSON.
     json: bool,
 }
 
 impl Saving<'_> {
-    fn snapshots(&self, camera: &Camera) -> anyhow::Result<Snapshots> {
-        let mut snapshots = Snapshots::new(self.target.clone(), self.style.clone(), !self.args.no_overlay);
-        snapshots.connect(camera)?;
-        Ok(snapshots)
-    }
-
     /// Saves pictures of a camera and of its further streams. The first result is that of the camera.
     fn camera(&self, session: &Session, camera: &Camera, first: Snapshots) -> anyhow::Result<Vec<Saved>> {
         thread::scope(|scope| {
@@ -169,12 +178,13 @@ impl Saving<'_> {
             while self.awaits_streams(session, first_saved) {
                 for name in session.ledger().update(|stats| stats.further_streams()).split_off(known.len()) {
                     let stream = camera.of_stream(&name);
-                    let snapshots = self.snapshots(&stream)?;
+                    let snapshots = self.pictures.of(&stream)?;
                     savers.push(scope.spawn(move || self.stream(session, &stream.name, snapshots, false)));
                     known.push(name);
                 }
-                if savers[0].is_finished() {
-                    first_saved.get_or_insert_with(Instant::now);
+                if first_saved.is_none() && savers[0].is_finished() {
+                    first_saved = Some(Instant::now());
+                    continue;
                 }
                 thread::sleep(self.receiving.stop_check_interval());
             }
@@ -189,22 +199,22 @@ impl Saving<'_> {
     /// its pictures.
     fn awaits_streams(&self, session: &Session, first_saved: Option<Instant>) -> bool {
         // A file is for one picture. In a recording each stream is a camera.
-        if matches!(self.target, SnapshotTarget::File(_))
+        if matches!(self.pictures.target, SnapshotTarget::File(_))
             || session.spec().recording().is_some()
             || self.receiving.over()
         {
             return false;
         }
         let Some(first_saved) = first_saved else { return true };
-        // A camera with one stream does not name it.
-        let names_streams = session.ledger().update(|stats| stats.introduction.stream.is_some());
+        let names_streams = session.ledger().update(|stats| stats.names_streams());
         names_streams && first_saved.elapsed() < STREAMS_TIMEOUT
     }
 
     /// Saves frames of one stream until there are enough.
     fn stream(&self, session: &Session, name: &str, mut snapshots: Snapshots, is_first: bool) -> anyhow::Result<Saved> {
         let Self { receiving, args, .. } = *self;
-        let mut explained = Explained::new(name);
+        // It appends the name of the stream.
+        let mut explained = Explained::new(session.name());
         let saver = Saver { camera: name, json: self.json };
         let (mut written, mut says_depth) = (0, true);
         let mut deadline = Instant::now() + args.duration.unwrap_or(FRAME_TIMEOUT);
@@ -219,7 +229,7 @@ impl Saving<'_> {
             let is_retained = frame.is_stale() && matches!(session.spec(), SourceSpec::Mqtt(_));
             if is_retained || !frame.is_stale() {
                 explained.frame(&frame);
-                if is_depth(&frame) && std::mem::take(&mut says_depth) {
+                if frame.is_depth() && std::mem::take(&mut says_depth) {
                     let boxes = if args.no_overlay { "" } else { "; boxes are in the JSON file only" };
                     let text =
                         "pictures are 16-bit gray, in millimeters if the camera sends depth, otherwise disparities";

@@ -310,10 +310,7 @@ pub(super) fn watch(
     live::connect(&cameras, &mut views)?;
     live::connect(&cameras, &mut recorders)?;
     let pictures = window::subscribe(&cameras, &views);
-    if let Some(server) = &mut server {
-        server.show_recordings(recorders.monitor());
-        server.connect(&cameras)?;
-    }
+    server.as_mut().map(|server| server.connect(&cameras, Some(recorders.monitor()))).transpose()?;
     let receiving = Receiving::start(ctx, cameras.clone(), source, until, recorders.monitor())?;
     server.map(|server| server.start(receiving.sessions(), Vec::new())).transpose()?;
     let screen = Screen::new(receiving.sessions(), views, pictures, (notify, notes), present::log);

@@ -65,15 +65,16 @@ impl OpenFile {
         (played, is_measured)
     }
 
-    /// Reads depth pictures that follow the frame, while one may be nearer to it than the last one. `is_beside` returns whether
-    /// the boxes of the frame are measured in the depth of a camera of the file. At the end of the file, the next one may have
-    /// such a picture.
+    /// Reads depth pictures that follow a frame of `camera`, while one may be nearer to it than the last one. `beside`: for each
+    /// camera of the file, the camera whose boxes are measured in its depth. At the end of the file, the next one may have such a
+    /// picture.
     ///
     /// # Errors
     /// A depth picture cannot be converted.
     pub(super) fn read_depths(
         &mut self,
-        is_beside: impl Fn(usize) -> bool,
+        beside: &[Option<usize>],
+        camera: usize,
         frame: &Frame,
         depths: &mut DepthMap,
     ) -> Result<(), ConvertError> {
@@ -96,7 +97,7 @@ impl OpenFile {
             at += 1;
             if let Ok(Some(Played::Frame(played))) = &read.played
                 && !read.is_measured
-                && is_beside(played.camera)
+                && beside.get(played.camera) == Some(&Some(camera))
             {
                 read.is_measured = true;
                 depths.read(&played.frame)?;

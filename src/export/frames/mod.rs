@@ -85,13 +85,6 @@ struct InputFile {
     open: Option<OpenFile>,
 }
 
-impl InputFile {
-    /// Returns [`Self::beside`] of one camera.
-    fn beside(&self, camera: usize) -> Option<usize> {
-        self.beside.get(camera).copied().flatten()
-    }
-}
-
 /// Reads the chosen frames.
 #[derive(Debug)]
 pub(super) struct Frames {
@@ -169,7 +162,7 @@ impl Frames {
             if let Some(damage) = player.reader().damage() {
                 report.unread(path, &damage);
             }
-            let firsts: Vec<_> = player.cameras().map(|info| info.first_stream(player.cameras())).collect();
+            let firsts = player.reader().first_streams();
             let beside = (0..firsts.len()).map(|own| beside(own, &firsts).and_then(|other| indices[other])).collect();
             let (path, span) = (path.clone(), player.reader().span());
             let numbers = vec![FrameNumbers::default(); indices.len()];
@@ -366,16 +359,16 @@ impl Frames {
                 }
             };
             if let Some(depths) = &mut self.depths {
-                let own = file.beside(played.camera).filter(|_| !is_measured);
+                let own = file.beside.get(played.camera).copied().flatten().filter(|_| !is_measured);
                 let mut read = own.map_or(Ok(()), |own| depths[own].read(&played.frame).map(drop));
                 if let Some(camera) = file.cameras.get(played.camera).copied().flatten()
                     && !played.frame.is_depth()
                     && file.beside.contains(&Some(camera))
                 {
                     let depths = &mut depths[camera];
-                    read =
-                        read.and(open.read_depths(|other| file.beside(other) == Some(camera), &played.frame, depths));
-                    read = read.and(read_depths_after(&mut self.remaining, camera, &played.frame, depths, &self.range));
+                    read = read.and(open.read_depths(&file.beside, camera, &played.frame, depths));
+                    let after = (&self.pool, &self.range);
+                    read = read.and(read_depths_after(&mut self.remaining, after, camera, &played.frame, depths));
                 }
                 if let Err(error) = read {
                     report.note(format!("depths in {} cannot be read: {error}", file.path.display()));

@@ -54,7 +54,7 @@ pub(super) struct Contents {
     pub(super) camera: String,
     /// First and last arrival in nanoseconds since 1970, UTC.
     pub(super) span: (i64, i64),
-    /// What the user should know about the file, as sentences.
+    /// Notes for the user about the file, as sentences.
     pub(super) notes: Vec<String>,
     /// Counts as a replay until it is dropped.
     pub(super) permit: Arc<OwnedSemaphorePermit>,

@@ -11,11 +11,8 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::contents::{Contents, sentence};
 use crate::error::with_causes;
 use crate::recording::Watch;
-use crate::recording::inspect::{CameraReport, RecordingReport, Timeline, inspect_watched};
+use crate::recording::inspect::{CameraReport, RecordingReport, TIMELINE_FILE_BYTES_MAX, Timeline, inspect_watched};
 use crate::units::count;
-
-/// Larger recordings are not read: that would take longer than a user watches, and slow down the replay.
-const READ_BYTES_MAX: u64 = 4 << 30;
 
 /// The timeline of a camera. Times are milliseconds since the start of the recording.
 #[derive(Debug, Default, PartialEq, Serialize)]
@@ -77,7 +74,7 @@ fn read_file(
     _counts_as_replay: &Arc<OwnedSemaphorePermit>,
 ) -> Read {
     let bytes = path.metadata().map_or(0, |metadata| metadata.len());
-    if bytes > READ_BYTES_MAX {
+    if bytes > TIMELINE_FILE_BYTES_MAX {
         let note = format!("The timeline has no gaps and boxes, because the file has {:.0} GB.", bytes as f64 / 1e9);
         return Read { marks: None, notes: vec![note] };
     }

@@ -258,13 +258,9 @@ async fn finished<T>(task: &mut Option<JoinHandle<T>>) -> Result<T, JoinError> {
 
 /// Returns the newest frame, or else `again` if there is one.
 async fn next_frame(frames: &Taker<Arc<Frame>>, again: Option<&Arc<Frame>>) -> Arc<Frame> {
-    poll_fn(|cx| {
-        if let Some(frame) = frames.try_take() {
-            return Poll::Ready(frame);
-        }
-        // Registered first and checked again afterwards, so that a frame in between is not missed.
-        frames.wake_on_item(cx.waker().clone());
-        frames.try_take().or_else(|| again.cloned()).map_or(Poll::Pending, Poll::Ready)
+    poll_fn(|cx| match (frames.poll_take(cx), again) {
+        (Poll::Pending, Some(again)) => Poll::Ready(Arc::clone(again)),
+        (frame, _) => frame,
     })
     .await
 }

@@ -35,7 +35,7 @@ use crate::frame::{Frame, PayloadKind};
 /// Time that a player waits for the first frame: longer than between two key frames of usual encoders.
 const MEDIA_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What RTSP carries.
+/// The frames that RTSP carries.
 pub(super) const PROTOCOL: FeedProtocol = FeedProtocol { name: "RTSP", viewers: ViewerKind::Rtsp, carries };
 
 fn carries(frame: &Frame) -> Carried {

@@ -100,7 +100,7 @@ fn parameters(media: &Media) -> Option<String> {
     match media.kind {
         PayloadKind::H264 => {
             let mut text = "packetization-mode=1".to_owned();
-            if let Some([_, profile, constraints, level, ..]) = sets.iter().find(|set| set[0] & 0x1f == 7) {
+            if let Some([profile, constraints, level]) = media.h264_profile() {
                 // Writing into a `String` cannot fail.
                 let _ = write!(text, ";profile-level-id={profile:02X}{constraints:02X}{level:02X}");
             }

@@ -34,7 +34,7 @@ use super::viewer::ViewerKind;
 use crate::frame::{Frame, PayloadKind};
 use crate::net::interfaces::addresses;
 
-/// What WHEP carries.
+/// The frames that WHEP carries.
 pub(super) const PROTOCOL: FeedProtocol = FeedProtocol { name: "WHEP", viewers: ViewerKind::Whep, carries };
 
 /// Viewers of all cameras at a time.

@@ -9,14 +9,10 @@ use str0m::media::{MediaKind, Mid, Pt};
 use str0m::{Candidate, Rtc, RtcConfig, RtcError};
 
 use super::Door;
-use crate::frame::{PayloadKind, nal_units};
 use crate::serve::feed::Media;
 
 /// Bytes that wait in a data channel. Detections that do not fit are left out.
 const CHANNEL_BYTES: usize = 64 << 10;
-
-/// Type of a sequence parameter set.
-const SEQUENCE_SET: u8 = 7;
 
 /// Reason for refusing an offer.
 #[derive(Debug, thiserror::Error)]
@@ -67,18 +63,10 @@ pub(super) fn answer(door: &Door, offer: &str, media: &Media) -> Result<Answered
         media.is_some_and(|media| media.kind() == MediaKind::Video && media.direction().is_sending())
     };
     let videos: Vec<_> = mids.filter(is_video).collect();
-    let profile = profile_of(media);
+    let profile = media.h264_profile().map(|[profile, ..]| profile);
     let found = videos.into_iter().find_map(|mid| Some((mid, payload_type(&mut rtc, mid, profile)?)));
     let (mid, payload_type) = found.ok_or(BadOffer::NoVideo)?;
     Ok(Answered { rtc, mid, payload_type, sdp })
-}
-
-/// Returns the profile of H.264 of a camera.
-fn profile_of(media: &Media) -> Option<u8> {
-    debug_assert_eq!(media.kind, PayloadKind::H264);
-    nal_units(&media.sets)
-        .find(|unit| unit.first().is_some_and(|head| head & 0x1f == SEQUENCE_SET))
-        .and_then(|unit| unit.get(1).copied())
 }
 
 /// Returns the payload type for a profile, or one of another profile: browsers list few and play more.

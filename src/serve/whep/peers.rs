@@ -26,7 +26,7 @@ pub(super) const STEPS_MAX: usize = 8192;
 /// Longest sleep.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// What happens next.
+/// The next event of the task.
 enum Turn {
     Order(Order),
     /// The next frame of the viewer with this number.

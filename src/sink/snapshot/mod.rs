@@ -15,7 +15,7 @@ pub use file::{Pixels, Samples, SnapshotError, SnapshotInfo, SnapshotTarget, wri
 use crate::convert::{Converter, PackedOrder};
 use crate::decode::DecodeError;
 use crate::error::with_causes;
-use crate::frame::{Frame, PayloadKind, Picture, PixelFormat};
+use crate::frame::{Frame, Picture};
 use crate::hub::{Policy, RecvTimeoutError, Taker, lane};
 use crate::live::{Camera, DecodeFailed, Decoding, PictureLanes, Sink};
 use crate::overlay::{Overlay, Style};
@@ -100,12 +100,6 @@ impl Snapshots {
     }
 }
 
-/// Returns whether snapshots of a frame have the samples of depth instead of colors.
-#[must_use]
-pub fn is_depth(frame: &Frame) -> bool {
-    frame.kind == PayloadKind::Raw && frame.geometry.is_some_and(|geometry| geometry.format == PixelFormat::Raw16)
-}
-
 impl Sink for Snapshots {
     type Outcome = ();
 
@@ -155,7 +149,7 @@ impl SnapshotSaver {
             let Snapshot { camera, picture, frame } = snapshot;
             let info = SnapshotInfo { camera: &camera, names: style.names(frame.labels.as_deref()) };
             notify(match write_picture(&target, &picture, &frame, info) {
-                Ok(path) => Note::Saved { path, is_depth: is_depth(&frame) },
+                Ok(path) => Note::Saved { path, is_depth: frame.is_depth() },
                 Err(error) => with_causes(&error).into(),
             });
         };

@@ -7,10 +7,7 @@ use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread;
 
 use super::axis::TimeAxis;
-use crate::recording::inspect::{RecordingReport, Timeline, inspect};
-
-/// Larger recordings are not read: that would take longer than a user watches, and slow down the replay.
-const READ_BYTES_MAX: u64 = 4 << 30;
+use crate::recording::inspect::{RecordingReport, TIMELINE_FILE_BYTES_MAX, Timeline, inspect};
 
 /// Time without a recording of any camera that is a gap, in nanoseconds.
 const PAUSE_NS: i128 = 1_000_000_000;
@@ -106,7 +103,7 @@ impl Marks {
             return Self::None;
         }
         let bytes: u64 = paths.iter().filter_map(|path| path.metadata().ok()).map(|found| found.len()).sum();
-        if bytes > READ_BYTES_MAX {
+        if bytes > TIMELINE_FILE_BYTES_MAX {
             return Self::Unknown(format!("gaps unknown: {:.0} GB", bytes as f64 / 1e9));
         }
         let (tx, rx) = channel();
