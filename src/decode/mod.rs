@@ -180,6 +180,8 @@ pub struct VideoDecoder {
     refused: Option<DecodeError>,
     /// The next frame can be decoded.
     follows: bool,
+    /// The decoder started at the last key frame.
+    started: bool,
     numbers: Numbers,
     /// Frames whose pictures are not out yet.
     owed: VecDeque<(u64, Arc<Frame>)>,
@@ -232,6 +234,9 @@ impl VideoDecoder {
             self.refused = Some(DecodeError::Unsupported { kind: frame.kind, why: B_FRAMES.to_owned() });
         }
         let is_key = frame.is_key_frame();
+        if is_key {
+            self.started = !self.follows;
+        }
         if !self.follows && !is_key {
             return Err(self.refused.clone().unwrap_or(DecodeError::AwaitsKeyFrame));
         }
@@ -241,6 +246,9 @@ impl VideoDecoder {
         }
         if is_key && !self.sets.has_sequence {
             return Err(DecodeError::NoParameterSets(frame.kind));
+        }
+        if self.started && frame.is_rasl() {
+            return Err(DecodeError::MissingReference);
         }
         let result = self.decode_unit(frame, is_key && !has_sets, &mut each);
         self.follows = result.is_ok();

@@ -306,6 +306,14 @@ impl Frame {
         self.kind == PayloadKind::H264 && sequence::is_b_frame(self.payload())
     }
 
+    /// Returns whether this frame of H.265 is shown before the key frame that it follows and refers to frames before that one
+    /// (RASL; ITU-T H.265, table 7-1). A decoder that starts at the key frame cannot decode it.
+    #[must_use]
+    pub fn is_rasl(&self) -> bool {
+        let mut slices = nal_units(self.payload()).map(|unit| unit[0] >> 1 & 0x3f).filter(|kind| *kind < 32);
+        self.kind == PayloadKind::H265 && matches!(slices.next(), Some(8 | 9))
+    }
+
     /// Returns the name of the pixel format of raw payloads, if it is known, or of the encoding of others.
     #[must_use]
     pub fn format(&self) -> Option<&'static str> {

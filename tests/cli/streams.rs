@@ -221,6 +221,7 @@ fn a_snapshot_has_a_picture_of_each_stream() {
         })
         .collect();
     saved.sort_by(|a, b| a.0.cmp(&b.0));
+    assert!(!err.contains("cam_depth_depth"), "{err}");
     let of = |name: &str, color| (name.to_owned(), color);
     let (color, depth) = (of("cam", image::ColorType::Rgb8), of("cam_depth", image::ColorType::L16));
     assert_eq!(saved, [color.clone(), color, depth.clone(), depth]);

@@ -126,6 +126,28 @@ fn decoding_continues_at_the_next_key_frame_after_lost_frames() {
     }
 }
 
+/// Encoders of H.265 refer over key frames unless they are told not to: x265 does.
+#[test]
+fn a_stream_that_begins_at_an_open_group_skips_the_frames_that_refer_to_earlier_ones() {
+    let Some(ffmpeg) = external_tools::system("ffmpeg") else { return };
+    let options =
+        ["-x265-params", "log-level=none:keyint=10:min-keyint=10:open-gop=1:bframes=2:b-adapt=0:scenecut=0"];
+    let sent = frames(H265, &encoded(ffmpeg, H265, SIZE, 40, &options));
+    let (whole, errors) = decoded(&sent);
+    assert_eq!((whole.len(), errors), (40, Vec::new()));
+    let key = sent.iter().skip(1).position(|frame| frame.is_key_frame()).expect("a second key frame") + 1;
+    let leading = sent[key..].iter().take_while(|frame| frame.is_key_frame() || frame.is_rasl()).count() as u64 - 1;
+    assert!(leading > 0);
+
+    let mut rig = Rig::new(|_| {});
+    rig.feed(&sent[key..]);
+    let (pictures, counts) = rig.end();
+    let taken = (sent.len() - key) as u64;
+    assert_eq!(counts, VideoCounts { taken, decoded: taken - leading, failed: 0, skipped: leading, pending: 0 });
+    let of = |number: u64| &whole.iter().find(|(found, _)| *found == number).expect("its picture").1;
+    assert!(pictures.iter().all(|(number, picture)| picture == of(*number)));
+}
+
 /// No one noticed that a frame is missing, or was cut short: the decoder does.
 #[test]
 fn missing_and_cut_frames_are_never_shown_as_good_and_end_at_the_next_key_frame() {

@@ -421,8 +421,7 @@ fn recording_continues_after_a_full_disk() {
         health.missing >= 3 && health.state == RecorderState::Paused { why: "the disk is full".to_owned() }
     });
     recording.faults.room(None);
-    recording.until_taken();
-    assert_eq!(recording.recorder.health().state, RecorderState::Recording);
+    recording.until("the recording to continue", |health| health.state == RecorderState::Recording);
     recording.offer([next], bytes);
     let outcome = recording.recorder.finish();
     assert_balanced(&outcome);
