@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io;
 
 use super::channels::{Channels, Role};
-use super::reader::ChunkRange;
+use super::survey::ChunkRange;
 use super::walk::{RecordWalk, WalkItem};
 
 /// Bytes of the entry of one message in a message index.

@@ -13,25 +13,12 @@ use super::clock_fit::ClockFit;
 use super::join::{DamagedPicture, Join, JoinError, RecordedFrame, RecordingEntry};
 use super::salvage::payload_damage;
 use super::schema::{IncidentKind, RecordedIncident};
-use super::survey::{self, Survey};
+use super::survey::{self, ChunkRange, Survey};
 use super::time_line::{ClockJump, TimeLine};
 use super::walk::{FoundChunk, FoundMessage, RecordWalk, WalkItem};
 use super::writer::CLOCK_METADATA;
 use super::{CameraInfo, PartFile, RecordingError};
 use crate::units::count;
-
-/// Position of a chunk in the file, or of consecutive messages outside of chunks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChunkRange {
-    /// Position of its record.
-    pub at: u64,
-    /// Length of its record in bytes.
-    pub len: u64,
-    /// Arrival of its first message in nanoseconds since 1970, UTC.
-    pub from_unix_ns: i64,
-    /// Arrival of its last message in nanoseconds since 1970, UTC.
-    pub to_unix_ns: i64,
-}
 
 /// A reader of one recording.
 pub struct Reader {

@@ -13,7 +13,6 @@ use super::checksum;
 use super::mcap_record::{self, METADATA_BYTES_MAX, RECORD_HEAD_BYTES};
 use super::parts::{Part, PartFile};
 use super::picture_numbers::PictureNumbers;
-use super::reader::ChunkRange;
 use super::walk::{FoundChunk, PRIVATE_OPCODE_MIN, RecordWalk, WalkItem};
 use super::writer::{CAMERA_METADATA, CLOCK_METADATA, FILE_METADATA, PART_METADATA};
 use super::{RecordingError, writer};
@@ -22,6 +21,19 @@ use super::{RecordingError, writer};
 const RANGE_BYTES: u64 = 4 << 20;
 /// Damaged parts that are listed.
 const LISTED_MAX: usize = 100;
+
+/// Position of a chunk in the file, or of consecutive messages outside of chunks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChunkRange {
+    /// Position of its record.
+    pub at: u64,
+    /// Length of its record in bytes.
+    pub len: u64,
+    /// Arrival of its first message in nanoseconds since 1970, UTC.
+    pub from_unix_ns: i64,
+    /// Arrival of its last message in nanoseconds since 1970, UTC.
+    pub to_unix_ns: i64,
+}
 
 /// Content of a file.
 #[derive(Debug, Default)]

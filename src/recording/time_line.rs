@@ -10,8 +10,8 @@ use mcap::records::op;
 use prost::Message as _;
 
 use super::channels::{Channels, Role};
-use super::reader::ChunkRange;
 use super::schema::WireMessage;
+use super::survey::ChunkRange;
 use super::walk::{RecordWalk, WalkItem};
 
 /// The wall clock was set if it differs by more than this from the monotonic clock between two frames, in nanoseconds.
