@@ -209,7 +209,8 @@ fn an_interrupted_program_prints_its_summary() {
         out.read_to_string(&mut rest).unwrap();
         let Output { status, stderr, .. } = child.wait_with_output().unwrap();
         let err = String::from_utf8(stderr).unwrap();
-        assert_eq!(status.code(), Some(0), "SIG{name}: {err}");
+        // On a busy machine the simulated camera leaves out frames.
+        assert!([Some(0), Some(3)].contains(&status.code()), "SIG{name}: {err}");
         assert!(lines(&rest).last().unwrap()["summary"]["cameras"][0]["balances"] == true, "{rest}");
         assert!(err.contains("Mbit/s"), "{err}");
     }

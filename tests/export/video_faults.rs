@@ -130,8 +130,8 @@ fn decoding_continues_at_the_next_key_frame_after_lost_frames() {
 #[test]
 fn a_stream_that_begins_at_an_open_group_skips_the_frames_that_refer_to_earlier_ones() {
     let Some(ffmpeg) = external_tools::system("ffmpeg") else { return };
-    let options =
-        ["-x265-params", "log-level=none:keyint=10:min-keyint=10:open-gop=1:bframes=2:b-adapt=0:scenecut=0"];
+    // Two B-frames before each key frame.
+    let options = ["-x265-params", "log-level=none:keyint=9:min-keyint=9:open-gop=1:bframes=2:b-adapt=0:scenecut=0"];
     let sent = frames(H265, &encoded(ffmpeg, H265, SIZE, 40, &options));
     let (whole, errors) = decoded(&sent);
     assert_eq!((whole.len(), errors), (40, Vec::new()));
