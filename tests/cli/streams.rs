@@ -150,6 +150,20 @@ fn detections_name_the_stream_and_count_every_frame() {
     );
 }
 
+/// The first frames wait until it is known whether they are stale: up to ten, or 2 s.
+#[test]
+fn detections_print_the_frames_that_wait_when_the_time_is_over() {
+    for options in [&["-d", "1500ms"][..], &["-d", "1500ms", "-n", "100"]] {
+        let (code, out, err) = run(&[&["detections", "sim:?size=64x48&fps=4", "--json"], options].concat());
+        assert_eq!(code, 0, "{err}");
+        let mut lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let summary = lines.pop().expect("a summary");
+        let confirmed = summary["summary"]["cameras"][0]["frames"]["confirmed"].as_u64().expect("a number");
+        assert!(confirmed > 0, "{summary}");
+        assert_eq!(lines.len() as u64, confirmed, "{err}");
+    }
+}
+
 #[test]
 fn a_view_shows_each_stream_in_a_tile_of_its_own() {
     for options in [&[][..], &["--stream", "depth"]] {

@@ -104,12 +104,18 @@ fn print(
     let mut left = args.until.frames.unwrap_or(u64::MAX);
     let mut not_printed = 0;
     let mut measured = Measured::new(session);
+    let mut is_over = false;
     while left > 0 {
-        let is_over = receiving.over();
-        if is_over && args.until.frames.is_none() {
+        if !is_over && receiving.over() {
+            is_over = true;
+            if session.spec().recording().is_none() {
+                // Delivers the first frames, which wait until it is known whether they are stale.
+                session.stop();
+                // `finish` reports how the session ended.
+                drop(session.wait());
+            }
             left = left.min(measured.waiting(&detections));
-        } else if is_over {
-            break;
+            continue;
         }
         let (item, is_covered) = match measured.recv_timeout(&mut detections, receiving.stop_check_interval(), is_over)
         {
