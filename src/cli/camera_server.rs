@@ -246,6 +246,24 @@ impl CameraServer {
         self.serve.recordings()
     }
 
+    /// Returns the names of the cameras that clients are recording.
+    pub(crate) fn recorded(&self) -> Vec<String> {
+        self.serve.recorded()
+    }
+
+    /// Records these cameras again, as clients did before a reload. Says which are not.
+    pub(crate) fn record_again(&self, cameras: &[String]) {
+        for camera in cameras {
+            match self.serve.record(camera) {
+                Ok(true) => present::say(&format!("{camera}: recording again, into another file")),
+                Ok(false) => present::always_say(&format!(
+                    "{camera}: its recording has ended: it is no longer a camera of this fleet"
+                )),
+                Err(error) => present::always_say(&format!("error: {camera} is not recorded any more: {error}")),
+            }
+        }
+    }
+
     /// Finishes the recordings that clients have started. Call it after the sessions were stopped.
     pub(crate) fn end_recordings(&mut self) -> Vec<RecorderOutcome> {
         self.serve.end_recordings()

@@ -66,7 +66,7 @@ pub use self::tls::{Tls, TlsFileError};
 pub use self::viewer::{ViewerCounts, ViewerKind};
 use crate::live::{Camera, Sink};
 use crate::overlay::Style;
-use crate::sink::record::{RecordOptions, RecorderOutcome, RecordersMonitor};
+use crate::sink::record::{RecordError, RecordOptions, RecorderOutcome, RecordersMonitor};
 use crate::source::Session;
 
 /// Threads that serve. Pictures are made on threads of the cameras.
@@ -203,6 +203,22 @@ impl Serve {
     pub fn recordings(&self) -> RecordersMonitor {
         let recorders = self.cameras.iter().filter_map(|camera| camera.recorder.as_ref());
         RecordersMonitor::of_each(recorders.map(|recorder| recorder.monitor()))
+    }
+
+    /// Returns the names of the cameras that clients are recording.
+    #[must_use]
+    pub fn recorded(&self) -> Vec<String> {
+        let recorded = self.cameras.iter().filter(|camera| camera.recorder.is_some() && camera.recording.is_on());
+        recorded.map(|camera| camera.title.clone()).collect()
+    }
+
+    /// Starts a recording of the camera of this name, as a client would. Returns whether there is such a camera.
+    ///
+    /// # Errors
+    /// The folder or its first file cannot be created.
+    pub fn record(&self, camera: &str) -> Result<bool, RecordError> {
+        let found = self.cameras.iter().find(|served| served.title == camera);
+        found.and_then(|served| served.recorder.as_ref()).map_or(Ok(false), |recorder| recorder.start().map(|()| true))
     }
 
     /// Finishes the recordings that clients have started. Call it after the sessions have ended.

@@ -1,6 +1,7 @@
 //! The service of systemd: its unit, readiness, watchdog, reload and end.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -36,12 +37,13 @@ impl Notes {
 #[test]
 fn a_service_says_that_it_is_ready_alive_reloading_and_stopping() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (config, socket) = (folder.path().join("oaktap.toml"), folder.path().join("notify"));
+    let [config, socket, recordings] = ["oaktap.toml", "notify", "recordings"].map(|name| folder.path().join(name));
     let write = |cameras: &str| std::fs::write(&config, format!("[cameras]\n{cameras}")).expect("a file");
     write("front = \"sim:?size=64x48\"\n");
     let notes = Notes(UnixDatagram::bind(&socket).expect("a socket"));
     notes.0.set_read_timeout(Some(AGES)).expect("a time");
-    let mut command = oaktap(&["serve", "--config", text(&config), "--http", "127.0.0.1:0"]);
+    let options = ["--http", "127.0.0.1:0", "--recordings", text(&recordings)];
+    let mut command = oaktap(&[&["serve", "--config", text(&config)], &options[..]].concat());
     command.env("NOTIFY_SOCKET", &socket).env("WATCHDOG_USEC", "200000");
     let mut child = Running(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts"));
     let mut errors = BufReader::new(child.0.stderr.take().expect("a pipe"));
@@ -51,7 +53,9 @@ fn a_service_says_that_it_is_ready_alive_reloading_and_stopping() {
             line.clear();
             assert!(errors.read_line(&mut line).expect("text") > 0, "it ended before `{words}`");
         }
+        line
     };
+    let address = wait_for("serving 1 camera at http://");
     assert_eq!(notes.next(), "READY=1\nSTATUS=1 camera");
     assert_eq!([notes.next(), notes.next()], ["WATCHDOG=1"; 2]);
 
@@ -66,11 +70,24 @@ fn a_service_says_that_it_is_ready_alive_reloading_and_stopping() {
     signal(&child.0, "HUP");
     wait_for("error: cannot reload, so nothing changes: ");
 
+    // A client records a camera that does not change.
+    let host = address.rsplit_once("http://").expect("an address").1.trim().trim_end_matches('/');
+    let mut client = TcpStream::connect(host).expect("it listens");
+    let request = format!(
+        "POST /api/cameras/front/recording HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    );
+    client.write_all(request.as_bytes()).expect("it reads");
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+
     write("front = \"sim:?size=64x48\"\nback = \"sim:?size=32x32\"\n");
     signal(&child.0, "HUP");
     wait_for("reloaded: connecting again");
     wait_for("serving 2 cameras at http://127.0.0.1:");
     while notes.next_besides_watchdog() != "READY=1\nSTATUS=2 cameras" {}
+    // In the order of the lines.
+    wait_for("front: recording again, into another file");
     wait_for("back: streaming");
 
     signal(&child.0, "TERM");
@@ -80,6 +97,9 @@ fn a_service_says_that_it_is_ready_alive_reloading_and_stopping() {
     errors.read_to_string(&mut rest).expect("text");
     // On a busy machine the simulated camera leaves out frames.
     assert!([Some(0), Some(3)].contains(&code), "{rest}");
+    let files = std::fs::read_dir(recordings.join("front")).expect("a folder");
+    let names: Vec<_> = files.map(|file| file.expect("a file").file_name()).collect();
+    assert!(names.len() == 2 && names.iter().all(|name| text(name.as_ref()).ends_with(".mcap")), "{names:?}");
 }
 
 #[test]

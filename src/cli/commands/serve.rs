@@ -87,7 +87,11 @@ impl ServeArgs {
 enum End {
     Over(Outcome),
     /// The cameras or the token have changed.
-    Changed(Box<Plan>),
+    Changed {
+        to: Box<Plan>,
+        /// Names of the cameras that clients were recording.
+        recorded: Vec<String>,
+    },
 }
 
 /// Serves until a stop condition holds, and prints a summary.
@@ -96,17 +100,23 @@ pub(crate) fn run(ctx: &Ctx, args: &ServeArgs) -> anyhow::Result<Outcome> {
     if supervisor.is_there() {
         ctx.stop.reload_on_hangup();
     }
-    let mut plan = args.plan()?;
+    let (mut plan, mut recorded) = (args.plan()?, Vec::new());
     loop {
-        match serve(ctx, args, &plan, &supervisor)? {
+        match serve(ctx, args, &plan, &recorded, &supervisor)? {
             End::Over(outcome) => return Ok(outcome),
-            End::Changed(new) => plan = *new,
+            End::Changed { to, recorded: cameras } => (plan, recorded) = (*to, cameras),
         }
     }
 }
 
-/// Serves one plan until a stop condition holds or the plan changes.
-fn serve(ctx: &Ctx, args: &ServeArgs, plan: &Plan, supervisor: &Supervisor) -> anyhow::Result<End> {
+/// Serves one plan until a stop condition holds or the plan changes. `recorded`: cameras that clients recorded before the change.
+fn serve(
+    ctx: &Ctx,
+    args: &ServeArgs,
+    plan: &Plan,
+    recorded: &[String],
+    supervisor: &Supervisor,
+) -> anyhow::Result<End> {
     let cameras = live::cameras(&plan.sources);
     let style = args.source.style()?;
     let recordings = args.server.recordings.clone().map(|folder| recordings(folder, &args.source, style.names.clone()));
@@ -129,6 +139,7 @@ fn serve(ctx: &Ctx, args: &ServeArgs, plan: &Plan, supervisor: &Supervisor) -> a
         present::say("every client that reaches a camera port sees its pictures, without a token");
     }
     server.start(receiving.sessions(), camera_ports)?;
+    server.record_again(recorded);
     let status = count(receiving.sessions().len() as u64, "camera", "cameras");
     supervisor.ready(&status);
     let mut pulse = Pulse::new([Some(receiving.runtime()), server.runtime()].into_iter().flatten().cloned().collect());
@@ -147,6 +158,7 @@ fn serve(ctx: &Ctx, args: &ServeArgs, plan: &Plan, supervisor: &Supervisor) -> a
     if new.is_none() {
         supervisor.stopping();
     }
+    let recorded = server.recorded();
     // `finish` reports how the sessions ended.
     drop(receiving.stop());
     let recordings: Vec<_> = server.end_recordings().into_iter().map(Into::into).collect();
@@ -156,7 +168,7 @@ fn serve(ctx: &Ctx, args: &ServeArgs, plan: &Plan, supervisor: &Supervisor) -> a
         (Some(new), outcome) => {
             // A camera that never answered is a reason to change the file, not to end.
             outcome.err().inspect(|error| present::say(&format!("{error:#}")));
-            Ok(End::Changed(Box::new(new)))
+            Ok(End::Changed { to: Box::new(new), recorded })
         }
         (None, outcome) => outcome.map(End::Over),
     }
