@@ -1,5 +1,7 @@
 //! `oaktap snapshot`: saves pictures to files.
 
+mod moments;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -15,6 +17,7 @@ use oaktap::sink::snapshot::{SnapshotTarget, Snapshots};
 use oaktap::source::{Session, SourceSpec};
 use serde::Serialize;
 
+use self::moments::{FirstStream, FurtherStream, Moments};
 use super::view::separated;
 use crate::cli::fleet::FleetArgs;
 use crate::cli::layout_note::Explained;
@@ -26,7 +29,7 @@ use crate::cli::{Ctx, Outcome, Until, WHEN_TO_STOP, json_option, new_files, pres
 /// How long to wait for a frame without --duration.
 const FRAME_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Longest wait for further streams after the first one has its pictures.
+/// Time after its first frame in which a camera that names its streams begins all of them.
 const STREAMS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Extensions of picture files that are not written: such a path is not meant as a folder.
@@ -171,47 +174,48 @@ struct Saving<'a> {
 impl Saving<'_> {
     /// Saves pictures of a camera and of its further streams. The first result is that of the camera.
     fn camera(&self, session: &Session, camera: &Camera, first: Snapshots) -> anyhow::Result<Vec<Saved>> {
+        // A file is for one picture. In a recording each stream is a camera.
+        if matches!(self.pictures.target, SnapshotTarget::File(_)) || session.spec().recording().is_some() {
+            return Ok(vec![self.stream(session, &camera.name, first, &mut Turn::Alone)?]);
+        }
+        let moments = Arc::<Moments>::default();
         thread::scope(|scope| {
-            let mut savers = vec![scope.spawn(move || self.stream(session, &camera.name, first, true))];
+            let mut turn = Turn::First(FirstStream::of(&moments));
+            let first = scope.spawn(move || self.stream(session, &camera.name, first, &mut turn));
+            let mut savers = Vec::new();
             let mut known: Vec<Arc<str>> = Vec::new();
-            let mut first_saved: Option<Instant> = None;
-            while self.awaits_streams(session, first_saved) {
+            let mut begun: Option<Instant> = None;
+            while !first.is_finished() && !self.receiving.over() {
                 for name in session.ledger().update(|stats| stats.further_streams()).split_off(known.len()) {
                     let stream = camera.of_stream(&name);
                     let snapshots = self.pictures.of(&stream)?;
-                    savers.push(scope.spawn(move || self.stream(session, &stream.name, snapshots, false)));
+                    let mut turn = Turn::Further(moments.further());
+                    savers.push(scope.spawn(move || self.stream(session, &stream.name, snapshots, &mut turn)));
                     known.push(name);
                 }
-                if first_saved.is_none() && savers[0].is_finished() {
-                    first_saved = Some(Instant::now());
-                    continue;
+                if begun.is_none() && session.ledger().update(|stats| stats.names_streams()) {
+                    begun = Some(Instant::now());
+                }
+                if begun.is_some_and(|begun| begun.elapsed() >= STREAMS_TIMEOUT) {
+                    moments.open();
                 }
                 thread::sleep(self.receiving.stop_check_interval());
             }
             let join = |saver: thread::ScopedJoinHandle<'_, _>| {
                 saver.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             };
-            savers.into_iter().map(join).collect()
+            std::iter::once(first).chain(savers).map(join).collect()
         })
     }
 
-    /// Returns whether a camera may begin a stream whose pictures are wanted. `first_saved`: time at which its first stream had
-    /// its pictures.
-    fn awaits_streams(&self, session: &Session, first_saved: Option<Instant>) -> bool {
-        // A file is for one picture. In a recording each stream is a camera.
-        if matches!(self.pictures.target, SnapshotTarget::File(_))
-            || session.spec().recording().is_some()
-            || self.receiving.over()
-        {
-            return false;
-        }
-        let Some(first_saved) = first_saved else { return true };
-        let names_streams = session.ledger().update(|stats| stats.names_streams());
-        names_streams && first_saved.elapsed() < STREAMS_TIMEOUT
-    }
-
     /// Saves frames of one stream until there are enough.
-    fn stream(&self, session: &Session, name: &str, mut snapshots: Snapshots, is_first: bool) -> anyhow::Result<Saved> {
+    fn stream(
+        &self,
+        session: &Session,
+        name: &str,
+        mut snapshots: Snapshots,
+        turn: &mut Turn,
+    ) -> anyhow::Result<Saved> {
         let Self { receiving, args, .. } = *self;
         // It appends the name of the stream.
         let mut explained = Explained::new(session.name());
@@ -235,17 +239,58 @@ impl Saving<'_> {
                         "pictures are 16-bit gray, in millimeters if the camera sends depth, otherwise disparities";
                     present::say(&format!("{name}: {text}{boxes}"));
                 }
-                written += saver.save(&mut snapshots, &frame)?;
+                if let Some(frame) = turn.next(session, frame) {
+                    written += saver.save(&mut snapshots, &frame)?;
+                    turn.taken();
+                }
             }
             if is_retained {
                 let text = "this picture was published before oaktap subscribed: the broker had retained it";
                 present::log(&format!("{name}: {text}"));
             }
         }
+        if let Some(frame) = turn.rest().filter(|_| written < args.frames) {
+            written += saver.save(&mut snapshots, &frame)?;
+        }
         let not_decoded = snapshots.not_decoded().filter(|_| written == 0);
         snapshots.finish();
         let unpictured = not_decoded.map(|error| Unpictured { error: error.to_string(), help: error.help() });
+        let is_first = !matches!(turn, Turn::Further(_));
         Ok(Saved { name: name.to_owned(), is_first, written, unpictured })
+    }
+}
+
+/// Selects the frames of a stream of which pictures are taken.
+enum Turn {
+    /// Of the only stream that has pictures: every frame.
+    Alone,
+    First(FirstStream),
+    Further(FurtherStream),
+}
+
+impl Turn {
+    /// Returns the frame of the next picture, if it is the turn of one.
+    fn next(&mut self, session: &Session, frame: Arc<Frame>) -> Option<Arc<Frame>> {
+        match self {
+            Self::Alone => Some(frame),
+            Self::First(first) => {
+                let names_streams = session.ledger().update(|stats| stats.names_streams());
+                (!names_streams || first.begins(&frame)).then_some(frame)
+            }
+            Self::Further(further) => further.next(frame),
+        }
+    }
+
+    /// Returns the frame of the next picture after the last frame of the stream.
+    fn rest(&self) -> Option<Arc<Frame>> {
+        if let Self::Further(further) = self { further.rest() } else { None }
+    }
+
+    /// The picture was taken.
+    fn taken(&mut self) {
+        if let Self::Further(further) = self {
+            further.taken();
+        }
     }
 }
 
