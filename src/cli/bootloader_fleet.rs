@@ -336,16 +336,12 @@ impl BootloaderFleet {
         let stopped = turns.iter().filter(|turn| turn.runs_an_application()).count();
         let doing = effect.doing;
         let (what, list) = match turns {
-            _ if effect.asks == Asks::Never => return Ok(()),
+            _ if effect.asks == Asks::Never || stopped == 0 && effect.asks == Asks::ToStop => return Ok(()),
             [turn] if stopped == 1 => {
                 let label = turn.label();
                 (format!("{doing}: this stops the application on camera {label} at {}", turn.located.ip), String::new())
             }
-            [turn] if effect.asks == Asks::Always => {
-                (format!("{doing} of camera {} at {}", turn.label(), turn.located.ip), String::new())
-            }
-            [_] => return Ok(()),
-            _ if stopped == 0 && effect.asks == Asks::ToStop => return Ok(()),
+            [turn] => (format!("{doing}: camera {} at {}", turn.label(), turn.located.ip), String::new()),
             turns => {
                 let line = |turn: &&Turn<'_>| {
                     let state = turn.located.camera.as_ref().map(|camera| format!(", {}", camera.state));

@@ -48,8 +48,7 @@ pub(crate) enum Asks {
     Never,
     /// If it stops an application.
     ToStop,
-    /// If it stops an application, or if there are several cameras.
-    ForSeveral,
+    /// Also a camera that waits in its bootloader is changed by the work.
     Always,
 }
 
@@ -67,6 +66,6 @@ impl<'a> Effect<'a> {
 
     /// Work after which a camera may not work or may not be reached.
     pub(crate) const fn changing(doing: &'a str) -> Self {
-        Self { asks: Asks::ForSeveral, named: true, ..Self::reading(doing) }
+        Self { asks: Asks::Always, named: true, ..Self::reading(doing) }
     }
 }

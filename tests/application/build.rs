@@ -193,7 +193,7 @@ fn a_simulated_camera_is_flashed_with_a_new_build() {
         "oaktap.toml",
         format!("cameras = [\"sim:\"]\n[application]\nname = \"gate\"\nfps = 20\n[application.model]\nblob = \"{TINY}\"\nlabels = [\"cat\"]\n"),
     );
-    let (code, out, said) = run(&["flash", "--config", &config, "--json"]);
+    let (code, out, said) = run(&["flash", "--config", &config, "--yes", "--json"]);
     assert_eq!(code, 0, "{said}");
     let receipt = serde_json::from_str::<Value>(&out).expect("JSON")["summary"].take();
     let crc = crc32fast::hash(b"cat");
@@ -212,9 +212,8 @@ fn a_flashed_camera_connects_to_its_host() {
     let port =
         std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
     let port = port.to_string();
-    let args =
-        ["flash", "sim:", "--camera-only", "--host", "127.0.0.1", "--port", &port, "--payload", "jpeg", "--json"];
-    let (code, out, said) = run(&args);
+    let args = ["flash", "sim:", "--camera-only", "--host", "127.0.0.1", "--port", &port, "--payload", "jpeg"];
+    let (code, out, said) = run(&[&args[..], &["--yes", "--json"]].concat());
     assert_eq!(code, 0, "{said}");
     let receipt = serde_json::from_str::<Value>(&out).expect("JSON")["summary"].take();
     assert_eq!(receipt["running"]["first_frame"]["dialect"], "ABCDE", "{receipt}");

@@ -152,6 +152,36 @@ fn settings_out_of_reach_are_found_before_the_question() {
     assert_eq!(scene.camera.history().restarts, 0);
 }
 
+/// One camera that waits in its bootloader: nothing is stopped, but it is changed.
+#[test]
+fn every_change_of_a_camera_in_its_bootloader_needs_consent() {
+    let scene = Scene::new("");
+    let (app, image) = (scene.package("door"), scene.file("eth.cmd", &image("0.0.28")));
+    let stored = scene.stored(0, 16 << 20);
+    for (command, more, doing) in [
+        ("network", &["static", "127.0.0.77/8", "127.0.0.1", "--force"][..], "changing the network settings"),
+        ("network", &["dhcp", "--force"], "changing the network settings"),
+        ("network", &["clear", "--force"], "changing the network settings"),
+        ("erase", &[], "erasing the application"),
+        ("flash", &["--app", &app], "flashing"),
+        ("bootloader", &["update", "--image", &image], "writing a bootloader"),
+        ("bootloader", &["factory-reset", "--image", &image], "writing a bootloader"),
+    ] {
+        let (code, out, said) = scene.run(command, more);
+        let error = format!(
+            "error: {doing}: camera {ID} at 127.0.0.1; standard input is not a terminal, so confirm with --yes"
+        );
+        assert!(code == 2 && out.is_empty() && said.contains(&error), "{command} {more:?}: {code}: {said}");
+    }
+    assert_eq!((scene.camera.history().sessions, scene.camera.history().restarts), (0, 0));
+    assert!(scene.stored(0, 16 << 20) == stored);
+    // Reading needs no consent.
+    for (command, more) in [("network", &["show"][..]), ("info", &[]), ("bootloader", &["show"])] {
+        let (code, _, said) = scene.run(command, more);
+        assert_eq!(code, 0, "{command}: {said}");
+    }
+}
+
 /// One camera has a file already. The other one is saved, and the first keeps running.
 #[cfg(target_os = "linux")]
 #[test]

@@ -160,7 +160,7 @@ fn an_application_is_flashed_verified_and_not_flashed_twice() {
 fn a_refusal_has_its_own_exit_code() {
     let scene = Scene::new("nor=9MiB");
     let app = scene.package("door");
-    let (code, _, said) = scene.run("flash", &["--app", &app]);
+    let (code, _, said) = scene.run("flash", &["--app", &app, "--yes"]);
     assert_eq!(code, 4, "{said}");
     assert!(said.contains("room for 1048576") && said.contains("nothing was changed in the camera"), "{said}");
     let torn = std::fs::read(&app).expect("a package");

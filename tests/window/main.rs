@@ -417,7 +417,7 @@ fn one_camera_is_shown_with_boxes_and_help() {
 #[test]
 fn a_flashed_application_is_shown_by_one_command() {
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tiny.blob");
-    let arguments = ["sim:", "--model", model, "--then", "view"].map(str::to_owned);
+    let arguments = ["sim:", "--yes", "--model", model, "--then", "view"].map(str::to_owned);
     let Some(bench) = Bench::run("flash", &arguments) else { return };
     bench.until("a picture", |seen| seen.dimensions() == (640, 352) && !is_grey(seen));
     bench.key("i");

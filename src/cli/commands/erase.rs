@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::cli::bootloader_fleet::{BootloaderFleetArgs, Turn};
 use crate::cli::camera_arg::runtime;
 use crate::cli::camera_label::CameraLabel;
-use crate::cli::effect::{Asks, Effect};
+use crate::cli::effect::Effect;
 use crate::cli::present::{self, flash_error, printable};
 use crate::cli::value_parsers::one_of;
 use crate::cli::{Ctx, Outcome, json_option};
@@ -49,7 +49,7 @@ struct EraseReport {
 }
 
 pub(crate) fn run(ctx: &Ctx, args: &EraseArgs) -> anyhow::Result<Outcome> {
-    let effect = Effect { asks: Asks::Always, ..Effect::changing("erasing the application") };
+    let effect = Effect::changing("erasing the application");
     args.fleet.fleet(&effect)?.each(ctx, &effect, |turn| erase(ctx, args.memory, turn))?;
     Ok(Outcome::Done)
 }

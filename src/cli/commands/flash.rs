@@ -257,7 +257,7 @@ pub(crate) fn run(ctx: &Ctx, args: &FlashArgs) -> anyhow::Result<Outcome> {
         check_writable(folder)?;
     }
     let doing = if args.dry_run { "planning" } else { "flashing" };
-    let asks = if args.dry_run { Asks::ToStop } else { Asks::ForSeveral };
+    let asks = if args.dry_run { Asks::ToStop } else { Asks::Always };
     let waits = if args.dry_run { Waits::Always } else { Waits::AfterFailure.unless(args.boot_wait.no_wait) };
     let effect = Effect { asks, jobs: args.jobs.into(), waits, ..Effect::changing(doing) };
     let flash = |turn: &Turn<'_>| {
