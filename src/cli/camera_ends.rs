@@ -14,6 +14,11 @@ pub(crate) trait CameraResult {
     fn cell(&self) -> &'static str {
         "done"
     }
+
+    /// Returns whether the camera had nothing to save.
+    fn is_empty(&self) -> bool {
+        false
+    }
 }
 
 impl CameraResult for () {}
@@ -98,6 +103,8 @@ struct Total<'a> {
     /// Number of cameras.
     cameras: usize,
     done: usize,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    nothing_to_save: Vec<&'a str>,
     failed: Vec<&'a str>,
     not_tried: Vec<&'a str>,
     /// Given twice: by its address and its id, for example.
@@ -110,11 +117,12 @@ struct TotalLine<'a> {
 }
 
 impl<'a> TotalLine<'a> {
-    fn new<T>(ctx: &Ctx, cameras: &'a [CameraEnd<T>]) -> Self {
+    fn new<T: CameraResult>(ctx: &Ctx, cameras: &'a [CameraEnd<T>]) -> Self {
         let total = Total {
             command: ctx.command,
             cameras: cameras.len(),
-            done: cameras.iter().filter(|camera| matches!(camera.end, End::Done(_))).count(),
+            done: those(cameras, |end| matches!(end, End::Done(result) if !result.is_empty())).len(),
+            nothing_to_save: those(cameras, |end| matches!(end, End::Done(result) if result.is_empty())),
             failed: those(cameras, |end| matches!(end, End::Failed(_))),
             not_tried: those(cameras, |end| matches!(end, End::NotTried)),
             same: those(cameras, |end| matches!(end, End::Same(_))),

@@ -37,6 +37,7 @@ fn every_field_of_the_commands_for_cameras_is_documented() {
         &["list", "sim:", "127.211.9.9", "--wait", "50ms"][..],
         &["info", "front=sim:", "127.211.9.9", "--yes"],
         &["backup", "sim:", "-o", saved, "--yes"],
+        &["backup", "front=sim:id=14442C10D13EABCE01", "yard=sim:id=14442C10D13EABCE02", "-o", saved, "--yes"],
         &["network", "sim:", "show", "--yes"],
         &["network", "sim:", "dhcp", "--yes", "--force", "--no-wait"],
         &["bootloader", "sim:", "show", "--yes"],

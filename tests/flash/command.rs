@@ -425,6 +425,55 @@ fn info_and_backup_read_the_whole_camera() {
     assert_eq!(restored["written"], true);
 }
 
+/// One camera has nothing, and the other one an application.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_backup_of_nothing_is_not_a_success() {
+    let ids = ["14442C10D13EABCE01", "14442C10D13EABCE02", "14442C10D13EABCE03"];
+    let (_cameras, places) = several(&ids, 103, "");
+    let addresses: Vec<_> = places.iter().map(|place| place.ip.to_string()).collect();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().to_str().expect("UTF-8");
+    let scene = Scene::new("");
+    let app = scene.package("door");
+    let backup = |cameras: &[String], more: &[&str]| {
+        let cameras: Vec<_> = cameras.iter().map(String::as_str).collect();
+        run(&[&["backup"], &cameras[..], &["-o", path], more].concat())
+    };
+    let nothing =
+        |id: &str| format!("{id}: nothing to save: the camera has neither an application nor network settings\n");
+    for more in [&[][..], &["-q"]] {
+        let (code, out, said) = backup(&addresses[..1], more);
+        assert_eq!((code, out.as_str()), (1, ""), "{said}");
+        assert!(said.contains(&nothing(ids[0])) && said.ends_with("error: nothing was saved\n"), "{said}");
+        let (code, _, said) = backup(&addresses[..2], more);
+        assert!(code == 1 && said.contains(&nothing(ids[1])), "{code}: {said}");
+        assert_eq!(said.matches("  nothing to save\n").count(), if more.is_empty() { 2 } else { 0 }, "{said}");
+    }
+    let (code, out, said) = backup(&addresses[..1], &["--json"]);
+    let line: Value = serde_json::from_str(&out).expect("one line of JSON");
+    let why = "nothing to save: the camera has neither an application nor network settings";
+    assert_eq!(
+        (code, &line["summary"]["error"], &line["summary"]["settings"]),
+        (1, &why.into(), &Value::Null),
+        "{said}"
+    );
+    assert_eq!(std::fs::read_dir(path).expect("a folder").count(), 0);
+
+    let (code, _, said) = run(&["flash", &addresses[2], "--app", &app, "--yes", "--no-wait"]);
+    assert_eq!(code, 0, "{said}");
+    let (code, out, said) = backup(&addresses, &["--yes", "--json"]);
+    assert!(code == 3 && said.contains("2 of 3 cameras had nothing to save\n"), "{code}: {said}");
+    let total: Value = serde_json::from_str(out.lines().last().expect("a total")).expect("JSON");
+    let expected = serde_json::json!([addresses[0], addresses[1]]);
+    assert_eq!(
+        (&total["total"]["done"], &total["total"]["nothing_to_save"], &total["total"]["failed"]),
+        (&1.into(), &expected, &serde_json::json!([])),
+        "{out}"
+    );
+    assert!(folder.path().join(format!("{}.flash.dap", ids[2])).exists());
+}
+
 /// The size of the files is known from the tables of the applications. Reading them takes minutes.
 #[cfg(target_os = "linux")]
 #[test]

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::cli::bootloader_fleet::{BootloaderFleetArgs, Turn};
 use crate::cli::camera_arg::runtime;
+use crate::cli::camera_ends::CameraResult;
 use crate::cli::camera_label::CameraLabel;
 use crate::cli::camera_session::file_stem;
 use crate::cli::effect::Effect;
@@ -23,7 +24,12 @@ Examples:
   oaktap backup 14442C --yes
   oaktap backup --config oaktap.toml -o saved/
 
-Files are named after the id of the camera. If it fails for one of several cameras, the others are saved all the same.";
+Files are named after the id of the camera. If it fails for one of several cameras, the others are saved all the same.
+
+Exit codes: 0 saved; 1 failure, or nothing was saved; 2 wrong usage; 3 some of the cameras had nothing to save; 4 refused by the \
+camera.";
+
+const NOTHING: &str = "nothing to save: the camera has neither an application nor network settings";
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, arg = json_option("Print the paths of the files as one line of JSON per camera"))]
@@ -45,6 +51,29 @@ struct BackupReport {
     applications: Vec<PathBuf>,
     /// `null`: the camera has no settings and uses its defaults.
     settings: Option<PathBuf>,
+    /// Why nothing was saved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'static str>,
+}
+
+/// The backup of one camera.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Saved {
+    Files,
+    Nothing,
+}
+
+impl CameraResult for Saved {
+    fn cell(&self) -> &'static str {
+        match self {
+            Self::Files => "done",
+            Self::Nothing => "nothing to save",
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        *self == Self::Nothing
+    }
 }
 
 /// Applications by memory, and the settings.
@@ -70,11 +99,18 @@ pub(crate) fn run(ctx: &Ctx, args: &BackupArgs) -> anyhow::Result<Outcome> {
     new_files::check_folder(&args.output, "backups")?;
     let effect = Effect::querying("reading the memories");
     let check = |turn: &Turn<'_>| check_new(&args.output, turn.label().id_or_given());
-    args.fleet.fleet(&effect)?.each_checked(ctx, &effect, check, |turn| save(ctx, &args.output, turn))?;
-    Ok(Outcome::Done)
+    let saved = args.fleet.fleet(&effect)?.each_checked(ctx, &effect, check, |turn| save(ctx, &args.output, turn))?;
+    match saved.iter().filter(|saved| saved.is_empty()).count() {
+        0 => Ok(Outcome::Done),
+        nothing if nothing < saved.len() => {
+            present::always_say(&format!("{nothing} of {} cameras had nothing to save", saved.len()));
+            Ok(Outcome::Lossy)
+        }
+        _ => Err(anyhow::anyhow!("nothing was saved")),
+    }
 }
 
-fn save(ctx: &Ctx, folder: &Path, turn: &Turn<'_>) -> anyhow::Result<()> {
+fn save(ctx: &Ctx, folder: &Path, turn: &Turn<'_>) -> anyhow::Result<Saved> {
     let (entered, (applications, settings)) = runtime()?.block_on(async {
         let entered = turn.enter(ctx).await?;
         let folder = folder.to_owned();
@@ -86,7 +122,7 @@ fn save(ctx: &Ctx, folder: &Path, turn: &Turn<'_>) -> anyhow::Result<()> {
     }
     let stem = entered.file_stem()?;
     let (command, label) = (ctx.command, entered.label.clone());
-    let mut report = BackupReport { command, label, applications: Vec::new(), settings: None };
+    let mut report = BackupReport { command, label, applications: Vec::new(), settings: None, error: None };
     let mut damaged = Vec::new();
     for (memory, bytes) in applications {
         let path = package_path(folder, stem, memory);
@@ -101,6 +137,8 @@ fn save(ctx: &Ctx, folder: &Path, turn: &Turn<'_>) -> anyhow::Result<()> {
         write_new(&path, (serde_json::to_string_pretty(&settings)? + "\n").as_bytes())?;
         report.settings = Some(path);
     }
+    let saved = if report.applications.is_empty() && report.settings.is_none() { Saved::Nothing } else { Saved::Files };
+    report.error = saved.is_empty().then_some(NOTHING);
     if ctx.json {
         present::document(&report)?;
     } else {
@@ -108,11 +146,13 @@ fn save(ctx: &Ctx, folder: &Path, turn: &Turn<'_>) -> anyhow::Result<()> {
         let text: String = paths.map(|path| format!("{}\n", path.display())).collect();
         present::result(printable(&text).as_bytes())?;
     }
-    if report.applications.is_empty() {
+    if saved == Saved::Nothing {
+        present::always_say(&format!("{}: {NOTHING}", report.label));
+    } else if report.applications.is_empty() {
         present::say(&format!("{}: no application found", report.label));
     }
     if damaged.is_empty() {
-        return Ok(());
+        return Ok(saved);
     }
     let error = anyhow::anyhow!("the application is damaged; it was saved anyway: {}", damaged.join("; "));
     Err(advised(error, "`oaktap inspect FILE.dap` shows the intact parts; `oaktap flash` rejects the file"))
