@@ -550,6 +550,30 @@ fn settings_are_shown_changed_and_cleared() {
     assert_eq!(cleared["settings"]["appMem"], -1, "the rest is kept");
 }
 
+#[test]
+fn a_camera_without_settings_has_nothing_to_clear() {
+    let is_write = |request: &Request| matches!(request, Request::SetConfig { .. });
+    for state in ["bootloader", "application"] {
+        let scene = Scene::new(&format!("state={state}"));
+        let writes = || scene.camera.history().requests.iter().filter(|request| is_write(request)).count();
+        let (code, out, said) = scene.run("network", &["clear", "--yes", "--force"]);
+        assert!(code == 0 && out.contains("  no settings: nothing to clear\n"), "{code}: {out}{said}");
+        assert!(!out.contains("changed"), "{out}");
+        let cleared = scene.json("network", &["clear", "--yes", "--force"]);
+        assert_eq!((&cleared["settings"], &cleared["changed"]), (&Value::Null, &serde_json::json!([])));
+        assert_eq!(writes(), 0);
+        scene.json("network", &["dhcp", "--yes", "--force", "--host-wait", "1s"]);
+        scene.json("network", &["clear", "--yes", "--force"]);
+        assert_eq!(writes(), 2);
+        // Its settings have no network part any more.
+        let (code, out, said) = scene.run("network", &["clear", "--yes", "--force"]);
+        assert!(code == 0 && out.contains("  no network settings: nothing to clear\n"), "{code}: {out}{said}");
+        assert_eq!(writes(), 2);
+        let runs = matches!(scene.camera.activity(), Activity::Application { .. });
+        assert_eq!(runs, state == "application");
+    }
+}
+
 /// The command ends when the camera can be used again.
 #[test]
 fn the_application_runs_again_after_a_change_of_the_settings() {

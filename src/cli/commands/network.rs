@@ -160,6 +160,17 @@ struct NetworkReport {
     address: Option<Ipv4Addr>,
     /// The state of the camera at that address. The application runs again if it ran before.
     state: Option<&'static str>,
+    /// `clear` found no network settings.
+    #[serde(skip)]
+    nothing_to_clear: bool,
+}
+
+/// The settings of a camera before and after a change.
+struct Changed {
+    before: Option<Config>,
+    after: Option<Config>,
+    /// They were written and read back.
+    written: bool,
 }
 
 pub(crate) fn run(ctx: &Ctx, args: &NetworkArgs) -> anyhow::Result<Outcome> {
@@ -192,7 +203,8 @@ async fn show_or_change(ctx: &Ctx, args: &NetworkArgs, turn: &Turn<'_>) -> anyho
     let entered = turn.enter(ctx).await?;
     let action = args.action.clone();
     let task = async move |caller: Caller| change(&caller, &action).await;
-    let (before, after) = entered.talk(task).await?.map_err(settings_error)?;
+    let Changed { before, after, written } = entered.talk(task).await?.map_err(settings_error)?;
+    let outcome = if written { "the settings were written and read back" } else { "nothing was written" };
     let changed = before.clone().unwrap_or_default().changes(&after.clone().unwrap_or_default());
     let value =
         |value: &Option<BsonValue>| value.as_ref().map_or("nothing".to_owned(), |value| value.to_json().to_string());
@@ -200,7 +212,7 @@ async fn show_or_change(ctx: &Ctx, args: &NetworkArgs, turn: &Turn<'_>) -> anyho
     let changed: Vec<_> = changed.iter().map(line).collect();
     let found = match (&args.action, args.no_wait) {
         (NetworkAction::Show, _) | (_, true) => None,
-        (..) => Some(wait_for_reply(&entered, &args.action).await?),
+        (..) => Some(wait_for_reply(&entered, &args.action, outcome).await?),
     };
     let new = match &args.action {
         NetworkAction::Static { address, .. } => Some(address.address),
@@ -214,7 +226,7 @@ async fn show_or_change(ctx: &Ctx, args: &NetworkArgs, turn: &Turn<'_>) -> anyho
     let network = after.as_ref().map(Config::network).transpose()?;
     let found = match found {
         Some((address, _)) if turn.runs_an_application() => {
-            Some(wait_for_application(&entered, address, network.as_ref()).await?)
+            Some(wait_for_application(&entered, address, network.as_ref(), outcome).await?)
         }
         found => found,
     };
@@ -227,27 +239,31 @@ async fn show_or_change(ctx: &Ctx, args: &NetworkArgs, turn: &Turn<'_>) -> anyho
         changed,
         address,
         state,
+        nothing_to_clear: matches!(args.action, NetworkAction::Clear) && !written,
     })
 }
 
-/// Returns the settings before and after the change. Written settings have been read back.
-async fn change(caller: &Caller, action: &NetworkAction) -> Result<(Option<Config>, Option<Config>), SettingsError> {
+/// Changes the settings. Written settings have been read back.
+async fn change(caller: &Caller, action: &NetworkAction) -> Result<Changed, SettingsError> {
     caller.identify().await?;
     let before = match (caller.settings().await, action) {
         // Settings that cannot be parsed cannot be edited.
         (Err(SettingsError::Config(_)), NetworkAction::Clear) => {
             caller.clear_settings().await?;
-            return Ok((None, None));
+            return Ok(Changed { before: None, after: None, written: true });
         }
         (before, _) => before?,
     };
     // Like the vendor's client, write every known key if there are no settings yet.
     let mut after = before.clone().unwrap_or_else(Config::vendor_default);
     match action {
-        NetworkAction::Show => return Ok((before.clone(), before)),
+        NetworkAction::Show => return Ok(Changed { after: before.clone(), before, written: false }),
         NetworkAction::Clear => {
             // The settings also name the memory to boot from, so keep the rest.
             after.clear_network();
+            if before.as_ref().is_none_or(|before| before.changes(&after).is_empty()) {
+                return Ok(Changed { after: before.clone(), before, written: false });
+            }
         }
         NetworkAction::Static { address, gateway, more } => {
             after.set_static_address(&static_address(*address, *gateway))?;
@@ -259,7 +275,7 @@ async fn change(caller: &Caller, action: &NetworkAction) -> Result<(Option<Confi
         }
     }
     caller.store_settings(&after).await?;
-    Ok((before, Some(after)))
+    Ok(Changed { before, after: Some(after), written: true })
 }
 
 impl MoreSettings {
@@ -325,8 +341,12 @@ fn outdated_line(file: &Path, camera: &NamedCamera, new: Ipv4Addr) -> Option<Str
     }
 }
 
-/// Waits until the camera answers at its new address.
-async fn wait_for_reply(entered: &BootloaderCamera, action: &NetworkAction) -> anyhow::Result<(Ipv4Addr, CameraState)> {
+/// Waits until the camera answers at its new address. `outcome` says what was done to its settings.
+async fn wait_for_reply(
+    entered: &BootloaderCamera,
+    action: &NetworkAction,
+    outcome: &str,
+) -> anyhow::Result<(Ipv4Addr, CameraState)> {
     let expected = if let NetworkAction::Static { address, .. } = action { Some(address.address) } else { None };
     let limit = entered.answer_limit(REPLY_TIMEOUT);
     let at = expected.map_or_else(String::new, |ip| format!(" at {ip}"));
@@ -341,8 +361,8 @@ async fn wait_for_reply(entered: &BootloaderCamera, action: &NetworkAction) -> a
         is_there || start.elapsed() > OLD_ADDRESS_LIMIT
     };
     let found = wait_for(&entered.camera.id, &known, entered.udp_port(), limit, ends);
-    let what = "waiting for the camera, whose settings were written and read back";
-    let found = entered.unless_stopped(found, what).await??;
+    let what = format!("waiting for the camera; {outcome}");
+    let found = entered.unless_stopped(found, &what).await??;
     if let Some(camera) = found.filter(|camera| expected.is_none_or(|expected| camera.ips().contains(&expected))) {
         return Ok((expected.or_else(|| camera.ip()).unwrap_or(Ipv4Addr::UNSPECIFIED), camera.state));
     }
@@ -352,9 +372,7 @@ async fn wait_for_reply(entered: &BootloaderCamera, action: &NetworkAction) -> a
         Some(ip) => (format!("; it still answers at {ip}"), "`oaktap network CAMERA show` shows its settings"),
         None => (String::new(), "power-cycle the camera; `oaktap list` and `oaktap doctor` then search every network"),
     };
-    let error = anyhow::anyhow!(
-        "the settings were written and read back, but camera {id} did not answer{at} within {seconds} s{now}"
-    );
+    let error = anyhow::anyhow!("{outcome}, but camera {id} did not answer{at} within {seconds} s{now}");
     Err(advised(error, help))
 }
 
@@ -363,6 +381,7 @@ async fn wait_for_application(
     entered: &BootloaderCamera,
     address: Ipv4Addr,
     network: Option<&NetworkConfig>,
+    outcome: &str,
 ) -> anyhow::Result<(Ipv4Addr, CameraState)> {
     let host_wait = match network.and_then(|network| network.host_wait) {
         // The application is never booted without a host.
@@ -380,15 +399,14 @@ async fn wait_for_application(
         last = Some(camera.state).filter(|_| is_there).or(last);
         is_there && camera.state == CameraState::FlashBooted
     });
-    let what = "waiting for the application; the settings were written and read back";
-    if let Some(camera) = entered.unless_stopped(runs, what).await?? {
+    let what = format!("waiting for the application; {outcome}");
+    if let Some(camera) = entered.unless_stopped(runs, &what).await?? {
         let now = camera.ip().filter(|_| !camera.ips().contains(&address)).unwrap_or(address);
         return Ok((now, camera.state));
     }
     let state = last.map_or("it does not answer".to_owned(), |state| format!("state: {state}"));
     let error = anyhow::anyhow!(
-        "the settings were written and read back, and camera {} answered at {address}, but it does not run its application {} s \
-         later ({state})",
+        "{outcome}, and camera {} answered at {address}, but it does not run its application {} s later ({state})",
         entered.camera.id,
         limit.as_secs()
     );
@@ -397,9 +415,10 @@ async fn wait_for_application(
 }
 
 fn text(report: &NetworkReport) -> String {
-    let NetworkReport { label, settings, network, changed, address, state, .. } = report;
+    let NetworkReport { label, settings, network, changed, address, state, nothing_to_clear, .. } = report;
     let mut text = format!("{label}\n");
     match network {
+        None if *nothing_to_clear => text.push_str("  no settings: nothing to clear\n"),
         None => {
             text.push_str("  no settings: the camera uses its defaults (DHCP, and 169.254.1.222 without a server)\n");
         }
@@ -421,6 +440,9 @@ fn text(report: &NetworkReport) -> String {
     }
     if let Some(settings) = settings {
         text.push_str(&format!("  all      {settings}\n"));
+    }
+    if *nothing_to_clear && network.is_some() {
+        text.push_str("  no network settings: nothing to clear\n");
     }
     for change in changed {
         text.push_str(&format!("  changed  {change}\n"));
