@@ -11,7 +11,7 @@ use oaktap::live::{Camera, Live, Sink as _};
 use oaktap::net::clock::received_now;
 use oaktap::overlay::Style;
 use oaktap::sink::record::{Recorders, RecordersMonitor};
-use oaktap::source::{Outside, Session, SessionState, SourceError};
+use oaktap::source::{ConnContext, Outside, Session, SessionState, SourceError, SourceErrorKind, Timeouts};
 use oaktap::stats::{Ledger, Stats, Summary};
 use oaktap::sync::locked;
 use serde::Serialize;
@@ -36,11 +36,14 @@ pub(crate) struct Receiving {
     /// Names for files, in the order of the cameras.
     short_names: Vec<String>,
     troubles: Vec<LastTrouble>,
+    started: Received,
     /// Time at which the sessions were stopped, and which of them play a recording whose beginning was not reached.
     stopped: OnceLock<(Received, Vec<bool>)>,
     stop: super::signals::Stop,
     status: Option<StatusLines>,
     deadline: Option<Instant>,
+    /// The time of `--duration`.
+    duration: Option<Duration>,
     /// Doubts decide the exit code, too.
     strict: bool,
     /// Frames of `--frames`. A camera that has sent as many may leave.
@@ -125,6 +128,7 @@ impl Receiving {
         ctx.stop.on_signals()?;
         let style = args.style()?;
         let short_names = cameras.iter().map(|camera| camera.short_name.clone()).collect();
+        let started = received_now();
         let live = Live::start(cameras, &args.session_options()).context("cannot start the receiving threads")?;
         let only = Arc::new(Only { labels: args.only.clone(), style, warned: Mutex::default() });
         let advised = Advised::new(until.duration.is_some());
@@ -147,10 +151,12 @@ impl Receiving {
             live,
             short_names,
             troubles,
+            started,
             stopped: OnceLock::new(),
             stop: ctx.stop.clone(),
             status,
             deadline: until.deadline(),
+            duration: until.duration,
             strict,
             frames_max: until.frames,
             absence_max: args.idle_timeout.unwrap_or(ABSENCE_MAX),
@@ -254,6 +260,31 @@ impl Receiving {
         Self { unpictured, ..self }
     }
 
+    /// Returns why no frame of a camera arrived until it was stopped. `last`: the trouble that its session reported.
+    fn without_frame(&self, session: &Session, stats: &Stats, last: Option<Trouble>, stopped_ns: u64) -> Trouble {
+        match last {
+            Some(Trouble::Unconnected(error)) if stats.connections == 0 => return Trouble::Error(error),
+            // Connected meanwhile.
+            Some(Trouble::Unconnected(_)) | None => {}
+            Some(trouble) => return trouble,
+        }
+        let waited = Duration::from_nanos(stopped_ns.saturating_sub(self.started.mono_ns));
+        // A closed window is no signal.
+        let is_left = || {
+            let in_time = self.deadline.is_none_or(|deadline| Instant::now() < deadline);
+            in_time && locked(&self.alone).since.is_none() && session.spec().recording().is_none()
+        };
+        if waited < Timeouts::default().first_byte && (self.stop.asked() || is_left()) {
+            return Trouble::Stopped;
+        }
+        if stats.connections > 0 || !session.spec().opens_connection() {
+            return Trouble::NoFrame;
+        }
+        let conn = ConnContext { number: stats.attempts, source: session.spec().to_string(), ..ConnContext::default() };
+        let limit = self.duration.unwrap_or(waited).min(waited);
+        Trouble::Error(Arc::new(SourceError { conn, kind: SourceErrorKind::ConnectTimeout(limit) }))
+    }
+
     /// Ends the sessions, and prints their frame counts and the recordings of their frames.
     pub(crate) fn finish(mut self, ctx: &Ctx, recordings: &[RecordingSummary]) -> anyhow::Result<Outcome> {
         let ends = self.stop();
@@ -316,7 +347,7 @@ impl Receiving {
                     let datagrams = stats[number].datagrams.filter(|datagrams| datagrams.received > 0);
                     let trouble = match (locked(&self.troubles[number]).take(), datagrams) {
                         (None, Some(datagrams)) => Trouble::NoFrameIn { datagrams },
-                        (trouble, _) => trouble.unwrap_or(Trouble::NoFrame),
+                        (trouble, _) => self.without_frame(session, &stats[number], trouble, stopped_ns),
                     };
                     Some(Failure::new(session, trouble, !any_works))
                 }

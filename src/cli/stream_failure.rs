@@ -14,6 +14,10 @@ use super::present;
 pub(super) enum Trouble {
     /// The last connection or attempt failed.
     Error(Arc<SourceError>),
+    /// The last attempt to connect failed, and another one was made since then.
+    Unconnected(Arc<SourceError>),
+    /// The user stopped the command before a camera has to send a frame.
+    Stopped,
     /// The last connection was open, but no byte arrived: the state as text.
     Silent(String),
     NoFrame,
@@ -67,7 +71,11 @@ impl Failure {
         };
         let help = session.spec().help_without_frames();
         let (text, cause) = match trouble {
-            Trouble::Error(error) => (error.kind.to_string(), anyhow::Error::new(error)),
+            Trouble::Error(error) | Trouble::Unconnected(error) => (error.kind.to_string(), anyhow::Error::new(error)),
+            Trouble::Stopped => {
+                let text = "stopped before the first frame".to_owned();
+                (text.clone(), anyhow::anyhow!(text))
+            }
             Trouble::Silent(text) => (text.clone(), present::advised(anyhow::anyhow!(text), help)),
             Trouble::NoMemory => {
                 let text = "--buffer is too small for one of its frames".to_owned();
@@ -109,8 +117,9 @@ pub(super) fn note_trouble(last: &mut Option<Trouble>, state: &SessionState) {
     *last = match (state, last.take()) {
         (SessionState::Lost { reason, .. }, _) => Some(Trouble::Error(Arc::clone(reason))),
         (SessionState::Silent | SessionState::Subscribed { .. }, _) => Some(Trouble::Silent(state.to_string())),
-        // Connected meanwhile.
-        (SessionState::Connecting { .. }, Some(Trouble::Error(reason))) if !reason.kind.was_connected() => None,
+        (SessionState::Connecting { .. }, Some(Trouble::Error(reason))) if !reason.kind.was_connected() => {
+            Some(Trouble::Unconnected(reason))
+        }
         (SessionState::Streaming | SessionState::Stalled | SessionState::Paused | SessionState::Outside(_), _) => None,
         (SessionState::Connecting { .. } | SessionState::Waiting | SessionState::Ended { .. }, last) => last,
     };

@@ -384,6 +384,19 @@ impl SourceSpec {
         }
     }
 
+    /// Returns whether this host opens the connection, over the network.
+    #[must_use]
+    pub const fn opens_connection(&self) -> bool {
+        match self {
+            Self::Tcp { .. } => true,
+            #[cfg(feature = "http")]
+            Self::Http(_) => true,
+            #[cfg(feature = "mqtt")]
+            Self::Mqtt(_) => true,
+            _ => false,
+        }
+    }
+
     /// Returns the next step for a user who received no frame from the source.
     #[must_use]
     pub fn help_without_frames(&self) -> &'static str {

@@ -86,6 +86,53 @@ fn a_camera_without_a_frame_is_down_in_every_summary() {
     assert_eq!(files_below(folder.path()).len(), 1);
 }
 
+/// Stopped while the connection is open, but before a camera counts as silent.
+#[test]
+fn a_stop_before_the_first_frame_gives_no_advice_about_other_clients() {
+    let silent = server(b"");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let output = folder.path().to_str().expect("UTF-8");
+    for command in [&["record", "-o", output][..], &["view", "--no-window"], &["detections"]] {
+        let mut child = oaktap(&[command, &[&format!("x={silent}")]].concat())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut err = BufReader::new(child.stderr.take().expect("a pipe"));
+        let mut said = String::new();
+        while !said.contains("x: connecting\n") {
+            assert_ne!(err.read_line(&mut said).expect("UTF-8"), 0, "{command:?}: {said}");
+        }
+        signal(&child, "INT");
+        err.read_to_string(&mut said).expect("UTF-8");
+        assert_eq!(child.wait().expect("it ends").code(), Some(1), "{command:?}: {said}");
+        assert!(said.contains("stopped before the first frame"), "{command:?}: {said}");
+        assert!(!said.contains("another client") && !said.contains("no frame received\n"), "{command:?}: {said}");
+    }
+    assert_eq!(files_below(folder.path()), [""; 0]);
+}
+
+/// A host that answers no connection: its queue of new connections is full.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_camera_that_was_never_connected_is_not_said_to_have_another_client() {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
+    socket.listen(0).expect("it listens");
+    let address = socket.local_addr().expect("bound").as_socket().expect("IPv4");
+    let wait = std::time::Duration::from_millis(200);
+    let queue: Vec<_> = (0..100).map_while(|_| std::net::TcpStream::connect_timeout(&address, wait).ok()).collect();
+    assert!(queue.len() < 100, "the queue is full");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let output = folder.path().to_str().expect("UTF-8");
+    for (time, limit) in [("1s", 1), ("3s", 3), ("4s", 3)] {
+        let (code, _, err) = run(&["snapshot", &format!("x=tcp://{address}"), "-d", time, "-o", output]);
+        assert_eq!(code, 1, "{err}");
+        assert!(err.contains(&format!("cannot connect: no answer within {limit} s")), "{time}: {err}");
+        assert!(err.contains("`oaktap doctor") && !err.contains("another client"), "{time}: {err}");
+    }
+}
+
 #[test]
 fn a_large_fleet_counts_only_cameras_with_frames_as_without_a_loss() {
     let (_bound, off) = off();
