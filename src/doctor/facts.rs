@@ -21,6 +21,20 @@ pub struct Facts {
     pub unsent: Vec<String>,
     /// Number of cameras in `seen` that were not checked, because there are too many or they take too long.
     pub left_out: usize,
+    /// The user stopped before all checks had run.
+    #[serde(skip)]
+    pub stopped: bool,
+}
+
+/// The first part of the checks of a camera that did not run, because the user stopped. No later part ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotRun {
+    /// The search for the camera, or for the host of its URL.
+    Search,
+    /// The probe of the ports of its stream.
+    Ports,
+    /// The measurement of its stream.
+    Stream,
 }
 
 /// The network configuration of this host.
@@ -143,6 +157,9 @@ pub struct CheckedCamera {
     pub stream: Option<StreamMeasurement>,
     /// The version of the bootloader. `None`: not queried, because that stops the application.
     pub bootloader: Option<Version>,
+    /// The checks that did not run. `None`: all of them ran.
+    #[serde(skip)]
+    pub not_run: Option<NotRun>,
 }
 
 impl CheckedCamera {

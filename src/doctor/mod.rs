@@ -17,6 +17,7 @@ mod stream;
 mod url;
 
 pub use facts::Facts;
+use facts::{CheckedCamera, NotRun};
 pub use link_budget::{LinkBudget, tcp_capacity_mbit_s};
 pub use redact::{Identifying, host_name, redact};
 
@@ -75,6 +76,12 @@ impl Finding {
         Self { check, subject: subject.to_owned(), level, observed: observed.into(), hint: None, commands: Vec::new() }
     }
 
+    /// Returns the finding of a check that did not run, because the user stopped.
+    #[must_use]
+    pub fn stopped(check: &'static str, subject: &str) -> Self {
+        Self::new(check, subject, Level::Skip, "stopped")
+    }
+
     fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
@@ -91,10 +98,17 @@ impl Finding {
 pub fn judge(facts: &Facts) -> Vec<Finding> {
     let mut findings = host::judge(facts);
     if facts.targets.is_empty() {
-        findings.push(camera::none_found(facts));
+        findings.push(match facts.stopped {
+            true => Finding::stopped("discovery", "host"),
+            false => camera::none_found(facts),
+        });
         findings.extend(firewall::judge(facts, None));
     }
     for target in &facts.targets {
+        if target.not_run == Some(NotRun::Search) {
+            findings.extend(not_run(target, if target.source.is_some() { &OF_URL[..] } else { &OF_CAMERA }));
+            continue;
+        }
         if target.source.is_some() {
             findings.extend(url::judge(target));
         }
@@ -103,9 +117,25 @@ pub fn judge(facts: &Facts) -> Vec<Finding> {
             findings.extend(camera::judge(facts, target));
             findings.extend(firewall::judge(facts, Some(target)));
         }
-        findings.extend(stream::judge(facts, target));
+        match target.not_run {
+            Some(NotRun::Ports) => findings.extend(not_run(target, &OF_STREAM)),
+            _ => findings.extend(stream::judge(facts, target)),
+        }
+        if target.not_run == Some(NotRun::Stream) {
+            findings.extend(not_run(target, &OF_STREAM[1..]));
+        }
     }
     findings
+}
+
+/// The checks of a camera, in their order.
+const OF_CAMERA: [&str; 8] =
+    ["route", "address", "discovery", "state", "firewall", OF_STREAM[0], OF_STREAM[1], OF_STREAM[2]];
+const OF_URL: [&str; 6] = ["host-name", "route", "address", OF_STREAM[0], OF_STREAM[1], OF_STREAM[2]];
+const OF_STREAM: [&str; 3] = ["stream-port", "stream", "budget"];
+
+fn not_run(target: &CheckedCamera, checks: &[&'static str]) -> impl Iterator<Item = Finding> {
+    checks.iter().map(move |check| Finding::stopped(check, &target.name))
 }
 
 #[cfg(test)]

@@ -62,9 +62,10 @@ fn healthy() -> Facts {
         ports: vec![(5000, PortProbe::Open)],
         stream: Some(stream),
         bootloader: Some(Version::RECOMMENDED),
+        not_run: None,
     };
     let host = HostFacts { links: vec![link("eth0", [10, 0, 0, 1], 24)], ..HostFacts::default() };
-    Facts { host, targets: vec![target], seen: vec![camera("A")], unsent: Vec::new(), left_out: 0 }
+    Facts { host, targets: vec![target], seen: vec![camera("A")], unsent: Vec::new(), left_out: 0, stopped: false }
 }
 
 /// Returns the worst finding of a check.
@@ -72,6 +73,28 @@ fn worst(facts: &Facts, check: &str) -> Finding {
     let findings = judge(facts);
     let of_check = findings.iter().filter(|finding| finding.check == check);
     of_check.max_by_key(|finding| finding.level).unwrap_or_else(|| panic!("no {check} in {findings:#?}")).clone()
+}
+
+#[test]
+fn checks_that_did_not_run_are_skipped() {
+    for (not_run, first) in [(NotRun::Search, "route"), (NotRun::Ports, "stream-port"), (NotRun::Stream, "stream")] {
+        let mut facts = healthy();
+        facts.stopped = true;
+        let target = &mut facts.targets[0];
+        (target.not_run, target.stream) = (Some(not_run), None);
+        let findings = judge(&facts);
+        let skipped: Vec<_> = findings.iter().filter(|finding| finding.observed == "stopped").collect();
+        let checks: Vec<_> = skipped.iter().map(|finding| finding.check).collect();
+        let from = OF_CAMERA.iter().position(|check| *check == first).expect("a check of a camera");
+        assert_eq!(checks, OF_CAMERA[from..], "{not_run:?}");
+        assert!(skipped.iter().all(|finding| finding.level == Level::Skip));
+        assert!(findings.iter().all(|finding| finding.level <= Level::Pass), "{findings:#?}");
+        let names = findings.iter().filter(|finding| finding.subject == "A").map(|finding| finding.check);
+        let unique: std::collections::BTreeSet<_> = names.clone().collect();
+        assert_eq!(names.count(), unique.len(), "each check once: {findings:#?}");
+    }
+    let nobody = Facts { targets: Vec::new(), stopped: true, ..healthy() };
+    assert_eq!(worst(&nobody, "discovery"), Finding::stopped("discovery", "host"));
 }
 
 #[test]

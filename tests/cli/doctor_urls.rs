@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 
 use serde_json::Value;
 
-use crate::program::{oaktap, run};
+use crate::program::{oaktap, run, signal};
 
 /// A simulated camera that ends with the test, and its URL.
 struct Camera {
@@ -133,4 +133,66 @@ fn a_guessed_size_is_called_a_guess() {
     let (level, observed) = found(&checks, "stream");
     assert!(level == "PASS" && !observed.contains("guess"), "{observed}");
     assert_eq!(facts["stream"]["guess"], Value::Null);
+}
+
+/// The first camera accepts the connection that probes its port and then that of its stream, and sends nothing.
+#[cfg(unix)]
+#[test]
+fn a_stopped_diagnosis_prints_its_findings() {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let camera = format!("c={}", silent.local_addr().expect("an address"));
+    for (name, more) in [("INT", &["--json"][..]), ("TERM", &[]), ("TERM", &["--json", "--enter-bootloader", "--yes"])]
+    {
+        let mut child = oaktap(&[&["doctor", &camera], more].concat())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let held: Vec<_> = (0..2).map(|_| silent.accept().expect("a connection")).collect();
+        signal(&child, name);
+        let (mut out, mut err) = (String::new(), String::new());
+        child.stdout.take().expect("it is piped").read_to_string(&mut out).expect("UTF-8");
+        child.stderr.take().expect("it is piped").read_to_string(&mut err).expect("UTF-8");
+        assert_eq!(child.wait().expect("it ends").code(), Some(1), "{out}{err}");
+        drop(held);
+        assert!(err.contains("error: stopped before all checks had run\n"), "{err}");
+        let Some("--json") = more.first().copied() else {
+            assert!(out.contains("PASS  stream-port  TCP port "), "{out}");
+            assert!(out.contains("SKIP  stream       stopped\n"), "{out}");
+            continue;
+        };
+        let document: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}{err}"));
+        let checks = document["summary"]["checks"].as_array().expect("a list");
+        let of = |name: &str| checks.iter().find(|check| check["check"] == name && check["subject"] == "c");
+        assert_eq!(of("stream-port").expect("it ran")["level"], "PASS", "{out}");
+        for check in ["stream", "budget"].into_iter().chain((more.len() > 1).then_some("bootloader")) {
+            let found = of(check).unwrap_or_else(|| panic!("no {check}: {out}"));
+            assert_eq!((&found["level"], &found["observed"]), (&"SKIP".into(), &"stopped".into()), "{out}");
+        }
+    }
+}
+
+/// Stopped in the search that comes first.
+#[cfg(unix)]
+#[test]
+fn cameras_that_were_not_checked_are_not_healthy() {
+    let mut child = oaktap(&["doctor", "a=127.0.0.1", "b=127.0.0.2", "--wait", "60s"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut said = BufReader::new(child.stderr.take().expect("it is piped"));
+    let mut err = String::new();
+    while !err.contains("checking 2 cameras") {
+        assert_ne!(said.read_line(&mut err).expect("UTF-8"), 0, "{err}");
+    }
+    signal(&child, "INT");
+    let mut out = String::new();
+    child.stdout.take().expect("it is piped").read_to_string(&mut out).expect("UTF-8");
+    assert_eq!(child.wait().expect("it ends").code(), Some(1), "{out}");
+    for row in ["SKIP  a  127.0.0.1  stopped  stopped\n", "SKIP  b  127.0.0.2  stopped  stopped\n"] {
+        assert!(out.contains(row), "{out}");
+    }
+    let total = "2 cameras: 0 healthy, 0 with warnings, 0 failed, 2 stopped (-v shows every check)\n";
+    assert!(out.ends_with(total), "{out}");
 }

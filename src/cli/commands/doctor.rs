@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use oaktap::bootloader::Version;
-use oaktap::doctor::facts::CheckedCamera;
+use oaktap::doctor::facts::{CheckedCamera, NotRun};
 use oaktap::doctor::observe::{self, ObserveOptions, observe};
 use oaktap::doctor::{Facts, Finding, Identifying, Level, host_name, judge, redact};
 use oaktap::file;
@@ -18,7 +18,7 @@ use serde::Serialize;
 use crate::cli::bootloader_fleet::{BootloaderFleet, Turn};
 use crate::cli::camera_arg::{CameraArg, SearchArgs, choose, runtime};
 use crate::cli::camera_ends::CameraResult;
-use crate::cli::camera_session::EnterOptions;
+use crate::cli::camera_session::{EnterOptions, unless_stopped};
 use crate::cli::effect::Effect;
 use crate::cli::fleet::{NamedCamera, cameras_and_streams, configured_in};
 use crate::cli::present::{self, Usage, advised, camera_error, printable};
@@ -44,7 +44,9 @@ Reading firewall rules needs root; without it, that check is skipped.
 
 Several cameras are summarized: a line for each healthy one, and the warnings and failures of the others. -v shows every check.
 
-Exit codes: 0 no check failed; 1 a check failed.";
+Ctrl-C ends the checks: `oaktap doctor` then prints what it found, and the checks that did not run as skipped.
+
+Exit codes: 0 no check failed; 1 a check failed, or the checks were stopped.";
 
 #[derive(Args, Debug)]
 #[command(after_help = NOTES, arg = json_option("Print all checks and observations as one line of JSON"))]
@@ -107,19 +109,31 @@ pub(crate) fn run(ctx: &Ctx, args: &DoctorArgs) -> anyhow::Result<Outcome> {
         let error = Usage("--enter-bootloader requires a camera, but only URLs of streams are given".to_owned());
         return Err(advised(error.into(), "give the address or the id of the camera too"));
     }
-    let mut facts = runtime()?.block_on(look(args, &cameras, &streams))?;
+    ctx.stop.on_signals()?;
+    let mut facts = runtime()?.block_on(look(ctx, args, &cameras, &streams))?;
+    let mut stopped = None;
     // Last, because it stops the application that the other checks observe.
-    if args.enter_bootloader {
+    if args.enter_bootloader && !facts.stopped {
         // A port belongs to the stream, not to the bootloader.
         let fleet = BootloaderFleet::of(cameras.into_iter().map(without_port).collect(), args.options.clone())?;
         let effect = Effect::querying("reading the bootloader version");
-        let versions = fleet.each(ctx, &effect, |turn| Ok((turn.located.ip, version(ctx, turn)?)))?;
+        let versions = match fleet.each(ctx, &effect, |turn| Ok((turn.located.ip, version(ctx, turn)?))) {
+            Err(error) if ctx.stop.asked() => {
+                stopped = Some(error);
+                Vec::new()
+            }
+            versions => versions?,
+        };
         for target in &mut facts.targets {
             let version = versions.iter().find(|(ip, _)| target.ip == Some(*ip));
             target.bootloader = version.map(|(_, version)| *version);
         }
     }
-    let findings = judge(&facts);
+    let mut findings = judge(&facts);
+    if args.enter_bootloader && (facts.stopped || stopped.is_some()) {
+        let cameras = facts.targets.iter().filter(|target| target.source.is_none() && target.bootloader.is_none());
+        findings.extend(cameras.map(|target| Finding::stopped("bootloader", &target.name)));
+    }
     let count = |level| findings.iter().filter(|finding| finding.level == level).count();
     let report = DoctorReport {
         command: ctx.command,
@@ -147,6 +161,12 @@ pub(crate) fn run(ctx: &Ctx, args: &DoctorArgs) -> anyhow::Result<Outcome> {
         };
         present::result(printable(&text).as_bytes())?;
     }
+    if let Some(error) = stopped {
+        return Err(error);
+    }
+    if facts.stopped {
+        return Err(present::stopped("stopped before all checks had run"));
+    }
     match report.failed {
         0 => Ok(Outcome::Done),
         failed => Err(anyhow::anyhow!("{failed} of {} checks failed", findings.len())),
@@ -157,7 +177,25 @@ fn without_port(camera: NamedCamera) -> NamedCamera {
     NamedCamera { camera: camera.camera.without_port(), ..camera }
 }
 
-async fn look(args: &DoctorArgs, cameras: &[NamedCamera], streams: &[NamedSource]) -> anyhow::Result<Facts> {
+/// Returns the facts of a search that the user stopped before a camera was checked.
+fn nothing_found(cameras: &[NamedCamera], streams: &[observe::NamedStream]) -> Facts {
+    let not_run = Some(NotRun::Search);
+    let camera = |NamedCamera { name, camera, .. }: &NamedCamera| {
+        let name = name.clone().unwrap_or_else(|| camera.clone().without_port().to_string());
+        CheckedCamera { name, not_run, ..CheckedCamera::default() }
+    };
+    let stream = |observe::NamedStream { name, source }: &observe::NamedStream| CheckedCamera {
+        name: name.clone(),
+        source: Some(source.to_string()),
+        not_run,
+        ..CheckedCamera::default()
+    };
+    let targets = cameras.iter().map(camera).chain(streams.iter().map(stream)).collect();
+    Facts { host: observe::host(), targets, stopped: true, ..Facts::default() }
+}
+
+async fn look(ctx: &Ctx, args: &DoctorArgs, cameras: &[NamedCamera], streams: &[NamedSource]) -> anyhow::Result<Facts> {
+    let unsearched = || "stopped".to_owned();
     let stream = |NamedSource { name, spec }: &NamedSource| observe::NamedStream {
         name: name.clone().unwrap_or_else(|| spec.to_string()),
         source: spec.clone(),
@@ -167,7 +205,11 @@ async fn look(args: &DoctorArgs, cameras: &[NamedCamera], streams: &[NamedSource
     // One search for all ids.
     let by_id = cameras.iter().any(|camera| matches!(camera.camera, CameraArg::Id(_)));
     let targets = Targets { subnets: subnet.clone(), port: udp_port, ..Targets::default() };
-    let survey = if by_id { find(&targets, wait, |_| false).await? } else { Survey::default() };
+    let search = async { if by_id { find(&targets, wait, |_| false).await } else { Ok(Survey::default()) } };
+    let Ok(survey) = unless_stopped(&ctx.stop, search, unsearched).await else {
+        return Ok(nothing_found(cameras, &streams));
+    };
+    let survey = survey?;
     let (mut named, mut absent) = (Vec::new(), Vec::new());
     for NamedCamera { name, camera, .. } in cameras {
         let located = match camera.resolved() {
@@ -178,7 +220,10 @@ async fn look(args: &DoctorArgs, cameras: &[NamedCamera], streams: &[NamedSource
                 continue;
             }
             Ok(CameraArg::Id(id)) => choose(&id, &survey, udp_port),
-            Ok(camera) => camera.locate(&args.options.search).await,
+            Ok(camera) => match unless_stopped(&ctx.stop, camera.locate(&args.options.search), unsearched).await {
+                Ok(located) => located,
+                Err(_) => return Ok(nothing_found(cameras, &streams)),
+            },
             Err(error) => Err(error),
         };
         let located = match located {
@@ -207,7 +252,7 @@ async fn look(args: &DoctorArgs, cameras: &[NamedCamera], streams: &[NamedSource
     let ports = if args.no_stream { Vec::new() } else { args.ports.clone() };
     let (cameras, subnets, measure) = (named, subnet, args.measure);
     let options = ObserveOptions { cameras, streams, subnets, wait, udp_port, ports, measure };
-    let mut facts = observe(&options).await?;
+    let mut facts = observe(&options, &ctx.stop.signals()).await?;
     facts.targets.extend(absent);
     Ok(facts)
 }
@@ -229,16 +274,18 @@ fn summary(findings: &[Finding], cameras: &[CheckedCamera]) -> String {
     let of =
         |camera: &CheckedCamera| findings.iter().filter(|finding| finding.subject == camera.name).collect::<Vec<_>>();
     let worst = |camera: &CheckedCamera| of(camera).iter().map(|finding| finding.level).max().unwrap_or(Level::Skip);
-    let healthy = |camera: &&CheckedCamera| worst(camera) < Level::Warn;
+    let is_stopped = |camera: &CheckedCamera| camera.not_run.is_some() && worst(camera) < Level::Warn;
+    let healthy = |camera: &&CheckedCamera| worst(camera) < Level::Warn && !is_stopped(camera);
     let row = |camera: &CheckedCamera| {
         let observed = |check: &str| {
             let finding = of(camera).into_iter().find(|finding| finding.check == check);
             finding.map_or_else(|| "-".to_owned(), |finding| finding.observed.clone())
         };
         let ip = camera.ip.map_or_else(|| "-".to_owned(), |ip| ip.to_string());
-        [format!("{:<4}  {}", Level::Pass, camera.name), ip, observed("state"), observed("stream")]
+        let level = if is_stopped(camera) { Level::Skip } else { Level::Pass };
+        [format!("{level:<4}  {}", camera.name), ip, observed("state"), observed("stream")]
     };
-    let rows: Vec<_> = cameras.iter().filter(healthy).map(row).collect();
+    let rows: Vec<_> = cameras.iter().filter(|camera| healthy(camera) || is_stopped(camera)).map(row).collect();
     text.push_str(&present::aligned(&rows, 4));
 
     let problems: Vec<_> = findings.iter().filter(is_camera).filter(is_problem).collect();
@@ -260,8 +307,12 @@ fn summary(findings: &[Finding], cameras: &[CheckedCamera]) -> String {
     }
     let count = |level| cameras.iter().filter(|camera| worst(camera) == level).count();
     let healthy = cameras.iter().filter(healthy).count();
+    let stopped = match cameras.iter().filter(|camera| is_stopped(camera)).count() {
+        0 => String::new(),
+        stopped => format!(", {stopped} stopped"),
+    };
     text.push_str(&format!(
-        "{} cameras: {healthy} healthy, {} with warnings, {} failed (-v shows every check)\n",
+        "{} cameras: {healthy} healthy, {} with warnings, {} failed{stopped} (-v shows every check)\n",
         cameras.len(),
         count(Level::Warn),
         count(Level::Fail)

@@ -10,11 +10,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::facts::{CheckedCamera, Facts, HostFacts, RouteLookup};
+use super::facts::{CheckedCamera, Facts, HostFacts, NotRun, RouteLookup};
 use crate::discovery::{CameraState, DiscoveredCamera, PORT, PortProbe, Subnet};
 use crate::net::discovery::{FindError, RESPONSE_WINDOW, Targets, find};
 use crate::net::interfaces::{interfaces, source_for};
@@ -91,13 +91,16 @@ pub struct NamedStream {
     pub source: SourceSpec,
 }
 
-/// Gathers the facts. Takes several seconds, because it waits for answers that may not arrive.
+/// Gathers the facts. Takes several seconds, because it waits for answers that may not arrive. `stop`: the number of requests to
+/// stop; the first one ends the waiting, and the facts name what was not observed.
 ///
 /// # Errors
 /// Fails if the interfaces cannot be listed or no UDP socket can be opened.
-pub async fn observe(options: &ObserveOptions) -> Result<Facts, FindError> {
+pub async fn observe(options: &ObserveOptions, stop: &watch::Receiver<u32>) -> Result<Facts, FindError> {
     let broadcast = Targets { subnets: options.subnets.clone(), port: options.udp_port, ..Targets::default() };
-    let survey = find(&broadcast, options.wait, |_| false).await?;
+    let found = unless_stopped(stop, find(&broadcast, options.wait, |_| false)).await.transpose()?;
+    let is_complete = found.is_some();
+    let survey = found.unwrap_or_default();
     let mut seen = survey.cameras;
     let named = !(options.cameras.is_empty() && options.streams.is_empty());
     let cameras = if named {
@@ -111,10 +114,10 @@ pub async fn observe(options: &ObserveOptions) -> Result<Facts, FindError> {
     let answered = cameras.len();
     let cameras = if named { cameras } else { one_per_address(cameras) };
     let timeout = if named { timeout_for(cameras.len(), options.measure) } else { CHECKS_TIMEOUT };
-    let mut targets = check_all(options, cameras, &seen, timeout).await?;
+    let mut targets = check_all(options, cameras, &seen, timeout, stop).await?;
     let left_out = answered - targets.len();
     for stream in &options.streams {
-        targets.push(check_stream(options, stream).await);
+        targets.push(check_stream(options, stream, stop).await);
     }
     for camera in targets.iter().filter_map(|target| target.camera.as_ref()) {
         if !seen.iter().any(|known| known.id == camera.id) {
@@ -123,7 +126,19 @@ pub async fn observe(options: &ObserveOptions) -> Result<Facts, FindError> {
     }
     // Read last, because the queries above fill the ARP table.
     let host = host();
-    Ok(Facts { host, targets, seen, unsent: survey.unsent.iter().map(ToString::to_string).collect(), left_out })
+    let stopped = !is_complete || targets.iter().any(|target| target.not_run.is_some());
+    let unsent = survey.unsent.iter().map(ToString::to_string).collect();
+    Ok(Facts { host, targets, seen, unsent, left_out, stopped })
+}
+
+/// Awaits `work`. `None`: the user stopped first.
+async fn unless_stopped<T>(stop: &watch::Receiver<u32>, work: impl Future<Output = T>) -> Option<T> {
+    let mut stop = stop.clone();
+    tokio::select! {
+        biased;
+        Ok(_) = stop.wait_for(|requests| *requests > 0) => None,
+        done = work => Some(done),
+    }
 }
 
 /// Any device can answer with thousands of ids. They are checked once per address.
@@ -146,6 +161,7 @@ async fn check_all(
     cameras: Vec<NamedCamera>,
     seen: &[DiscoveredCamera],
     timeout: Duration,
+    stop: &watch::Receiver<u32>,
 ) -> Result<Vec<CheckedCamera>, FindError> {
     let (options, seen) = (Arc::new(options.clone()), Arc::<[DiscoveredCamera]>::from(seen));
     let measuring = Arc::new(Semaphore::new(MEASURED_AT_ONCE));
@@ -157,7 +173,8 @@ async fn check_all(
             && let Some((at, camera)) = waiting.next()
         {
             let (options, seen, measuring) = (Arc::clone(&options), Arc::clone(&seen), Arc::clone(&measuring));
-            checks.spawn(async move { (at, check(&options, camera, &seen, &measuring).await) });
+            let stop = stop.clone();
+            checks.spawn(async move { (at, check(&options, camera, &seen, &measuring, &stop).await) });
         }
         match tokio::time::timeout_at(until, checks.join_next()).await {
             Ok(Some(Ok((at, camera)))) => _ = checked.insert(at, camera?),
@@ -173,9 +190,14 @@ async fn check(
     NamedCamera { name, ip, port, udp_port }: NamedCamera,
     seen: &[DiscoveredCamera],
     measuring: &Semaphore,
+    stop: &watch::Receiver<u32>,
 ) -> Result<CheckedCamera, FindError> {
     let unicast = Targets { link: true, ..Targets::only(ip, udp_port.unwrap_or(options.udp_port)) };
-    let survey = find(&unicast, UNICAST_TIMEOUT.max(options.wait), |camera| camera.link.is_some()).await?;
+    let search = find(&unicast, UNICAST_TIMEOUT.max(options.wait), |camera| camera.link.is_some());
+    let Some(survey) = unless_stopped(stop, search).await.transpose()? else {
+        let not_run = Some(NotRun::Search);
+        return Ok(CheckedCamera { name, ip: Some(ip), not_run, ..CheckedCamera::default() });
+    };
     let at_address = survey.cameras.into_iter().next();
     let by_broadcast = seen.iter().find(|camera| match &at_address {
         Some(known) => known.id == camera.id,
@@ -201,14 +223,18 @@ async fn check(
     if streams {
         let ports = port.as_ref().map_or(options.ports.as_slice(), std::slice::from_ref);
         for port in ports {
-            let probe = probe_port(ip, *port, PORT_PROBE_TIMEOUT).await;
+            let Some(probe) = unless_stopped(stop, probe_port(ip, *port, PORT_PROBE_TIMEOUT)).await else {
+                target.not_run = Some(NotRun::Ports);
+                break;
+            };
             let open = probe == PortProbe::Open;
             target.ports.push((*port, probe));
             if open {
                 // Streams at the same time share the bandwidth that is measured.
                 let _measuring = measuring.acquire().await.expect("the semaphore is never closed");
                 let source = SourceSpec::Tcp { host: ip.to_string(), port: *port };
-                target.stream = Some(stream::look(source, *port, options.measure).await);
+                target.stream = stream::look(source, *port, options.measure, stop).await;
+                target.not_run = target.stream.is_none().then_some(NotRun::Stream);
                 break;
             }
         }
@@ -217,11 +243,19 @@ async fn check(
 }
 
 /// Checks the path to the server of a stream, and the stream. One to which the camera connects is received only.
-async fn check_stream(options: &ObserveOptions, NamedStream { name, source }: &NamedStream) -> CheckedCamera {
+async fn check_stream(
+    options: &ObserveOptions,
+    NamedStream { name, source }: &NamedStream,
+    stop: &watch::Receiver<u32>,
+) -> CheckedCamera {
     let mut target = CheckedCamera { name: name.clone(), source: Some(source.to_string()), ..CheckedCamera::default() };
     let server = server(source);
     if let Some((host, port)) = server {
-        match tokio::net::lookup_host((host, port)).await {
+        let Some(looked_up) = unless_stopped(stop, tokio::net::lookup_host((host, port))).await else {
+            target.not_run = Some(NotRun::Search);
+            return target;
+        };
+        match looked_up {
             Ok(found) => {
                 let ipv4 = |address: SocketAddr| if let IpAddr::V4(ip) = address.ip() { Some(ip) } else { None };
                 target.ip = { found }.find_map(ipv4);
@@ -234,11 +268,16 @@ async fn check_stream(options: &ObserveOptions, NamedStream { name, source }: &N
         return target;
     }
     if let Some((ip, (_, port))) = target.ip.zip(server) {
-        target.ports.push((port, probe_port(ip, port, PORT_PROBE_TIMEOUT).await));
+        let Some(probe) = unless_stopped(stop, probe_port(ip, port, PORT_PROBE_TIMEOUT)).await else {
+            target.not_run = Some(NotRun::Ports);
+            return target;
+        };
+        target.ports.push((port, probe));
     }
     if target.ports.iter().all(|(_, probe)| *probe == PortProbe::Open) {
         let port = server.map_or(0, |(_, port)| port);
-        target.stream = Some(stream::look(source.clone(), port, options.measure).await);
+        target.stream = stream::look(source.clone(), port, options.measure, stop).await;
+        target.not_run = target.stream.is_none().then_some(NotRun::Stream);
     }
     target
 }

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::unless_stopped;
 use crate::doctor::facts::{GuessedLayout, StreamMeasurement};
 use crate::frame::{Frame, Guess};
 use crate::hub::{Policy, Taker, lane};
@@ -38,8 +40,13 @@ impl Sink for FirstFrame {
 }
 
 /// Receives for `measure` after the first frame. Meanwhile, a camera that serves one client at a time sends nothing to
-/// others. `port` is the TCP port of the source.
-pub(super) async fn look(source: SourceSpec, port: u16, measure: Duration) -> StreamMeasurement {
+/// others. `port` is the TCP port of the source. `None`: the user stopped.
+pub(super) async fn look(
+    source: SourceSpec,
+    port: u16,
+    measure: Duration,
+    stop: &watch::Receiver<u32>,
+) -> Option<StreamMeasurement> {
     let mut first = FirstFrame::default();
     let cameras = live::cameras(&[source]);
     live::connect(&cameras, &mut first).expect("connecting cannot fail without a thread");
@@ -49,21 +56,25 @@ pub(super) async fn look(source: SourceSpec, port: u16, measure: Duration) -> St
     let mut changes = session.changes();
     let deadline = Instant::now() + FIRST_FRAME_TIMEOUT;
     let began = |state: &SessionState| matches!(state, SessionState::Streaming | SessionState::Ended { .. });
-    tokio::select! {
-        _ = changes.wait_for(began) => {}
-        () = sleep_until(deadline) => {}
-    }
-    if matches!(session.state(), SessionState::Streaming) {
-        let ended = changes.wait_for(|state| matches!(state, SessionState::Ended { .. }));
-        // The timeout is the normal end of a measurement.
-        let _ = timeout(measure, ended).await;
-    }
+    let measured = unless_stopped(stop, async {
+        tokio::select! {
+            _ = changes.wait_for(began) => {}
+            () = sleep_until(deadline) => {}
+        }
+        if matches!(session.state(), SessionState::Streaming) {
+            let ended = changes.wait_for(|state| matches!(state, SessionState::Ended { .. }));
+            // The timeout is the normal end of a measurement.
+            let _ = timeout(measure, ended).await;
+        }
+    });
+    let measured = measured.await;
     let error = match session.state() {
         SessionState::Ended { error: Some(error) } => Some(error),
         _ => None,
     };
     session.stop();
     let _ = changes.wait_for(|state| matches!(state, SessionState::Ended { .. })).await;
+    measured?;
     let first = first.finish();
     let summary = session.stats().summary("doctor");
     // Without a frame, the idle timeout does not tell more than the byte count does.
@@ -75,7 +86,7 @@ pub(super) async fn look(source: SourceSpec, port: u16, measure: Duration) -> St
     });
     let fps = frame_rate(&summary);
     let each = summary.bytes.received as f64 / summary.frames.received.max(1) as f64;
-    StreamMeasurement {
+    Some(StreamMeasurement {
         port,
         connected: summary.connections > 0,
         bytes: summary.bytes.received,
@@ -91,7 +102,7 @@ pub(super) async fn look(source: SourceSpec, port: u16, measure: Duration) -> St
         mbit_s: each * fps * 8e-6,
         help: error.as_ref().and_then(|error| error.help()).map(Into::into),
         error: error.map(|error| error.kind.to_string()),
-    }
+    })
 }
 
 /// Returns the frames per second by their arrivals, without frames that waited in the camera. The first frame of a connection can
@@ -123,7 +134,8 @@ mod tests {
     #[test]
     fn the_rate_is_that_of_fresh_frames() {
         // The first frame was captured 400 ms before the connection, and sent at once.
-        let late = [(0, 1400, false), (500, 1500, false), (1000, 2000, false), (1500, 2500, false), (2000, 3000, false)];
+        let late =
+            [(0, 1400, false), (500, 1500, false), (1000, 2000, false), (1500, 2500, false), (2000, 3000, false)];
         assert!((rate(&late) - 2.0).abs() < 0.01, "{}", rate(&late));
         // Nine frames waited in the camera.
         let mut waited: Vec<_> = (0..9).map(|n: u32| (i64::from(n) * 500, 5000 + u64::from(n) * 10, true)).collect();
