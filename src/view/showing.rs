@@ -36,6 +36,8 @@ pub struct Showing {
     pub strokes: Strokes,
     /// Rows at the lower edge of the tile that the window covers with text.
     pub covered: usize,
+    /// Draws the detections of the frame: not on a picture of an earlier time.
+    pub detections: bool,
 }
 
 impl Showing {
@@ -92,7 +94,7 @@ mod tests {
     use super::*;
 
     fn place(frame: (usize, usize), room: (usize, usize), zoom: Zoom) -> Placement {
-        Showing { room, zoom, strokes: Strokes { line: 2, text: 16 }, covered: 0 }.place(frame)
+        Showing { room, zoom, strokes: Strokes { line: 2, text: 16 }, covered: 0, detections: true }.place(frame)
     }
 
     #[test]
@@ -127,7 +129,7 @@ mod tests {
     #[test]
     fn a_picture_that_is_lower_than_its_tile_is_covered_less() {
         let strokes = Strokes { line: 2, text: 16 };
-        let showing = Showing { room: (640, 400), zoom: Zoom::Fit, strokes, covered: 24 };
+        let showing = Showing { room: (640, 400), zoom: Zoom::Fit, strokes, covered: 24, detections: true };
         assert_eq!([400, 390, 361, 353, 352, 0].map(|height| showing.covered_of(height)), [24, 19, 4, 0, 0, 0]);
         assert_eq!(Showing { covered: 500, ..showing }.covered_of(400), 400);
     }

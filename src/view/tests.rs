@@ -166,7 +166,7 @@ fn a_frame_that_proves_damaged_after_it_was_shown_is_marked() {
 fn frames_are_shown_in_the_size_of_their_tile_and_saved_in_their_own() {
     let mut bench = Bench::new();
     let strokes = crate::overlay::Strokes { line: 2, text: 16 };
-    let showing = Showing { room: (80, 100), zoom: Zoom::Fit, strokes, covered: 0 };
+    let showing = Showing { room: (80, 100), zoom: Zoom::Fit, strokes, covered: 0, detections: true };
     bench.view.control(|controls| controls.showing = Some(showing));
     bench.send();
     let mut picture = bench.next_picture();
@@ -184,9 +184,15 @@ fn frames_are_shown_in_the_size_of_their_tile_and_saved_in_their_own() {
         let right = 3 * left;
         assert_eq!(edges, [left, left + 1, right - 2, right - 1], "the same width of lines in any size");
     }
+    let past = Showing { detections: false, ..larger };
+    bench.view.control(|controls| controls.showing = Some(past));
+    let bare = bench.next_picture();
+    assert_eq!((bare.width, bare.frame_id), (320, 1));
+    assert!(bare.words().iter().all(|word| *word == 0x0001_0101), "a picture of an earlier time has no boxes");
     bench.view.control(|controls| controls.snapshots += 1);
     bench.wants_confirmed();
     bench.send();
     let snapshot = bench.snapshots.recv().expect("a snapshot");
     assert_eq!((snapshot.picture.width, snapshot.picture.height), (160, 120));
+    assert!(snapshot.picture.words().iter().any(|word| *word != snapshot.picture.words()[0]), "a file has the boxes");
 }

@@ -310,7 +310,10 @@ impl Worker {
         converted.ok()?;
         self.picture_bytes = size_of_val(picture.words());
         let style = self.overlay.style_mut();
-        (style.boxes, style.labels, style.trails) = (controls.boxes, controls.labels, controls.trails);
+        let detections = showing.is_none_or(|showing| showing.detections);
+        style.boxes = controls.boxes && detections;
+        style.labels = controls.labels && detections;
+        style.trails = controls.trails && detections;
         style.threshold = controls.threshold;
         if controls.class != self.class {
             self.class = controls.class;

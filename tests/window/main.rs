@@ -496,6 +496,46 @@ fn a_lost_camera_is_grayed_out_until_it_reconnects() {
     assert!(summary.contains("reconnect"), "{summary}");
 }
 
+/// The first camera sends nothing from second 2 to second 20, while the other one does.
+#[test]
+fn a_gap_of_a_recording_is_grayed_out_as_a_lost_camera_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = |text: &str| text.parse::<SimConfig>().expect("a configuration");
+    let gap = |n: i64| if n < 10 { 200 * n } else { 20_000 + 400 * (n - 10) };
+    let made = [
+        ("a", recordings::arriving(&config("size=480x264&boxes=4&records=on"), 60, |n| gap(n) * recordings::MS)),
+        (
+            "b",
+            recordings::arriving(&config("size=480x264&format=GRAY8&boxes=0&records=on"), 200, |n| {
+                200 * n * recordings::MS
+            }),
+        ),
+    ]
+    .map(|(name, frames)| {
+        let path = folder.path().join(format!("{name}.mcap"));
+        recordings::write(&path, Compression::None, &[(recordings::camera(name), frames)]);
+        path.to_str().expect("UTF-8").to_owned()
+    });
+    let Some(bench) = Bench::run("replay", &made) else { return };
+    bench.until("two tiles", |seen| seen.dimensions() == (480, 530));
+    bench.key("i");
+    bench.key("i");
+    let first = |seen: &RgbImage| image::imageops::crop_imm(seen, 0, 0, 480, 264).to_image();
+    bench.key("space");
+    bench.key("Home");
+    bench.until("a picture in color", |seen| !is_grey(&first(seen)));
+    bench.key("space");
+    bench.until("the gap", |seen| is_grey(&first(seen)) && has_message(&first(seen), 60));
+    // 5 s each: behind the gap wherever the playback is.
+    for _ in 0..4 {
+        bench.key("Right");
+    }
+    bench.until("a picture after the gap", |seen| !is_grey(&first(seen)));
+    bench.key("q");
+    let (status, said) = bench.end();
+    assert!(in_order(status), "{status}: {said}");
+}
+
 #[test]
 fn a_key_starts_and_stops_recording() {
     let uris = [1, 2].map(|seed| format!("sim:?fps=10&seed={seed}"));

@@ -260,7 +260,8 @@ impl Screen {
             let covered = usize::try_from(self.line_height(place) + self.timeline_height()).unwrap_or(0);
             let tile = &mut self.tiles[at];
             tile.at = Rect { x: room.x + place.x, y: room.y + place.y, ..place };
-            let showing = Showing { room: room_of, zoom: tile.zoom, strokes, covered };
+            let detections = !tile_message::is_past(&tile.status);
+            let showing = Showing { room: room_of, zoom: tile.zoom, strokes, covered, detections };
             if tile.showing.replace(showing) != Some(showing) {
                 self.views.views()[at].control(|controls| controls.showing = Some(showing));
             }

@@ -249,10 +249,11 @@ pub(super) fn state_word(status: &CameraStatus) -> String {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::tile_message::{Message, message};
+    use super::super::tile_message::{Message, is_past, message};
     use super::*;
     use crate::frame::{DeviceTime, Frame, PixelFormat, Staleness};
     use crate::sink::record::{RecorderCounts, RecorderHealth, RecorderState, RecordersHealth};
+    use crate::source::Outside;
 
     /// Returns counts of a camera that sends 20 frames per second.
     fn streaming() -> Stats {
@@ -479,6 +480,31 @@ pub(super) mod tests {
     fn numbers_are_short() {
         assert_eq!([0, 400_000, 12_400_000, 3_200_000_000].map(milliseconds), ["0.0 ms", "0.4 ms", "12 ms", "3.2 s"]);
         assert_eq!([0, 9_999, 10_000, 12_345_678].map(bytes), ["0 B", "9999 B", "10 kB", "12.3 MB"]);
+    }
+
+    /// As that of a live camera that is lost. The last picture of a recording, and one between two frames, are the right ones.
+    #[test]
+    fn a_gap_of_a_recording_has_a_message_over_its_gray_picture() {
+        let mut status = status();
+        let time = std::time::Duration::from_secs;
+        for (outside, text) in [
+            (Outside::Gap { until: time(38) }, Some("no frames until 0:38")),
+            (Outside::Skipped { gap: time(12) }, Some("no frames for 12 s, skipping")),
+            (Outside::Between, None),
+            (Outside::After, None),
+        ] {
+            status.state = SessionState::Outside(outside);
+            let shown = message(&status, true);
+            assert_eq!(is_past(&status), text.is_some(), "{outside}");
+            assert_eq!(
+                shown.map(|message| message.lines),
+                text.map(|text| vec![format!("front: {text}")]),
+                "{outside}"
+            );
+        }
+        status.state = SessionState::Streaming;
+        status.health.error = Some("H264 cannot be shown".to_owned());
+        assert!(!is_past(&status), "the boxes come back with the next frame");
     }
 
     #[test]

@@ -130,7 +130,7 @@ mod tests {
     fn sizes(count: usize, frame: (usize, usize), scale: f32) -> (usize, usize) {
         let strokes = Design::default().scaled(scale).strokes();
         let room = sides(tiles(count, (2600, 1460), frame)[0]);
-        let placement = Showing { room, zoom: Zoom::Fit, strokes, covered: 0 }.place(frame);
+        let placement = Showing { room, zoom: Zoom::Fit, strokes, covered: 0, detections: true }.place(frame);
         let mut picture = Picture::default();
         picture.resize(placement.size.0, placement.size.1);
         picture.part = placement.part;

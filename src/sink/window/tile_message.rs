@@ -16,6 +16,11 @@ pub(super) struct Message {
     pub(super) lines: Vec<String>,
 }
 
+/// Returns whether the picture of a camera is one of an earlier time, which is gray and has no boxes.
+pub(super) fn is_past(status: &CameraStatus) -> bool {
+    !matches!(status.state, SessionState::Streaming) && message(status, true).is_some()
+}
+
 /// Returns the message of a camera, if it needs one.
 pub(super) fn message(status: &CameraStatus, has_picture: bool) -> Option<Message> {
     let name = &status.name;
@@ -32,7 +37,8 @@ pub(super) fn message(status: &CameraStatus, has_picture: bool) -> Option<Messag
         }
         SessionState::Stalled if !has_picture => None,
         // The picture is the last one, or the right one for the position. The status line says why it does not change.
-        SessionState::Paused | SessionState::Outside(_) if has_picture => None,
+        SessionState::Paused if has_picture => None,
+        SessionState::Outside(outside) if has_picture && !outside.is_gap() => None,
         state => {
             let mut lines = vec![format!("{name}: {state}")];
             let reason = match state {
