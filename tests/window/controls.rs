@@ -112,7 +112,15 @@ fn typing_chooses_a_class_in_the_side_panel() {
     };
     bench.key("slash");
     type_name();
-    bench.until("one class", |seen| labels.iter().all(|label| boxes(seen, *label) == (*label == chosen)));
+    let one = |seen: &RgbImage| labels.iter().all(|label| boxes(seen, *label) == (*label == chosen));
+    bench.until("one class", one);
+    // The ground of the panel at the lower edge.
+    let has_panel = |seen: &RgbImage| (346..352).all(|y| seen.get_pixel(636, y).0 == [0x0b, 0x0e, 0x12]);
+    // The filter stays until it is cleared: also when the panel is closed and opened.
+    for (key, what) in [("d", "closed"), ("d", "open"), ("Escape", "closed again"), ("d", "open again")] {
+        bench.key(key);
+        bench.until(what, |seen| one(seen) && has_panel(seen) == what.starts_with("open"));
+    }
     bench.key("slash");
     bench.key("Return");
     bench.until("all classes", |seen| labels.iter().all(|label| boxes(seen, *label)));

@@ -111,10 +111,11 @@ impl Screen {
         Some(self.timeline.as_ref()?.0.time_at(x))
     }
 
-    /// Opens or closes the side panel.
+    /// Opens or closes the side panel. The only class that is drawn stays the same.
     pub fn toggle_panel(&mut self) {
         self.panel.is_open = !self.panel.is_open;
-        self.filter_class(None);
+        self.counted_ns = None;
+        self.stale = true;
     }
 
     /// Handles a click if it is on the side panel: draws only the class at it, or all again. Returns whether it is.
