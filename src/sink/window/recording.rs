@@ -53,7 +53,7 @@ impl CameraRecording {
     pub(super) fn rows(&self) -> Vec<(&'static str, Vec<ColoredText>)> {
         let RecordersHealth { total, bytes_per_s, seconds_left } = &*self.health;
         let (frames, missing) = self.counts();
-        let missing = (if missing == 0 { Ink::Text } else { Ink::Warning }, format!("   {missing} missing"));
+        let missing = (if missing == 0 { Ink::Text } else { Ink::Warning }, format!("   {missing} not recorded"));
         let rate = bytes_per_s / 1e6;
         let disk = match (&total.state, error(&total.state), seconds_left) {
             (_, Some(error), _) => (Ink::Alarm, error),

@@ -427,7 +427,8 @@ pub(super) mod tests {
         assert!(text.starts_with("● front  REC  20.0 fps"), "{text}");
         let full = |status: &CameraStatus| rows(status).iter().map(|(_, pieces)| text_of(pieces)).collect::<Vec<_>>();
         assert!(
-            full(&status).ends_with(&["40 frames   0 missing".to_owned(), "27.1 MB/s   2 h 1 min left".to_owned()])
+            full(&status)
+                .ends_with(&["40 frames   0 not recorded".to_owned(), "27.1 MB/s   2 h 1 min left".to_owned()])
         );
         status.state = SessionState::Silent;
         assert!(line_of(&status).starts_with("● front  silent  REC: no frames"), "{}", line_of(&status));
