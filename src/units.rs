@@ -67,6 +67,13 @@ pub fn count(amount: u64, one: &str, many: &str) -> String {
     format!("{amount} {}", if amount == 1 { one } else { many })
 }
 
+/// Formats a bit rate in Mbit/s, without the unit: `0.3`, `216`. Rates below 10 have one decimal.
+#[must_use]
+pub fn rounded_mbit_s(mbit_s: f64) -> String {
+    // The bound is where rounding would show 10.0.
+    if mbit_s < 9.95 { format!("{mbit_s:.1}") } else { format!("{mbit_s:.0}") }
+}
+
 /// Formats a time in its one or two largest units, such as `12 s`, `2 min`, `1 h 5 min` or `3 d 2 h`.
 #[must_use]
 pub fn rounded_time(time: Duration) -> String {
@@ -111,6 +118,12 @@ fn number_and_unit(text: &str) -> (&str, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn low_bit_rates_have_a_decimal() {
+        let rates = [0.0, 0.3, 4.224, 9.94, 9.96, 10.4, 216.3].map(rounded_mbit_s);
+        assert_eq!(rates, ["0.0", "0.3", "4.2", "9.9", "10", "10", "216"]);
+    }
 
     #[test]
     fn bytes_are_parsed_in_decimal_and_binary_units() {

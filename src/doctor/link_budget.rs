@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::units::rounded_mbit_s;
+
 /// Bytes of each packet that are not payload: IP and TCP headers with time stamps (RFC 791, 9293, 7323).
 const HEADER_BYTES: f64 = 20.0 + 20.0 + 12.0;
 /// Bytes around each packet on the wire: preamble, Ethernet header, checksum, gap (IEEE 802.3).
@@ -51,14 +53,14 @@ impl LinkBudget {
 impl fmt::Display for LinkBudget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { used_mbit_s, capacity_mbit_s, fps, .. } = self;
-        write!(f, "{used_mbit_s:.0} of {capacity_mbit_s:.0} Mbit/s; ")?;
+        write!(f, "{} of {} Mbit/s; ", rounded_mbit_s(*used_mbit_s), rounded_mbit_s(*capacity_mbit_s))?;
         match self.additional_cameras() {
             0 => write!(f, "no more such camera fits")?,
             1 => write!(f, "1 more such camera fits")?,
             n => write!(f, "{n} more such cameras fit")?,
         }
-        let (bgr, nv12) = (self.full_hd_mbit_s(24), self.full_hd_mbit_s(12));
-        write!(f, "; raw 1080p at {fps:.1} frames/s would need {bgr:.0} Mbit/s (BGR) or {nv12:.0} Mbit/s (NV12)")
+        let [bgr, nv12] = [24, 12].map(|bits| rounded_mbit_s(self.full_hd_mbit_s(bits)));
+        write!(f, "; raw 1080p at {fps:.1} frames/s would need {bgr} Mbit/s (BGR) or {nv12} Mbit/s (NV12)")
     }
 }
 
@@ -86,6 +88,7 @@ mod tests {
             "216 of 941 Mbit/s; 3 more such cameras fit; raw 1080p at 40.0 frames/s would need 1991 Mbit/s (BGR) or \
              995 Mbit/s (NV12)"
         );
+        assert!(line(0.3, 94.1, 1.0).starts_with("0.3 of 94 Mbit/s; "), "{}", line(0.3, 94.1, 1.0));
         assert!(
             line(30.0, 94.1, 25.0).contains("2 more such cameras fit; raw 1080p at 25.0 frames/s would need 1244 ")
         );

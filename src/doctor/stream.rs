@@ -5,6 +5,7 @@ use super::host::ETHERNET_MTU;
 use super::link_budget::{LinkBudget, tcp_capacity_mbit_s};
 use super::{Finding, Level};
 use crate::discovery::{CameraState, PortProbe};
+use crate::units::rounded_mbit_s;
 
 /// The utilization of a link above which frames are delayed: TCP needs spare capacity to recover lost packets.
 const MAX_UTILIZATION: f64 = 0.8;
@@ -79,7 +80,7 @@ fn frames(target: &CheckedCamera, stream: &StreamMeasurement) -> Finding {
         ];
         let description: Vec<_> = description.into_iter().flatten().collect();
         let rate = if stream.seconds > 0.0 {
-            format!("{fps:.1} frames/s, {mbit_s:.0} Mbit/s")
+            format!("{fps:.1} frames/s, {} Mbit/s", rounded_mbit_s(*mbit_s))
         } else {
             "one frame".to_owned()
         };
@@ -133,14 +134,15 @@ fn budget(facts: &Facts, target: &CheckedCamera, stream: &StreamMeasurement) -> 
     let finding = |level, observed: String| Finding::new("budget", &target.name, level, observed);
     let interface = target.route.interface.as_deref();
     let link = facts.host.links.iter().find(|link| Some(link.name.as_str()) == interface);
+    let own = rounded_mbit_s(stream.mbit_s);
     if target.is_simulated() {
-        return finding(Level::Skip, format!("{:.0} Mbit/s; a simulated stream uses no link", stream.mbit_s));
+        return finding(Level::Skip, format!("{own} Mbit/s; a simulated stream uses no link"));
     }
     let host_speed = link.filter(|link| link.kind != LinkKind::Wireless).and_then(|link| link.speed_mbit_s);
     let camera_link = target.camera.as_ref().and_then(|camera| camera.link.as_ref());
     let camera_speed = camera_link.map(|link| link.speed_mbit_s);
     let Some(speed) = host_speed.into_iter().chain(camera_speed).min() else {
-        let observed = format!("{:.0} Mbit/s; the capacity of the link is unknown", stream.mbit_s);
+        let observed = format!("{own} Mbit/s; the capacity of the link is unknown");
         return finding(Level::Skip, observed);
     };
     let mtu = link.and_then(|link| link.mtu).unwrap_or(ETHERNET_MTU);
@@ -151,7 +153,7 @@ fn budget(facts: &Facts, target: &CheckedCamera, stream: &StreamMeasurement) -> 
     let (used_mbit_s, others_mbit_s) = (stream.mbit_s, (all - stream.mbit_s).max(0.0));
     let mut line = LinkBudget { used_mbit_s, others_mbit_s, capacity_mbit_s, fps: stream.fps }.to_string();
     if all > stream.mbit_s {
-        line.push_str(&format!("; all cameras on this interface use {all:.0} Mbit/s"));
+        line.push_str(&format!("; all cameras on this interface use {} Mbit/s", rounded_mbit_s(all)));
     }
     if all.max(stream.mbit_s) > capacity_mbit_s * MAX_UTILIZATION {
         return finding(Level::Warn, line).hint(

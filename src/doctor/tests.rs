@@ -102,6 +102,10 @@ fn healthy_facts_pass_every_check() {
     let findings = judge(&healthy());
     assert!(findings.iter().all(|finding| finding.level == Level::Pass), "{findings:#?}");
     assert_eq!(worst(&healthy(), "stream").observed, "IMG 640x352 BGR888p; 40.0 frames/s, 216 Mbit/s");
+    let mut slow = healthy();
+    slow.targets[0].stream.as_mut().expect("a stream").mbit_s = 0.3;
+    assert_eq!(worst(&slow, "stream").observed, "IMG 640x352 BGR888p; 40.0 frames/s, 0.3 Mbit/s");
+    assert!(worst(&slow, "budget").observed.starts_with("0.3 of 941 Mbit/s; "));
     assert!(worst(&healthy(), "budget").observed.starts_with("216 of 941 Mbit/s; 3 more such cameras fit; raw 1080p"));
 }
 

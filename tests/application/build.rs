@@ -87,7 +87,7 @@ fn a_file_and_options_are_built_into_a_package_that_describes_itself() {
     let (built, said) = build(&["--fps", "12.5"]);
     let crc = crc32fast::hash(b"person\nbicycle");
     assert_eq!(built["app_name"], format!("door oaktap/1 640x352 JPEG 12.5 {crc:08x} 192.168.1.10:5000"));
-    assert!(said.contains("the stream needs about 4 of 941 Mbit/s"), "{said}");
+    assert!(said.contains("the stream needs about 4.2 of 941 Mbit/s"), "{said}");
 
     let package = inspected(path);
     assert_eq!(package["sha256"], built["sha256"]);

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use oaktap::stats::{DamagePlace, Finding, LatencySummary, SequenceCounts, StreamCounts, Summary, Weight};
-use oaktap::units::{Bytes, count};
+use oaktap::units::{Bytes, count, rounded_mbit_s};
 use oaktap::wire::{DatagramCounts, LabelTable};
 
 use super::{always_say, naming_camera, printable, say};
@@ -23,7 +23,7 @@ const COLUMNS: [Column; 13] = [
     ("dropped", false, |camera| camera.lanes.iter().map(|lane| lane.dropped).sum::<u64>().to_string()),
     ("MB", true, |camera| format!("{:.1}", camera.bytes.received as f64 / 1e6)),
     ("fps", true, |camera| format!("{:.1}", camera.fps)),
-    ("Mbit/s", true, |camera| format!("{:.1}", camera.mbit_s)),
+    ("Mbit/s", true, |camera| rounded_mbit_s(camera.mbit_s)),
     ("latency p50", false, |camera| latency(camera, |latency| latency.p50)),
     ("p99", false, |camera| latency(camera, |latency| latency.p99)),
 ];

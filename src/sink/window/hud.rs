@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(
             last(name_and_fps + 8, "front"),
             last(name_and_fps + 8 + 4 * advance, "front"),
-            "`0 Mbit/s` is whole"
+            "`0.0 Mbit/s` is whole"
         );
         assert!(last(name_and_fps + 8, "front") > last(name_and_fps - advance, "front"), "`20.0 fps` is whole");
         assert!(last(90, "a name that is longer than its tile") > 60, "a name is cut, not left out");

@@ -7,6 +7,7 @@ use crate::frame::{Geometry, PayloadKind};
 use crate::hub::LaneCounts;
 use crate::source::SessionState;
 use crate::stats::{HealthGauge, Stats};
+use crate::units::rounded_mbit_s;
 use crate::view::{FrameKind, ViewHealth};
 
 /// The values that the HUD shows of a camera.
@@ -154,7 +155,7 @@ pub(super) fn line(status: &CameraStatus) -> Vec<Vec<ColoredText>> {
         facts.push(fact(Ink::Warning, status.health.failed.to_string(), "not shown"));
     }
     if has_rates {
-        facts.push(fact(Ink::Text, format!("{:.0}", rates.mbit_s), "Mbit/s"));
+        facts.push(fact(Ink::Text, rounded_mbit_s(rates.mbit_s), "Mbit/s"));
     }
     if dropped(stats) > 0 {
         facts.push(fact(Ink::Dim, dropped(stats).to_string(), "dropped"));
@@ -217,7 +218,7 @@ pub(super) fn rows(status: &CameraStatus) -> Vec<(&'static str, Vec<ColoredText>
             |text: String| if rates.fps_arrival > 0.0 { plain(text) } else { vec![(Ink::Dim, "-".to_owned())] };
         let rates = [
             ("fps", measured(format!("{:.2} camera   {:.2} here", rates.fps_device, rates.fps_arrival))),
-            ("rate", measured(format!("{:.1} Mbit/s   jitter {jitter}", rates.mbit_s))),
+            ("rate", measured(format!("{} Mbit/s   jitter {jitter}", rounded_mbit_s(rates.mbit_s)))),
         ];
         // After the row of the picture.
         rows.splice(1..1, rates);
@@ -254,6 +255,7 @@ pub(super) mod tests {
     use crate::frame::{DeviceTime, Frame, PixelFormat, Staleness};
     use crate::sink::record::{RecorderCounts, RecorderHealth, RecorderState, RecordersHealth};
     use crate::source::Outside;
+    use crate::wire::ByteCounts;
 
     /// Returns counts of a camera that sends 20 frames per second.
     fn streaming() -> Stats {
@@ -301,7 +303,7 @@ pub(super) mod tests {
     #[test]
     fn the_status_line_shows_errors_only_when_there_are_any() {
         let mut status = status();
-        assert_eq!(line_of(&status), "● front  20.0 fps  0 Mbit/s  12 ms old  640x352 BGR888p IMG");
+        assert_eq!(line_of(&status), "● front  20.0 fps  0.0 Mbit/s  12 ms old  640x352 BGR888p IMG");
         let measured = status.stats.clone();
         status.stats.sought();
         assert_eq!(line_of(&status), "● front  12 ms old  640x352 BGR888p IMG", "no rate before the second frame");
@@ -324,9 +326,27 @@ pub(super) mod tests {
         status.health.failed = 7;
         let text = line_of(&status);
         assert!(
-            text.contains("  20.0 fps  2 damaged  1 lost  2 reconnects  7 not shown  0 Mbit/s  12 ms old"),
+            text.contains("  20.0 fps  2 damaged  1 lost  2 reconnects  7 not shown  0.0 Mbit/s  12 ms old"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_low_bit_rate_is_not_zero() {
+        let mut stats = Stats::default();
+        for number in 0..20 {
+            let mut frame = Frame::with_payload([]);
+            stats.set_byte_counts(ByteCounts { received: 2000 * number, ..ByteCounts::default() });
+            (frame.device_time, frame.staleness) = (DeviceTime(50_000 * number as i64), Staleness::Known(false));
+            frame.received.mono_ns = 50_000_000 * number;
+            stats.event(&crate::wire::Event::Frame(frame.into()));
+        }
+        let status = CameraStatus { stats, ..status() };
+        let rate = rounded_mbit_s(status.stats.rates().mbit_s);
+        assert_eq!(rate, "0.3", "2000 bytes in 50 ms");
+        assert!(line_of(&status).contains("  0.3 Mbit/s"), "{}", line_of(&status));
+        let all: Vec<_> = rows(&status).iter().map(|(_, pieces)| text_of(pieces)).collect();
+        assert!(all.iter().any(|row| row.starts_with("0.3 Mbit/s   jitter")), "{all:?}");
     }
 
     #[test]
@@ -359,7 +379,7 @@ pub(super) mod tests {
         let last = FrameKind { dialect: "IMG", payload: PayloadKind::H265, geometry: None, size };
         status.health = ViewHealth { failed: 3, error: Some("no".to_owned()), help: Some("do this"), last: Some(last) };
         assert_eq!(line(&status)[0][0], (Ink::Alarm, "● ".to_owned()));
-        assert_eq!(line_of(&status), "● front  no picture  20.0 fps  3 not shown  0 Mbit/s  98x66 H265 IMG");
+        assert_eq!(line_of(&status), "● front  no picture  20.0 fps  3 not shown  0.0 Mbit/s  98x66 H265 IMG");
         let shown = message(&status, false).expect("a message");
         assert_eq!(
             (shown.ink, &shown.lines[..]),

@@ -15,7 +15,7 @@ use oaktap::file::shell_word;
 use oaktap::recording::inspect::{CameraReport, MeasurementReport, RecordingReport, inspect_watched};
 use oaktap::recording::{MissingFiles, missing_files};
 use oaktap::stats::{CameraHealth, HealthGauge, words};
-use oaktap::units::{Bytes, count};
+use oaktap::units::{Bytes, count, rounded_mbit_s};
 use oaktap::wire::Protocol;
 use serde::Serialize;
 
@@ -262,12 +262,12 @@ fn lines(camera: &CameraReport) -> Vec<(&'static str, String)> {
     let mut lines = vec![(
         "frames",
         format!(
-            "{} in {:.3} s from {}; {:.2} frames/s, {:.1} Mbit/s",
+            "{} in {:.3} s from {}; {:.2} frames/s, {} Mbit/s",
             camera.frames,
             camera.seconds,
             camera.from_utc.as_deref().unwrap_or("-"),
             camera.fps,
-            camera.mbit_s
+            rounded_mbit_s(camera.mbit_s)
         ),
     )];
     let formats: Vec<_> = camera.formats.iter().map(|(format, frames)| format!("{format} ({frames})")).collect();
