@@ -314,6 +314,7 @@ pub(super) fn watch(
     let receiving = Receiving::start(ctx, cameras.clone(), source, until, recorders.monitor())?;
     server.map(|server| server.start(receiving.sessions(), Vec::new())).transpose()?;
     let screen = Screen::new(receiving.sessions(), views, pictures, (notify, notes), present::log);
+    let screen = screen.with_advice(present::advice_for);
     Ok((receiving, screen.with_streams(cameras, streams.to_vec()).with_recorders(recorders)))
 }
 

@@ -78,9 +78,18 @@ pub(crate) fn naming(text: &str, path: &Path) -> String {
 /// Replaces `CAMERA` in each command that a text quotes by the word that selects this camera, one of several: the word that the
 /// user gave, or its name in the file of cameras.
 pub(crate) fn naming_camera(text: &str, camera: &str) -> String {
-    let given = given();
+    naming_camera_of(text, camera, &given())
+}
+
+fn naming_camera_of(text: &str, camera: &str, given: &[String]) -> String {
     let has_fleet = given.iter().any(|word| word == "--all" || word.starts_with("--config"));
-    naming_one_of(text, camera, &positionals(&given), has_fleet)
+    // Before the name, which does not show that the command needs the file of cameras.
+    naming_one_of(&repeating_of(text, given), camera, &positionals(given), has_fleet)
+}
+
+/// Completes each command that a text quotes for this camera: its name for `CAMERA`, and the options of [`repeating`].
+pub(crate) fn advice_for(text: &str, camera: &str) -> String {
+    repeating(&naming_camera(text, camera))
 }
 
 fn naming_one_of(text: &str, camera: &str, given: &[String], has_fleet: bool) -> String {
@@ -267,6 +276,19 @@ mod tests {
         }
         let of_the_file = naming_one_of("`oaktap doctor CAMERA`", "front", &[], true);
         assert_eq!(of_the_file, "`oaktap doctor front`");
+    }
+
+    #[test]
+    fn a_camera_of_the_file_is_named_with_the_file() {
+        for (given, command) in [
+            ("view --config x.toml", "oaktap doctor front --config x.toml"),
+            ("view --config x.toml front back", "oaktap doctor front --config x.toml"),
+            ("view front=10.0.0.5 back", "oaktap doctor front=10.0.0.5"),
+        ] {
+            let found = naming_camera_of("`oaktap doctor CAMERA` checks", "front", &words(given));
+            assert_eq!(commands(&found), commands(&format!("`{command}` checks")), "{given}: {found}");
+            parses(command).unwrap();
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use super::act::Interaction;
-use super::camera::{CameraInput, Subscription};
+use super::camera::{Advise, CameraInput, Subscription};
 use super::controls::Controls;
 use super::design::Design;
 use super::grid::{OPENING_ROOM, opening_size};
@@ -57,6 +57,7 @@ pub struct Screen {
     /// Files of the pictures that were saved since the last press of the key.
     pub(super) saved: Vec<PathBuf>,
     pub(super) print: fn(&str),
+    advise: Advise,
     /// The note and the time at which it expires.
     pub(super) note: Option<(String, u64)>,
     pub(super) level: HudLevel,
@@ -156,6 +157,7 @@ impl Screen {
             notes,
             saved: Vec::new(),
             print,
+            advise: |help, _| help.to_owned(),
             note: None,
             level: HudLevel::default(),
             design: Design::default(),
@@ -183,6 +185,13 @@ impl Screen {
             text: Text::new(),
             words: Vec::new(),
         }
+    }
+
+    /// Completes the commands in help texts for their cameras.
+    #[must_use]
+    pub fn with_advice(mut self, advise: Advise) -> Self {
+        self.advise = advise;
+        self
     }
 
     /// Lets the key `r` start and stop these recorders, which are connected to the same cameras.
@@ -356,6 +365,8 @@ impl Screen {
                 let health = view.health();
                 self.stale |= state.to_string() != tile.status.state.to_string();
                 self.stale |= health.error != tile.status.health.error;
+                let help = tile.advised.text(&self.cameras[source].name, &state, &health, self.advise);
+                self.stale |= help != tile.status.help;
                 let stats = camera.ledger.snapshot();
                 let FrameCounts { withdrawn, lost, .. } = stats.frames;
                 let count = withdrawn + lost + stats.resyncs + stats.reconnects();
@@ -369,6 +380,7 @@ impl Screen {
                     }),
                     stats,
                     health,
+                    help,
                     // The age of a recorded picture says nothing, nor that of one that is held on purpose.
                     age_ns: tile.picture.as_ref().filter(|_| camera.playback.is_none() && !self.paused).map(age),
                     threshold: f32::from(self.threshold) / 100.0,

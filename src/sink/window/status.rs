@@ -19,6 +19,8 @@ pub(super) struct CameraStatus {
     pub(super) held: bool,
     pub(super) stats: Stats,
     pub(super) health: ViewHealth,
+    /// The next step for the user.
+    pub(super) help: Option<String>,
     /// Time since the last byte of the shown picture arrived.
     pub(super) age_ns: Option<u64>,
     /// Minimum confidence of drawn boxes, 0 to 1.
@@ -250,7 +252,8 @@ pub(super) fn state_word(status: &CameraStatus) -> String {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::tile_message::{Message, is_past, message};
+    use super::super::camera::Advise;
+    use super::super::tile_message::{Advised, Message, is_past, message};
     use super::*;
     use crate::frame::{DeviceTime, Frame, PixelFormat, Staleness};
     use crate::sink::record::{RecorderCounts, RecorderHealth, RecorderState, RecordersHealth};
@@ -285,6 +288,7 @@ pub(super) mod tests {
                 }),
                 ..ViewHealth::default()
             },
+            help: None,
             age_ns: Some(12_400_000),
             threshold: 0.0,
             recording: None,
@@ -364,6 +368,21 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn the_help_of_a_lost_camera_names_it() {
+        let mut status = status();
+        let kind = crate::source::SourceErrorKind::ConnectTimeout(std::time::Duration::from_secs(1));
+        let reason = std::sync::Arc::new(crate::source::SourceError { conn: Default::default(), kind });
+        status.state = SessionState::Lost { reason, retry_in: std::time::Duration::from_secs(1) };
+        let mut advised = Advised::default();
+        let mut text = |camera: &str, advise: Advise| advised.text(camera, &status.state, &status.health, advise);
+        let help = text("front", |help, camera| help.replace("CAMERA", camera));
+        assert!(help.as_deref().is_some_and(|help| help.starts_with("`oaktap doctor front` checks")), "{help:?}");
+        assert_eq!(text("front", |_, _| panic!("it is formatted once")), help);
+        status.help.clone_from(&help);
+        assert_eq!(message(&status, true).expect("a message").lines.last(), help.as_ref());
+    }
+
+    #[test]
     fn a_camera_in_trouble_is_not_green() {
         let mut status = status();
         assert_eq!(line(&status)[0][0], (Ink::Good, "● ".to_owned()));
@@ -378,6 +397,7 @@ pub(super) mod tests {
         let size = Some(crate::frame::Size::new(98, 66));
         let last = FrameKind { dialect: "IMG", payload: PayloadKind::H265, geometry: None, size };
         status.health = ViewHealth { failed: 3, error: Some("no".to_owned()), help: Some("do this"), last: Some(last) };
+        status.help = Advised::default().text("front", &status.state, &status.health, |help, _| help.to_owned());
         assert_eq!(line(&status)[0][0], (Ink::Alarm, "● ".to_owned()));
         assert_eq!(line_of(&status), "● front  no picture  20.0 fps  3 not shown  0.0 Mbit/s  98x66 H265 IMG");
         let shown = message(&status, false).expect("a message");

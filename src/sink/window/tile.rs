@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::camera::CameraInput;
 use super::grid::centered;
 use super::status::CameraStatus;
+use super::tile_message::Advised;
 use crate::convert::{Placement, ScaledFrom, Scaler};
 use crate::frame::Picture;
 use crate::overlay::Rect;
@@ -47,6 +48,7 @@ pub(super) struct Tile {
     /// The frame of the picture proved to be damaged.
     pub(super) damaged: bool,
     pub(super) trouble: Trouble,
+    pub(super) advised: Advised,
     scaler: Scaler,
 }
 
@@ -59,6 +61,7 @@ impl Tile {
             held: false,
             stats: camera.ledger.snapshot(),
             health: view.health(),
+            help: None,
             age_ns: None,
             threshold: 0.0,
             recording: None,
@@ -77,6 +80,7 @@ impl Tile {
             at: Rect::default(),
             damaged: false,
             trouble: Trouble::default(),
+            advised: Advised::default(),
             scaler: Scaler::default(),
         }
     }
