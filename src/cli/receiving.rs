@@ -11,7 +11,7 @@ use oaktap::live::{Camera, Live, Sink as _};
 use oaktap::net::clock::received_now;
 use oaktap::overlay::Style;
 use oaktap::sink::record::{Recorders, RecordersMonitor};
-use oaktap::source::{ConnContext, Outside, Session, SessionState, SourceError, SourceErrorKind, Timeouts};
+use oaktap::source::{ConnContext, Outside, Session, SessionState, SourceError, SourceErrorKind, SourceSpec, Timeouts};
 use oaktap::stats::{Ledger, Stats, Summary};
 use oaktap::sync::locked;
 use serde::Serialize;
@@ -377,12 +377,16 @@ impl Receiving {
         }
         let mut reasons: Vec<_> = Vec::new();
         for (number, summary) in summaries.iter().enumerate().filter(|(number, _)| failures[*number].is_none()) {
-            reasons.extend(present::exit_reason(summary, self.strict));
+            let source = self.sessions()[number].spec();
+            reasons.extend(present::exit_reason(summary, source, self.strict));
             reasons.extend(self.only.exit_reason(&summary.name, &stats[number]));
             let found = summary.frames.confirmed;
             if let Some(wanted) = self.frames_max.filter(|wanted| gave_up && found < *wanted) {
                 let text = format!("{}: exit code 3: sent {found} of {wanted} frames", summary.name);
-                let help = "`oaktap doctor CAMERA` checks the network and the camera".into();
+                let help = match source {
+                    SourceSpec::Sim(_) => source.help_without_frames().into(),
+                    _ => "`oaktap doctor CAMERA` checks the network and the camera".into(),
+                };
                 reasons.push(ExitReason { text, help, camera: Some(summary.name.clone()) });
             }
         }

@@ -321,7 +321,9 @@ impl SourceError {
             | SourceErrorKind::Resync { .. }
             | SourceErrorKind::NoFrames(_) => None,
         };
-        help.map(Cow::Borrowed)
+        // A simulated camera has no network, and the command would start another one.
+        let is_simulated = self.conn.source.starts_with("sim:");
+        help.filter(|help| !is_simulated || !help.contains("`oaktap doctor ")).map(Cow::Borrowed)
     }
 }
 
@@ -412,5 +414,15 @@ mod tests {
         };
         assert!(help(true).contains("is restarting") && !help(false).contains("restarting"));
         assert!(help(false).contains("no program listens on this port"));
+    }
+
+    #[test]
+    fn a_simulated_camera_is_not_checked_by_another_one() {
+        let help = |source: &str| {
+            let conn = ConnContext { source: source.to_owned(), ..ConnContext::default() };
+            SourceError { conn, kind: SourceErrorKind::ConnectTimeout(Duration::from_secs(3)) }.help()
+        };
+        assert!(help("tcp://cam:5000").is_some_and(|help| help.contains("`oaktap doctor CAMERA`")));
+        assert_eq!(help("sim:?fps=5"), None);
     }
 }

@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
+use oaktap::source::SourceSpec;
 use oaktap::stats::{DamagePlace, Finding, LatencySummary, SequenceCounts, StreamCounts, Summary, Weight};
 use oaktap::units::{Bytes, count, rounded_mbit_s};
 use oaktap::wire::{DatagramCounts, LabelTable};
 
-use super::{always_say, naming_camera, printable, say};
+use super::{always_say, naming, naming_camera, printable, say};
 
 /// Heading, whether all commands have the column, and the cell of a camera. The other columns are of commands that show
 /// pictures.
@@ -27,6 +28,9 @@ const COLUMNS: [Column; 13] = [
     ("latency p50", false, |camera| latency(camera, |latency| latency.p50)),
     ("p99", false, |camera| latency(camera, |latency| latency.p99)),
 ];
+
+/// The command that checks a camera and its network.
+const DOCTOR: &str = "`oaktap doctor ";
 
 /// More cameras than this share one row if nothing is missing and nothing is odd.
 pub(crate) const LISTED_CAMERAS_MAX: usize = 8;
@@ -66,8 +70,29 @@ pub(crate) fn exit_reasons(reasons: &[ExitReason]) {
     }
 }
 
-/// Returns the next step for a [finding](Finding).
-fn help_for(finding: &Finding, datagrams: Option<DatagramCounts>) -> &'static str {
+/// Returns the next step for a [finding](Finding) about this source.
+fn help_for(finding: &Finding, datagrams: Option<DatagramCounts>, source: &SourceSpec) -> Cow<'static, str> {
+    let help = help_for_camera(finding, datagrams);
+    match (source, finding.count) {
+        // The camera cannot be changed or checked now.
+        (SourceSpec::File(file), "numbers.not_sent" | "dropped_by_camera" | "missing_in_recording") => {
+            naming("the recording has these gaps: `oaktap inspect FILE` lists them", &file.path).into()
+        }
+        (SourceSpec::File(file), _) if help.contains(DOCTOR) => {
+            naming("the recording has this damage: `oaktap verify FILE` lists it", &file.path).into()
+        }
+        // The command would start another simulated camera.
+        (SourceSpec::Sim(_), "numbers.not_sent" | "dropped_by_camera") => {
+            "the simulated camera had no time to send: lower its frame rate or size".into()
+        }
+        (SourceSpec::Sim(_), _) if help.contains(DOCTOR) => {
+            "the options of the simulated camera ask for it, or this machine had no time for it".into()
+        }
+        _ => help.into(),
+    }
+}
+
+fn help_for_camera(finding: &Finding, datagrams: Option<DatagramCounts>) -> &'static str {
     match finding.count {
         "bad_pictures" if datagrams.is_some_and(|counts| counts.whole > 0 && counts.invalid > 0) => {
             "a picture that is larger than a datagram needs the header of 16 bytes before each of its parts: docs/udp.md"
@@ -101,16 +126,16 @@ fn help_for(finding: &Finding, datagrams: Option<DatagramCounts>) -> &'static st
     }
 }
 
-/// Returns why the program exits with code 3 because of this camera.
-pub(crate) fn exit_reason(camera: &Summary, strict: bool) -> Option<ExitReason> {
+/// Returns why the program exits with code 3 because of this camera, which has this source.
+pub(crate) fn exit_reason(camera: &Summary, source: &SourceSpec, strict: bool) -> Option<ExitReason> {
     let decides = |finding: &&Finding| strict || finding.weight != Weight::Doubt;
     let decisive: Vec<_> = camera.findings.iter().filter(decides).collect();
     let option =
         if decisive.iter().all(|finding| finding.weight == Weight::Doubt) { " because of --strict" } else { "" };
     let texts: Vec<_> = decisive.iter().map(|finding| finding.text.as_str()).collect();
-    let help = help_for(decisive.first()?, camera.datagrams);
+    let help = help_for(decisive.first()?, camera.datagrams, source);
     let text = format!("{}: exit code 3{option}: {}", camera.name, texts.join(", "));
-    Some(ExitReason { text, help: help.into(), camera: Some(camera.name.clone()) })
+    Some(ExitReason { text, help, camera: Some(camera.name.clone()) })
 }
 
 /// Aligns columns to their widest cell: those before `numbers_from` to the left, the others to the right.
@@ -218,7 +243,7 @@ fn remarks(camera: &Summary, verbose: bool, strict: bool) -> Vec<String> {
         let fates = [
             (came, "received"),
             (not_sent, "not sent"),
-            (damaged, "lost or damaged"),
+            (damaged, "lost, damaged or missing"),
             (away, "taken while not connected"),
             (pending, "still on the way"),
         ];
@@ -355,6 +380,8 @@ mod tests {
 
     #[test]
     fn exit_code_3_has_a_reason() {
+        let source: SourceSpec = "10.0.0.5".parse().expect("a source");
+        let exit_reason = |summary: &Summary, strict| exit_reason(summary, &source, strict);
         let mut stats = Stats::default();
         assert_eq!(exit_reason(&stats.summary("a"), true), None);
         stats.reboots = 2;
@@ -370,6 +397,40 @@ mod tests {
         stats.frames.no_memory = 1;
         let reason = exit_reason(&stats.summary("a"), false).expect("a loss");
         assert!(reason.text.contains("1 frame dropped") && reason.help.contains("--buffer"), "{reason:?}");
+    }
+
+    /// A recorded camera cannot be changed now, and a simulated one is not checked by another one.
+    #[test]
+    fn help_is_for_the_kind_of_source() {
+        let mut gap = Stats::default();
+        gap.connected();
+        for seq in [3, 8] {
+            gap.event(&Event::Record(Record::Frame { seq, device_time: DeviceTime(0) }));
+            let mut frame = Frame::default();
+            frame.camera_seq = Some(seq);
+            gap.event(&Event::Frame(frame.into()));
+        }
+        let mut damage = Stats::default();
+        damage.frames.lost = 1;
+        let help = |stats: &Stats, source: &str| {
+            let source = source.parse().expect("a source");
+            exit_reason(&stats.summary("a"), &source, false).expect("a loss").help
+        };
+        assert!(help(&gap, "10.0.0.5").contains("`oaktap doctor CAMERA`"));
+        assert_eq!(help(&gap, "file:x/a.mcap"), "the recording has these gaps: `oaktap inspect x/a.mcap` lists them");
+        assert!(help(&damage, "file:x/a.mcap").contains("`oaktap verify x/a.mcap`"));
+        for stats in [&gap, &damage] {
+            let help = help(stats, "sim:");
+            assert!(help.contains("simulated camera") && !help.contains("oaktap"), "{help}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_did_not_arrive_have_the_words_of_the_table() {
+        let mut summary = Stats::default().summary("a");
+        summary.numbers = Some(SequenceCounts { numbers: 160, came: 119, damaged: 41, ..SequenceCounts::default() });
+        let text = ledgers(&[summary], false, false);
+        assert!(text.ends_with("a: of 160 numbered frames: 119 received, 41 lost, damaged or missing"), "{text}");
     }
 
     #[test]
