@@ -30,7 +30,7 @@ export class Tile {
   #painted = null;
   #drawing = false;
   #filter;
-  #skipped = 0;
+  #notShown = 0;
   #video = null;
 
   #resized;
@@ -45,8 +45,9 @@ export class Tile {
     this.#frame = part("canvas.frame");
     this.#overlay = part("canvas.boxes");
     this.#filter = filter;
-    const names = ["picture", "notice", "state", "recording", "fps", "mbit", "lost", "skipped", "age", "curve", "snapshot", "adjust", "record"];
+    const names = ["picture", "notice", "state", "recording", "fps", "mbit", "lost", "missing", "age", "curve", "snapshot", "adjust", "record"];
     this.#parts = Object.fromEntries(names.map((name) => [name, part(`.${name}`)]));
+    this.#parts.notShown = part(".not-shown");
     const { picture, notice, snapshot, adjust, record } = this.#parts;
     tiles += 1;
     const heading = part("h2");
@@ -100,7 +101,7 @@ export class Tile {
 
   /** Applies the state and the counts of the camera. `canRecord`: the server has a folder for recordings. */
   update(camera, canRecord) {
-    const { picture, notice, state, fps, mbit, lost, skipped, curve } = this.#parts;
+    const { picture, notice, state, fps, mbit, lost, missing, notShown, curve } = this.#parts;
     const isOld = OLD_STATES.includes(camera.state);
     this.state = camera.state;
     this.element.dataset.state = camera.state;
@@ -112,10 +113,12 @@ export class Tile {
     if (notice.textContent !== text) notice.textContent = text;
     fps.textContent = camera.fps.toFixed(1);
     mbit.textContent = camera.mbit_s.toFixed(1);
-    const missing = `${camera.missing_is_estimate ? "~" : ""}${camera.missing}`;
-    lost.textContent = camera.missing ? `${camera.lost} + ${missing}` : camera.lost;
-    lost.classList.toggle("some", camera.lost > 0 || (camera.missing > 0 && !camera.missing_is_estimate));
-    skipped.textContent = this.#skipped;
+    const isEstimate = camera.missing_is_estimate && camera.missing > 0;
+    lost.textContent = camera.lost;
+    lost.classList.toggle("some", camera.lost > 0);
+    missing.textContent = `${isEstimate ? "~" : ""}${camera.missing}`;
+    missing.classList.toggle("some", camera.missing > 0 && !isEstimate);
+    notShown.textContent = this.#notShown;
     drawCurve(curve, camera.intervals_ms);
     this.takesSettings = camera.settings !== null;
     this.#parts.adjust.hidden = !this.takesSettings;
@@ -175,7 +178,7 @@ export class Tile {
     // Counted by the server, from 0 again when the page asks for another size.
     const { superseded } = picture.head;
     const before = this.#last?.head.superseded ?? 0;
-    this.#skipped += superseded - (superseded >= before ? before : 0);
+    this.#notShown += superseded - (superseded >= before ? before : 0);
     this.#last?.image.close?.();
     this.#last = { ...picture, isDrawn: false };
   }
