@@ -316,11 +316,48 @@ pub(crate) fn assert_nothing_is_cut(browser: &Browser) {
     assert_eq!(cut, json!([]));
 }
 
-/// Resizes the page, and fails if something of it is cut there.
+/// Fails if a button of a tile is over a text, or if the height of a tile depends on its numbers. All buttons of the tiles are
+/// shown: a camera with settings and a server with recordings have three.
+fn assert_tiles_are_steady(browser: &Browser) {
+    let found = browser.run(
+        "const hidden = [...document.querySelectorAll('.actions button')].filter(one => one.hidden);
+         hidden.forEach(one => { one.hidden = false; });
+         const over = [];
+         const heights = [];
+         for (const tile of document.querySelectorAll('.tile')) {
+             if (!tile.checkVisibility()) continue;
+             const buttons = [...tile.querySelectorAll('.actions button')].map(one => one.getBoundingClientRect());
+             for (const text of tile.querySelectorAll('h2, .about p, dt, dd')) {
+                 const range = document.createRange();
+                 range.selectNodeContents(text);
+                 for (const a of range.getClientRects())
+                     if (buttons.some(b => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1))
+                         over.push(`${tile.dataset.camera}: ${text.textContent}`);
+             }
+             const show = numbers => {
+                 for (const [name, number] of Object.entries(numbers)) tile.querySelector(`.${name}`).textContent = number;
+                 return tile.offsetHeight;
+             };
+             const all = [{ age: '9 ms' }, { age: '503 ms' }, { age: '1234 ms' },
+                 { age: '503 ms', fps: '119.9', mbit: '123.4', lost: '123', missing: '~1234', 'not-shown': '1234' }];
+             heights.push(all.map(show));
+         }
+         hidden.forEach(one => { one.hidden = true; });
+         return { over, heights };",
+    );
+    assert_eq!(found["over"], json!([]), "a button is over a text");
+    for heights in found["heights"].as_array().expect("a list") {
+        let each = heights.as_array().expect("a list");
+        assert!(each.iter().all(|height| *height == each[0]), "tiles grow with their numbers: {heights}");
+    }
+}
+
+/// Resizes the page, and fails if something of it is cut or covered there, or grows with a number.
 fn assert_fits(browser: &Browser, (width, height): (u32, u32), screenshot: &str) {
     browser.resize(width, height, 1.0);
     browser.wait_for(&format!("return innerWidth === {width}"));
     assert_nothing_is_cut(browser);
+    assert_tiles_are_steady(browser);
     browser.screenshot(screenshot);
 }
 
@@ -353,7 +390,7 @@ fn the_page_is_used_with_the_keyboard_and_a_hidden_page_costs_nothing() {
     browser.wait_for(drawn);
     for scheme in ["light", "dark"] {
         browser.prefer(scheme);
-        for (width, height) in [(1280, 800), (3840, 2160), (390, 844)] {
+        for (width, height) in [(1280, 800), (1920, 1080), (3840, 2160), (390, 844)] {
             assert_fits(&browser, (width, height), &format!("grid-{width}x{height}-{scheme}"));
         }
         browser.resize(1280, 800, 1.0);
@@ -398,6 +435,25 @@ fn the_page_is_used_with_the_keyboard_and_a_hidden_page_costs_nothing() {
     let (code, _, err) = server.stop();
     // On a busy machine the simulated cameras leave out frames.
     assert!([0, 3].contains(&code), "{err}");
+}
+
+/// Many tiles are as narrow as the page allows.
+#[test]
+fn tiles_of_forty_cameras_keep_their_height() {
+    let Some(browser) = Browser::start(1280, 800) else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let cameras: Vec<_> = (1..=40).map(|line| format!("line-{line:02}=sim:?size=64x48&fps=1&seed={line}")).collect();
+    let cameras: Vec<_> = cameras.iter().map(String::as_str).collect();
+    let recordings = ["--recordings", folder.path().to_str().expect("UTF-8")];
+    let server = Server::start(&[&cameras[..], &recordings].concat());
+    browser.open(&format!("http://127.0.0.1:{}/", server.port));
+    browser.wait_for("return document.querySelectorAll('.state.streaming').length === 40");
+    for (width, height) in [(1280, 800), (1920, 1080), (3840, 2160), (390, 844)] {
+        assert_fits(&browser, (width, height), &format!("forty-{width}x{height}"));
+    }
+    let fields = "return [...document.querySelectorAll('[data-camera=line-01] dt')].map(one => one.textContent)";
+    assert_eq!(browser.run(fields), json!(["fps", "Mbit/s", "age", "lost", "missing", "not shown"]));
+    browser.assert_no_errors();
 }
 
 /// Records the enlarged camera `yard` with keys, and saves the recording from the list.
