@@ -477,7 +477,7 @@ async fn print_states(
         if line != printed && is_new {
             present::log(&format!("{name}: {line}"));
             let help = help.filter(|help| waiting.advised().is_new(help));
-            help.inspect(|help| present::log(&format!("help: {name}: {help}")));
+            help.inspect(|help| present::log(&format!("help: {name}: {}", present::naming_camera(help, &name))));
         }
         printed = line;
         // The names have been received with the first frame.

@@ -255,9 +255,36 @@ fn cameras_of_a_file_that_do_not_reply_are_named() {
         ["gate".into(), "1444aabbcc".into(), "1444aabbcc".into(), "missing".into()],
     ];
     assert_eq!(cameras.iter().map(fields).collect::<Vec<_>>(), expected, "{out}");
+    // The next command names the camera as it can be typed.
+    let (_, _, err) = run(&[&list[..], &["front"]].concat());
+    let command = format!("`oaktap doctor front --udp-port 9 --config {}` finds out why", path.display());
+    let words = |text: &str| {
+        let command = text.split('`').find(|part| part.starts_with("oaktap doctor ")).unwrap_or_default();
+        let mut words: Vec<_> = command.split(' ').map(str::to_owned).collect();
+        words.sort_unstable();
+        words
+    };
+    assert_eq!(words(&err), words(&command), "{err}");
     // A host is listed as it is viewed.
     let (code, out, err) = run(&["list", "localhost", "--wait", "50ms", "--udp-port", "9"]);
     assert!(code == 1 && out.contains("localhost") && err.contains("no reply from a camera at localhost"), "{err}");
+}
+
+#[test]
+fn the_next_command_for_a_camera_of_a_file_names_the_file() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("oaktap.toml");
+    // Nothing listens on port 9.
+    std::fs::write(&path, "[cameras]\nfront = \"127.0.0.1:9\"\nback = \"sim:?size=64x48\"\n").expect("it can be written to");
+    let config = path.to_str().expect("UTF-8");
+    let (code, _, err) = run(&["detections", "--config", config, "-d", "300ms"]);
+    assert!(code == 3 || code == 1, "{err}");
+    let commands: Vec<_> = err.split('`').filter(|part| part.starts_with("oaktap doctor ")).collect();
+    // That of the log, and that at the end.
+    assert!(commands.len() >= 2, "{err}");
+    for command in commands {
+        assert_eq!(command, format!("oaktap doctor front --config {config}"), "{err}");
+    }
 }
 
 /// A folder with a configuration file of two simulated cameras with bootloaders, and the path of the file.

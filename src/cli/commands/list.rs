@@ -327,13 +327,12 @@ async fn list(ctx: &Ctx, args: &ListArgs, fleet: &Fleet) -> anyhow::Result<Outco
     }
     rows.iter().filter_map(ListRow::without_stream).for_each(|text| present::say(&printable(&text)));
     survey.unsent.iter().for_each(|unsent| present::say(&unsent.to_string()));
-    let missing: Vec<_> = fleet.missing(&survey.cameras).map(|known| known.camera.to_string()).collect();
+    let missing: Vec<_> = fleet.missing(&survey.cameras).map(|known| &known.camera).collect();
     if !missing.is_empty() {
-        let camera = if let [only] = &*missing { only } else { "CAMERA" };
-        return Err(advised(
-            anyhow::anyhow!("no reply from a camera at {}", present::listed(&missing)),
-            format!("`oaktap doctor {camera}` finds out why"),
-        ));
+        let help = "`oaktap doctor CAMERA` finds out why".to_owned();
+        let help = if let [only] = &*missing { present::naming_word(&help, &only.word) } else { help };
+        let missing: Vec<_> = missing.iter().map(ToString::to_string).collect();
+        return Err(advised(anyhow::anyhow!("no reply from a camera at {}", present::listed(&missing)), help));
     }
     if rows.is_empty() {
         let asked = survey.queried.iter().map(|interface| format!("{} ({})", interface.name, interface.ip));

@@ -6,6 +6,7 @@ use clap::{Arg, Command, CommandFactory as _, error::ErrorKind};
 use oaktap::file::shell_word;
 use oaktap::source::without_password;
 
+use crate::cli::camera_arg::CameraArg;
 use crate::cli::{Cli, SEARCH};
 
 /// Commands whose `--config` describes an application, not only cameras.
@@ -75,16 +76,15 @@ pub(crate) fn naming(text: &str, path: &Path) -> String {
     replacing(text, "FILE", &shell_word(path))
 }
 
-/// Replaces `CAMERA` in each command that a text quotes by the word that selects this camera, one of several: the word that the
-/// user gave, or its name in the file of cameras.
+/// Replaces `CAMERA` in each command that a text quotes by the word that selects this camera: the word that the user gave, or its
+/// name in the file of cameras. Adds the file to a command that then needs it.
 pub(crate) fn naming_camera(text: &str, camera: &str) -> String {
-    naming_camera_of(text, camera, &given())
-}
-
-fn naming_camera_of(text: &str, camera: &str, given: &[String]) -> String {
+    if replacing(text, "CAMERA", "") == text {
+        return text.to_owned();
+    }
+    let given = given();
     let has_fleet = given.iter().any(|word| word == "--all" || word.starts_with("--config"));
-    // Before the name, which does not show that the command needs the file of cameras.
-    naming_one_of(&repeating_of(text, given), camera, &positionals(given), has_fleet)
+    naming_one_of(text, camera, &positionals(&given), has_fleet, &config_of(&given))
 }
 
 /// Completes each command that a text quotes for this camera: its name for `CAMERA`, and the options of [`repeating`].
@@ -92,10 +92,19 @@ pub(crate) fn advice_for(text: &str, camera: &str) -> String {
     repeating(&naming_camera(text, camera))
 }
 
-fn naming_one_of(text: &str, camera: &str, given: &[String], has_fleet: bool) -> String {
+/// Like [`naming_camera`], for a camera that this word of a command line selects.
+pub(crate) fn naming_word(text: &str, word: &str) -> String {
+    naming_word_of(text, word, &config_of(&given()))
+}
+
+fn naming_one_of(text: &str, camera: &str, given: &[String], has_fleet: bool, config: &[String]) -> String {
+    let address = |source: &str| {
+        let source = source.strip_prefix("tcp://").unwrap_or(source);
+        source.strip_suffix(":5000").unwrap_or(source).to_owned()
+    };
     let is_it = |word: &&String| match oaktap::source::split_name(word) {
         Ok((Some(name), _)) => name == camera,
-        Ok((None, source)) => source == camera || source.strip_suffix(":5000") == Some(camera),
+        Ok((None, source)) => address(source) == address(camera),
         Err(_) => false,
     };
     // Commands accept the names of the file of cameras, and the addresses that `--all` finds. They do not accept the name of a
@@ -105,11 +114,18 @@ fn naming_one_of(text: &str, camera: &str, given: &[String], has_fleet: bool) ->
         None if has_fleet => camera,
         None => return text.to_owned(),
     };
+    let word = word.replacen("tcp://", "", 1);
     // Commands for cameras do not take the source of a stream, nor several files.
     if word.contains("://") || word.ends_with(".mcap") {
         return text.to_owned();
     }
-    replacing(text, "CAMERA", &shell_word(Path::new(&without_password(word))))
+    naming_word_of(text, &word, config)
+}
+
+fn naming_word_of(text: &str, word: &str, config: &[String]) -> String {
+    let is_address = word.contains('=') || matches!(word.parse(), Ok(CameraArg::Address { .. }));
+    let text = if is_address { text.to_owned() } else { adding(text, &[], config) };
+    replacing(&text, "CAMERA", &shell_word(Path::new(&without_password(word))))
 }
 
 /// Replaces a word in each command that a text quotes.
@@ -128,6 +144,7 @@ fn naming_given(text: &str, given: &[String]) -> String {
         return text.to_owned();
     }
     let Some(only) = only_positional(given) else { return text.to_owned() };
+    let only = only.replacen("tcp://", "", 1);
     let path = Path::new(&only);
     if path.symlink_metadata().is_ok() {
         return naming(text, path);
@@ -161,20 +178,28 @@ fn positionals(given: &[String]) -> Vec<String> {
 }
 
 fn repeating_of(text: &str, given: &[String]) -> String {
-    let search = options(given, &["--udp-port", "--subnet"]);
+    adding(text, &options(given, &["--udp-port", "--subnet"]), &config_of(given))
+}
+
+/// Returns the option of the file of cameras, if the user gave it.
+fn config_of(given: &[String]) -> Vec<String> {
     let builds = given.iter().any(|word| BUILDING.contains(&word.as_str()));
-    let config = if builds { Vec::new() } else { options(given, &["--config"]) };
+    if builds { Vec::new() } else { options(given, &["--config"]) }
+}
+
+/// Adds to each command that a text quotes those of the options that it takes; `config` if it has the word `CAMERA`.
+fn adding(text: &str, search: &[String], config: &[String]) -> String {
     if search.is_empty() && config.is_empty() {
         return text.to_owned();
     }
     let program = Cli::command();
     let mut parts = text.split('`');
-    let mut repeated = parts.next().unwrap_or_default().to_owned();
+    let mut added = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        repeated.push('`');
-        repeated.push_str(&with_options(&program, part, &search, &config));
+        added.push('`');
+        added.push_str(&with_options(&program, part, search, config));
     }
-    repeated
+    added
 }
 
 /// Returns the options of these names with their values.
@@ -263,32 +288,44 @@ mod tests {
 
     #[test]
     fn one_of_several_cameras_is_named_by_the_word_that_was_given() {
-        let given = ["front=10.0.0.5", "10.0.0.6:5000", "back", "url=http://10.0.0.7/video"].map(str::to_owned);
+        let given = ["front=10.0.0.5", "10.0.0.6:5000", "back", "url=http://10.0.0.7/video", "tcp://10.0.0.8:6100"];
+        let given = given.map(str::to_owned);
         for (camera, word) in [
             ("front", "front=10.0.0.5"),
             ("10.0.0.6", "10.0.0.6:5000"),
             ("back", "back"),
             ("sim-1", "CAMERA"),
             ("url", "CAMERA"),
+            ("10.0.0.8:6100", "10.0.0.8:6100"),
         ] {
-            let found = naming_one_of("`oaktap doctor CAMERA` or CAMERA", camera, &given, false);
+            let found = naming_one_of("`oaktap doctor CAMERA` or CAMERA", camera, &given, false, &[]);
             assert_eq!(found, format!("`oaktap doctor {word}` or CAMERA"));
         }
-        let of_the_file = naming_one_of("`oaktap doctor CAMERA`", "front", &[], true);
+        let of_the_file = naming_one_of("`oaktap doctor CAMERA`", "front", &[], true, &[]);
         assert_eq!(of_the_file, "`oaktap doctor front`");
     }
 
     #[test]
-    fn a_camera_of_the_file_is_named_with_the_file() {
-        for (given, command) in [
-            ("view --config x.toml", "oaktap doctor front --config x.toml"),
-            ("view --config x.toml front back", "oaktap doctor front --config x.toml"),
-            ("view front=10.0.0.5 back", "oaktap doctor front=10.0.0.5"),
+    fn a_command_with_a_name_of_the_file_has_the_file() {
+        let config = words("--config my.toml");
+        let text = "close it, or `oaktap doctor CAMERA` checks the network";
+        for (camera, given, command) in [
+            ("line-40", &[][..], "oaktap doctor line-40 --config my.toml"),
+            ("line-40", &["line-40"], "oaktap doctor line-40 --config my.toml"),
+            ("line-40", &["line-40=10.0.0.5"], "oaktap doctor line-40=10.0.0.5"),
+            ("10.0.0.5:6100", &[], "oaktap doctor 10.0.0.5:6100"),
+            ("tcp://10.0.0.5:6100", &[], "oaktap doctor 10.0.0.5:6100"),
         ] {
-            let found = naming_camera_of("`oaktap doctor CAMERA` checks", "front", &words(given));
-            assert_eq!(commands(&found), commands(&format!("`{command}` checks")), "{given}: {found}");
+            let given: Vec<_> = given.iter().map(|word| (*word).to_owned()).collect();
+            let found = naming_one_of(text, camera, &given, true, &config);
+            assert_eq!(commands(&found), commands(&format!("`{command}`")), "{found}");
             parses(command).unwrap();
+            // The options are not added twice.
+            let all = words("record --config my.toml");
+            assert_eq!(repeating_of(&found, &all), found);
         }
+        let flash = naming_word_of("`oaktap flash CAMERA --labels labels.txt`", "line-40", &config);
+        assert_eq!(flash, "`oaktap flash line-40 --labels labels.txt`");
     }
 
     #[test]
