@@ -491,6 +491,33 @@ mod tests {
     }
 
     #[test]
+    fn an_address_without_quotes_is_one_fault() {
+        let error = |text: &str| {
+            let (_folder, path) = config(text);
+            format!("{:#}", sources(&["--config", &path]).expect_err("a fault")).replacen(&path, "FILE", 1)
+        };
+        for (text, expected) in [
+            (
+                "[cameras]\nfront = 192.168.1.50 # door\n\n[application]\nname = \"x\"\n",
+                "line 2, column 9: write the address in quotes: front = \"192.168.1.50\"",
+            ),
+            ("[cameras] # all\nfront = oak1.local", "line 2, column 9: write the address in quotes: front = \"oak1.local\""),
+            ("[cameras]\nfront=14442C10D1", "line 2, column 7: write the address in quotes: front = \"14442C10D1\""),
+            ("[cameras]\nfront = 10.0.0.5:9876", "2, column 9: write the address in quotes: front = \"10.0.0.5:9876\""),
+            ("[cameras]\nfront = sim:?fps=5", "2, column 9: write the address in quotes: front = \"sim:?fps=5\""),
+            ("cameras = [10.0.0.5, oak1]", "line 1, column 11: write each address in quotes: cameras = [\"10.0.0.5\", \"oak1\"]"),
+        ] {
+            let found = error(text);
+            assert_eq!(found.lines().count(), 1, "{text}: {found}");
+            assert!(found.starts_with("cannot parse FILE: line ") && found.ends_with(expected), "{text}: {found}");
+        }
+        let two = error("[cameras]\nfront = 10.0.0.5\nyard = 10.0.0.6\n");
+        assert!(two.starts_with("cannot parse FILE: 2 faults\n"), "{two}");
+        let other = error("[cameras]\nfront = \"10.0.0.5\"\n[application]\nfps = 1.2.3\n");
+        assert!(other.contains("line 4, column ") && !other.contains("quotes"), "{other}");
+    }
+
+    #[test]
     fn every_fault_of_a_file_is_reported_at_its_place() {
         let text = "firmwere = \"x\"\n[cameras]\nfront = \"10.0.0.256\"\nFRONT = \"10.0.0.5\"\nyard = 5\n  gate = \"10.0.0.5\"\n\
                     [application]\nfps = \"many\"\nsise = \"1x1\"\nname = \"door\"\n";
@@ -514,8 +541,8 @@ mod tests {
         // A setting with a fault is not missing, too.
         let (_folder, path) = config("[application]\npayload = { coding = \"h266\" }\n[application.model]\nblob = 3\n");
         let found = format!("{:#}", sources(&["--config", &path]).expect_err("faults"));
-        let expected = "2 faults\n  line 2, column 22: unknown value `h266`; did you mean `h264`?; expected one of `raw`, \
-                        `jpeg`, `h264`, `h265`\n  line 4, column 8: expected a text in quotes, found `3`";
+        let expected = "2 faults\n  line 2, column 22: unknown value `h266`; did you mean `h264`? (expected one of `raw`, \
+                        `jpeg`, `h264`, `h265`)\n  line 4, column 8: expected a text in quotes, found `3`";
         assert!(found.contains(expected), "{found}");
         // Letters of several bytes are one column each.
         let (_folder, path) = config("# \u{fc}\ncameras = [\"\u{fc}\u{fc}=10.0.0.5\", 3, \"b=10.0.0.6\n");

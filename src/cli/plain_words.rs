@@ -7,8 +7,11 @@ pub(crate) fn setting(message: &str) -> String {
     for (start, what) in [("unknown field `", "setting"), ("unknown variant `", "value")] {
         if let Some((word, rest)) = message.strip_prefix(start).and_then(|rest| rest.split_once('`')) {
             let known: LabelMap = rest.split('`').skip(1).step_by(2).collect();
-            let nearest = known.nearest(word).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-            return format!("unknown {what} `{word}`{nearest}{}", rest.replace(", expected", "; expected"));
+            let expected = rest.trim_start_matches(", ");
+            return match known.nearest(word) {
+                Some(near) => format!("unknown {what} `{word}`; did you mean `{near}`? ({expected})"),
+                None => format!("unknown {what} `{word}`; {expected}"),
+            };
         }
     }
     let invalid = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
@@ -79,12 +82,12 @@ mod tests {
         for (message, text) in [
             (
                 "unknown field `sise`, expected one of `name`, `size`",
-                "unknown setting `sise`; did you mean `size`?; expected one of `name`, `size`",
+                "unknown setting `sise`; did you mean `size`? (expected one of `name`, `size`)",
             ),
             ("unknown field `zoom`, expected `name`", "unknown setting `zoom`; expected `name`"),
             (
                 "unknown variant `4K`, expected one of `1080p`, `4k`",
-                "unknown value `4K`; did you mean `4k`?; expected one of `1080p`, `4k`",
+                "unknown value `4K`; did you mean `4k`? (expected one of `1080p`, `4k`)",
             ),
             ("invalid type: string \"many\", expected f32", "expected a number, found \"many\""),
             ("invalid value: integer `-1`, expected u32", "expected a whole number from 0, found `-1`"),

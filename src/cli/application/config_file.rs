@@ -18,6 +18,17 @@ pub(crate) const CONFIG_FILE: &str = "oaktap.toml";
 /// Faults to report. A text that is not TOML at all has one in each line.
 const FAULTS_MAX: usize = 20;
 
+const CAMERAS_HELP: &str = "[cameras] has a line for each camera, such as front = \"192.168.1.50\"; README.md, \"Build your own \
+                            application\", shows an example";
+const SETTINGS_HELP: &str = "README.md shows an example; `oaktap build --help` explains the settings";
+
+/// Faults of a file: a text, and where to read more.
+#[derive(Debug)]
+struct Faults {
+    text: String,
+    help: &'static str,
+}
+
 /// The contents of oaktap.toml.
 #[derive(Debug, Default)]
 pub(crate) struct ConfigFile {
@@ -41,9 +52,8 @@ struct Settings {
 impl ConfigFile {
     /// Reads the file. Resolves paths in it relative to its folder.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
-        let mut file = Self::parse(&read_text(path)?).map_err(|faults| {
-            let error = Usage(format!("cannot parse {}: {faults}", path.display()));
-            advised(error.into(), "README.md shows an example; `oaktap build --help` explains the settings")
+        let mut file = Self::parse(&read_text(path)?).map_err(|Faults { text, help }| {
+            advised(Usage(format!("cannot parse {}: {text}", path.display())).into(), help)
         })?;
         file.cameras.iter_mut().for_each(|camera| path.clone_into(&mut camera.file));
         let beside = |named: &mut PathBuf| {
@@ -61,7 +71,7 @@ impl ConfigFile {
     }
 
     /// Returns every fault, in lines, if there is one.
-    fn parse(text: &str) -> Result<Self, String> {
+    fn parse(text: &str) -> Result<Self, Faults> {
         let (table, errors) = DeTable::parse_recoverable(text);
         let fault = |error: &toml::de::Error| -> Fault {
             (error.span().map_or(0, |span| span.start), plain_words::setting(&error.message().replace('\n', ", ")))
@@ -94,25 +104,79 @@ impl ConfigFile {
             let Settings { firmware, application, .. } = settings;
             return Ok(Self { cameras, firmware, application });
         }
+        // A parser reports several faults for each of them.
+        let unquoted: Vec<_> =
+            errors.iter().filter_map(|error| unquoted_address(text, error.span()?.start)).collect();
+        faults.retain(|(at, _)| !unquoted.iter().any(|(other, _)| line_of(text, *other).0 == line_of(text, *at).0));
+        faults.extend(unquoted);
         faults.sort();
         faults.dedup();
+        let is_of_cameras = faults.iter().all(|(at, _)| is_in_cameras(text, *at));
+        let help = if is_of_cameras { CAMERAS_HELP } else { SETTINGS_HELP };
         let line = |(at, what): &Fault| {
             let before = text.get(..*at).unwrap_or(text);
             let line = before.matches('\n').count() + 1;
             let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
             format!("line {line}, column {column}: {what}")
         };
-        match &*faults {
-            [fault] => Err(line(fault)),
+        let text = match &*faults {
+            [fault] => line(fault),
             faults => {
                 let count = if faults.len() < FAULTS_MAX {
                     format!("{} faults", faults.len())
                 } else {
                     "many faults".to_owned()
                 };
-                Err(format!("{count}\n  {}", faults.iter().map(line).collect::<Vec<_>>().join("\n  ")))
+                format!("{count}\n  {}", faults.iter().map(line).collect::<Vec<_>>().join("\n  "))
             }
+        };
+        Err(Faults { text, help })
+    }
+}
+
+/// Returns the first byte of the line at this byte, and the line.
+fn line_of(text: &str, at: usize) -> (usize, &str) {
+    let start = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |end| end + 1);
+    (start, text[start..].lines().next().unwrap_or_default())
+}
+
+/// Returns the line without its comment: neither the name of a table nor an address without quotes contains `#`.
+fn without_comment(line: &str) -> &str {
+    line.split('#').next().unwrap_or_default().trim()
+}
+
+/// Returns the name of the table that begins above the line at this byte or there, if there is one.
+fn table_of(text: &str, at: usize) -> Option<&str> {
+    let (start, line) = line_of(text, at);
+    let lines = std::iter::once(line).chain(text[..start].lines().rev());
+    lines.map(without_comment).find_map(|line| Some(line.strip_prefix('[')?.strip_suffix(']')?.trim()))
+}
+
+/// Returns whether the fault at this byte is of the table or the list `cameras`, or of a table that was meant as it.
+fn is_in_cameras(text: &str, at: usize) -> bool {
+    let key = line_of(text, at).1.split('=').next().unwrap_or_default().trim();
+    match table_of(text, at) {
+        Some(table) => ["cameras", "camera", "Cameras"].contains(&table),
+        None => key == "cameras",
+    }
+}
+
+/// Returns the fault of a line of cameras in which the addresses have no quotes.
+fn unquoted_address(text: &str, at: usize) -> Option<Fault> {
+    let (start, line) = line_of(text, at);
+    let (key, value) = line.split_once('=')?;
+    let value_at = start + key.len() + 1 + (value.len() - value.trim_start().len());
+    let (key, value) = (key.trim(), without_comment(value));
+    if value.is_empty() || value.contains(['"', '\'', '{']) {
+        return None;
+    }
+    match (table_of(text, at), value.strip_prefix('[').and_then(|value| value.strip_suffix(']'))) {
+        (Some("cameras"), None) => Some((value_at, format!("write the address in quotes: {key} = \"{value}\""))),
+        (None, Some(list)) if key == "cameras" => {
+            let quoted: Vec<_> = list.split(',').map(|camera| format!("\"{}\"", camera.trim())).collect();
+            Some((value_at, format!("write each address in quotes: cameras = [{}]", quoted.join(", "))))
         }
+        _ => None,
     }
 }
 
@@ -129,4 +193,28 @@ fn remove(table: &mut DeTable<'_>, at: usize) -> Option<String> {
     let key = table.iter().find(|entry| is_there(*entry)).map(|(key, _)| key.clone());
     let key = key?;
     table.remove(&key).map(|_| key.get_ref().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_of_a_fault_is_about_its_table() {
+        for (text, help) in [
+            ("[camera]\nfront = \"10.0.0.5\"\n", CAMERAS_HELP),
+            ("[cameras] # all\nfront = 10.0.0.5\n", CAMERAS_HELP),
+            ("[cameras]\n\"a b\" = \"10.0.0.5\"\nfront = \"10.0.0.6:99999\"\n", CAMERAS_HELP),
+            ("[cameras]\nfront = \"10.0.0.5\"\nfront = \"10.0.0.6\"\n", CAMERAS_HELP),
+            ("cameras = [10.0.0.5]\n", CAMERAS_HELP),
+            ("cameras = [\"10.0.0.5\"]\nfirmwere = \"x\"\n", SETTINGS_HELP),
+            ("[cameras]\nfront = 10.0.0.5\n[application]\nfps = \"many\"\n", SETTINGS_HELP),
+        ] {
+            assert_eq!(ConfigFile::parse(text).expect_err("a fault").help, help, "{text}");
+        }
+        let faults = ConfigFile::parse("[camera]\nfront = \"10.0.0.5\"\n").expect_err("a fault");
+        let text = "line 1, column 2: unknown setting `camera`; did you mean `cameras`? (expected one of `cameras`, `firmware`, \
+                    `application`)";
+        assert_eq!(faults.text, text);
+    }
 }
