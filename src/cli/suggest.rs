@@ -31,7 +31,7 @@ const COMMANDS: [(&str, &[&str]); 17] = [
 ];
 
 /// Options that people try, and the name that the option has in every command. Only names that the command has are suggested.
-const OPTIONS: [(&str, &[&str]); 11] = [
+const OPTIONS: [(&str, &[&str]); 12] = [
     ("threshold", &["min-confidence", "confidence", "conf", "score", "min-score"]),
     ("only", &["label", "class", "classes", "filter"]),
     ("frames", &["count", "limit", "number", "max-frames"]),
@@ -43,6 +43,10 @@ const OPTIONS: [(&str, &[&str]); 11] = [
     ("quiet", &["silent"]),
     ("color", &["colour", "no-color", "no-colour"]),
     ("to", &["format", "as", "type"]),
+    (
+        "split",
+        &["max-file-size", "max-size", "file-size", "segment", "segment-size", "segment-time", "rotate", "chunk", "chunk-size"],
+    ),
 ];
 
 /// Words for a frame rate. Commands that receive have no option for it.
@@ -102,7 +106,7 @@ fn tip(error: &Error, program: &Command, words: &[String]) -> Option<String> {
                             CAMERA --fps N`";
                 return Some(text.to_owned());
             }
-            let option = meant(&OPTIONS, given.strip_prefix("--")?)?;
+            let option = meant(&OPTIONS, name)?;
             let command = words.iter().skip(1).find_map(|word| program.find_subcommand(word))?;
             let has = |command: &Command| command.get_arguments().any(|argument| argument.get_long() == Some(option));
             (has(command) || has(program)).then(|| format!("the option is `--{option}`"))
@@ -227,6 +231,8 @@ mod tests {
             ),
             (&["view", "sim:", "--memory", "1GB"], "tip: the option is `--buffer`"),
             (&["snapshot", "sim:", "--count", "3"], "tip: the option is `--frames`"),
+            (&["record", "sim:", "-o", "x", "--max-file-size", "1GB"], "tip: the option is `--split`"),
+            (&["record", "sim:", "-o", "x", "--max-file-size=1GB"], "tip: the option is `--split`"),
         ] {
             let text = suggested(words);
             assert!(text.contains(tip), "{words:?}: {text}");
