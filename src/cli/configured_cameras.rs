@@ -63,6 +63,11 @@ impl ConfiguredCamera {
         matches!(self.camera.parse(), Ok(SourceSpec::Sim(_)))
     }
 
+    /// Returns whether a word of a command line is its name. Upper and lower case are the same, as in [`same_name`].
+    pub(crate) fn is_named(&self, word: &str) -> bool {
+        self.name.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(word))
+    }
+
     /// Returns the word of a command line that selects it.
     pub(crate) fn word(&self) -> &str {
         self.name.as_deref().unwrap_or(&self.camera)

@@ -90,7 +90,7 @@ impl FleetArgs {
             return with_recordings(given);
         }
         let source = |uri: &String| {
-            if let Some(camera) = configured.iter().find(|camera| camera.name.as_ref() == Some(uri)) {
+            if let Some(camera) = configured.iter().find(|camera| camera.is_named(uri)) {
                 return self.configured(camera);
             }
             if let Some(folder) = folder(uri) {
@@ -324,7 +324,7 @@ pub(crate) fn named_cameras(
         return cameras.into_iter().map(of_file).collect();
     }
     let of_word = |word: &String| {
-        if let Some(known) = configured.iter().find(|known| known.name.as_ref() == Some(word)) {
+        if let Some(known) = configured.iter().find(|known| known.is_named(word)) {
             return of_file(known);
         }
         let (name, camera) = split_name(word).map_err(|error| invalid(&error))?;
@@ -369,7 +369,7 @@ pub(crate) fn cameras_and_streams(
         return Ok((named_cameras(&[], &cameras, FilePort::Keep)?, streams));
     }
     for word in words {
-        let known = configured.iter().find(|known| known.name.as_ref() == Some(word));
+        let known = configured.iter().find(|known| known.is_named(word));
         let (name, camera) = match known {
             Some(known) => (known.name.as_deref(), known.camera.as_str()),
             None => split_name(word).map_err(|error| invalid(&error))?,
@@ -431,6 +431,8 @@ mod tests {
             assert_eq!(all, ["yard=tcp://192.168.1.51:9876", "front=tcp://192.168.1.50:5000", "door=sim:"]);
             let some = sources(&["front", "back=10.0.0.9", "--config", &path]).expect("valid file");
             assert_eq!(some, ["front=tcp://192.168.1.50:5000", "back=tcp://10.0.0.9:5000"]);
+            let upper = sources(&["FRONT", "Yard", "--config", &path]).expect("upper and lower case are the same");
+            assert_eq!(upper, ["front=tcp://192.168.1.50:5000", "yard=tcp://192.168.1.51:9876"]);
             let error = format!("{:?}", sources(&["fornt", "--config", &path]).expect_err("an unknown name"));
             assert!(
                 error.contains(&format!("{path} names no camera `fornt`")) && error.contains("did you mean `front`?"),
@@ -440,6 +442,18 @@ mod tests {
         }
         let (_folder, path) = config("cameras = [\"192.168.1.50\"]\n");
         assert_eq!(sources(&["--config", &path]).expect("valid file"), ["tcp://192.168.1.50:5000"]);
+    }
+
+    #[test]
+    fn names_select_cameras_in_upper_and_lower_case() {
+        let (_folder, path) = config("[cameras]\nLine-40 = \"192.168.1.50\"\nurl = \"http://192.168.1.51/\"\n");
+        let configured = configured_in(Some(Path::new(&path))).expect("valid file");
+        let words = ["LINE-40", "URL"].map(str::to_owned);
+        let (cameras, streams) = cameras_and_streams(&words, &configured).expect("names of the file");
+        assert_eq!((cameras[0].word.as_str(), cameras[0].name.as_deref()), ("Line-40", Some("Line-40")));
+        assert_eq!(streams[0].name.as_deref(), Some("url"));
+        let cameras = named_cameras(&words[..1], &configured, FilePort::Drop).expect("a name of the file");
+        assert_eq!(cameras[0].name.as_deref(), Some("Line-40"));
     }
 
     #[test]

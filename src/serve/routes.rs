@@ -74,13 +74,20 @@ impl Server {
     /// # Errors
     /// The system refuses a thread.
     pub(super) fn add_streams(&self) -> io::Result<()> {
-        let is_taken = |name: &str| self.each().any(|(camera, _)| camera.name == name || camera.title == name);
+        let is_taken = |name: &str| {
+            self.each().any(|(camera, _)| [&camera.name, &camera.title].iter().any(|taken| taken.eq_ignore_ascii_case(name)))
+        };
         self.cameras.iter().try_for_each(|(camera, _)| camera.add_streams(is_taken))
     }
 
     /// Returns the camera of this name.
     pub(super) fn camera(&self, name: &str) -> Option<&Arc<ServedCamera>> {
-        self.each().map(|(camera, _)| camera).find(|camera| camera.name == name)
+        self.find(name).map(|(camera, _)| camera)
+    }
+
+    /// Returns the camera of this name with its session. Upper and lower case are the same: no two names differ only by them.
+    fn find(&self, name: &str) -> Option<(&Arc<ServedCamera>, &Session)> {
+        self.each().find(|(camera, _)| camera.name.eq_ignore_ascii_case(name))
     }
 
     /// Returns the camera of a file name such as `front.jpg`, and the form that a query selects.
@@ -122,7 +129,7 @@ impl Server {
 
     /// Returns the camera of this name with its session.
     pub(super) fn session(&self, name: &str) -> Result<(&Arc<ServedCamera>, &Session), Box<Response>> {
-        self.each().find(|(camera, _)| camera.name == name).ok_or_else(|| {
+        self.find(name).ok_or_else(|| {
             let names: Vec<_> = self.each().map(|(camera, _)| camera.name.as_str()).collect();
             let text = format!("no camera `{}`; expected {}", name.escape_default(), names.join(", "));
             Box::new(refuse(StatusCode::NOT_FOUND, text))

@@ -34,6 +34,10 @@ fn every_address_answers() {
     let picture = image::load_from_memory(&picture.body).expect("a JPEG");
     assert_eq!((picture.width(), picture.height()), (320, 176));
 
+    // Upper and lower case are the same.
+    let upper = server.get("/snapshot/FRONT.png");
+    assert_eq!((upper.status, upper.header("content-type")), (200, Some("image/png")), "{}", upper.text());
+
     let events = events(&server, &[], 3);
     let number = |at: usize| events[at]["seq"].as_u64().expect("a number");
     assert!(number(0) + 1 == number(1) && number(1) + 1 == number(2), "{events:?}");

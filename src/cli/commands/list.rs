@@ -211,7 +211,7 @@ impl Fleet {
             let (name, word) = (camera.name.clone(), camera.camera.clone());
             Known::new(NamedCamera { name, camera: address, word, port_help: None }).ok()
         });
-        let is_name = |word: &String| configured.iter().any(|camera| camera.name.as_ref() == Some(word));
+        let is_name = |word: &String| configured.iter().any(|camera| camera.is_named(word));
         let only = !args.addresses.is_empty() && args.addresses.iter().all(is_name);
         Ok(Self { others: others.collect(), wanted, only })
     }
