@@ -515,11 +515,17 @@ mod tests {
                 "[cameras]\nfront = 192.168.1.50 # door\n\n[application]\nname = \"x\"\n",
                 "line 2, column 9: write the address in quotes: front = \"192.168.1.50\"",
             ),
-            ("[cameras] # all\nfront = oak1.local", "line 2, column 9: write the address in quotes: front = \"oak1.local\""),
+            (
+                "[cameras] # all\nfront = oak1.local",
+                "line 2, column 9: write the address in quotes: front = \"oak1.local\"",
+            ),
             ("[cameras]\nfront=14442C10D1", "line 2, column 7: write the address in quotes: front = \"14442C10D1\""),
             ("[cameras]\nfront = 10.0.0.5:9876", "2, column 9: write the address in quotes: front = \"10.0.0.5:9876\""),
             ("[cameras]\nfront = sim:?fps=5", "2, column 9: write the address in quotes: front = \"sim:?fps=5\""),
-            ("cameras = [10.0.0.5, oak1]", "line 1, column 11: write each address in quotes: cameras = [\"10.0.0.5\", \"oak1\"]"),
+            (
+                "cameras = [10.0.0.5, oak1]",
+                "line 1, column 11: write each address in quotes: cameras = [\"10.0.0.5\", \"oak1\"]",
+            ),
         ] {
             let found = error(text);
             assert_eq!(found.lines().count(), 1, "{text}: {found}");

@@ -43,10 +43,7 @@ const OPTIONS: [(&str, &[&str]); 12] = [
     ("quiet", &["silent"]),
     ("color", &["colour", "no-color", "no-colour"]),
     ("to", &["format", "as", "type"]),
-    (
-        "split",
-        &["max-file-size", "max-size", "file-size", "segment", "segment-size", "segment-time", "rotate", "chunk", "chunk-size"],
-    ),
+    ("split", &["max-file-size", "max-size", "file-size", "segment-size", "segment-time", "rotate"]),
 ];
 
 /// Words for a frame rate. Commands that receive have no option for it.

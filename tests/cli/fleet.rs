@@ -275,7 +275,8 @@ fn the_next_command_for_a_camera_of_a_file_names_the_file() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("oaktap.toml");
     // Nothing listens on port 9.
-    std::fs::write(&path, "[cameras]\nfront = \"127.0.0.1:9\"\nback = \"sim:?size=64x48\"\n").expect("it can be written to");
+    std::fs::write(&path, "[cameras]\nfront = \"127.0.0.1:9\"\nback = \"sim:?size=64x48\"\n")
+        .expect("it can be written to");
     let config = path.to_str().expect("UTF-8");
     let (code, _, err) = run(&["detections", "--config", config, "-d", "300ms"]);
     assert!(code == 3 || code == 1, "{err}");

@@ -105,8 +105,7 @@ impl ConfigFile {
             return Ok(Self { cameras, firmware, application });
         }
         // A parser reports several faults for each of them.
-        let unquoted: Vec<_> =
-            errors.iter().filter_map(|error| unquoted_address(text, error.span()?.start)).collect();
+        let unquoted: Vec<_> = errors.iter().filter_map(|error| unquoted_address(text, error.span()?.start)).collect();
         faults.retain(|(at, _)| !unquoted.iter().any(|(other, _)| line_of(text, *other).0 == line_of(text, *at).0));
         faults.extend(unquoted);
         faults.sort();
