@@ -8,7 +8,8 @@ use clap::Args;
 use oaktap::live::{self, Camera, Sink as _};
 use oaktap::overlay::Style;
 use oaktap::serve::{
-    CameraViewers, Serve, ServeAddress, ServeOptions, Tls, TlsFileError, Token, ViewerCounts, is_host_name, rtsp_url,
+    CameraViewers, NameCamera, Serve, ServeAddress, ServeOptions, Tls, TlsFileError, Token, ViewerCounts, is_host_name,
+    rtsp_url,
 };
 use oaktap::sink::record::{RecorderOutcome, RecordersMonitor};
 use oaktap::source::Session;
@@ -179,7 +180,8 @@ impl Access {
         let Self { token, tls, host_names, address } = self.clone();
         let http = listener(address.0, 0, option)?;
         let is_encrypted = tls.is_some();
-        let serve = Serve::new(ServeOptions { token, host_names, tls, ..options });
+        let name_camera = Some(present::advice_for as NameCamera);
+        let serve = Serve::new(ServeOptions { token, host_names, tls, name_camera, ..options });
         let is_exposed = address.is_exposed();
         Ok(CameraServer {
             serve,

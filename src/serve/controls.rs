@@ -139,7 +139,8 @@ pub(super) async fn set(State(server): State<Arc<Server>>, Named(name): Named<St
     match blocking(work).await {
         Ok(Ok(answers)) => json(&Answers { answers }),
         Ok(Err(error)) => {
-            let text = format!("{}; {}", with_causes(&error), error.help());
+            let help = server.advice.for_camera(error.help().to_owned(), session.name());
+            let text = format!("{}; {help}", with_causes(&error));
             tracing::warn!(camera = name, "cannot set the camera: {text}");
             refuse(StatusCode::BAD_GATEWAY, text)
         }

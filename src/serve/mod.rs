@@ -13,6 +13,7 @@
 //! moment: offered = sent + superseded + pending.
 
 mod address;
+mod advice;
 mod camera;
 mod camera_port;
 mod capture_clock;
@@ -56,6 +57,7 @@ use socket2::SockRef;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 pub use self::address::{ServeAddress, is_host_name};
+pub use self::advice::NameCamera;
 use self::camera::ServedCamera;
 use self::camera_port::Clients;
 pub use self::guard::{Token, TokenError};
@@ -91,6 +93,8 @@ pub struct ServeOptions {
     pub tls: Option<Tls>,
     /// How clients record cameras into a folder; `None`: they cannot.
     pub recordings: Option<RecordOptions>,
+    /// Names a camera in the commands that are suggested to clients; `None`: they say `CAMERA`.
+    pub name_camera: Option<NameCamera>,
 }
 
 /// Counts of the viewers of one camera.

@@ -15,6 +15,7 @@ use axum::routing::{any, get, post};
 use serde::Serialize;
 use tokio::sync::{Mutex, Semaphore, watch};
 
+use super::advice::Advice;
 use super::camera::ServedCamera;
 use super::form::{FileKind, Form, Queried};
 use super::guard::{Guard, guard, refuse, session, sign_in, sign_out};
@@ -49,6 +50,8 @@ pub(super) struct Server {
     pub(super) style: Style,
     /// State of the cameras for pages.
     pub(super) status: watch::Sender<Arc<str>>,
+    /// Next steps for clients.
+    pub(super) advice: Advice,
 }
 
 impl Server {
@@ -61,6 +64,7 @@ impl Server {
             style: options.style.clone(),
             cameras: cameras.iter().cloned().zip(sessions.iter().cloned()).collect(),
             status: watch::Sender::new("{\"cameras\":[]}".into()),
+            advice: Advice::new(options.name_camera),
         })
     }
 
@@ -75,7 +79,8 @@ impl Server {
     /// The system refuses a thread.
     pub(super) fn add_streams(&self) -> io::Result<()> {
         let is_taken = |name: &str| {
-            self.each().any(|(camera, _)| [&camera.name, &camera.title].iter().any(|taken| taken.eq_ignore_ascii_case(name)))
+            self.each()
+                .any(|(camera, _)| [&camera.name, &camera.title].iter().any(|taken| taken.eq_ignore_ascii_case(name)))
         };
         self.cameras.iter().try_for_each(|(camera, _)| camera.add_streams(is_taken))
     }
@@ -85,9 +90,11 @@ impl Server {
         self.find(name).map(|(camera, _)| camera)
     }
 
-    /// Returns the camera of this name with its session. Upper and lower case are the same: no two names differ only by them.
+    /// Returns the camera of this name with its session. Upper and lower case are the same for a name that no camera
+    /// has exactly.
     fn find(&self, name: &str) -> Option<(&Arc<ServedCamera>, &Session)> {
-        self.each().find(|(camera, _)| camera.name.eq_ignore_ascii_case(name))
+        let exact = self.each().find(|(camera, _)| camera.name == name);
+        exact.or_else(|| self.each().find(|(camera, _)| camera.name.eq_ignore_ascii_case(name)))
     }
 
     /// Returns the camera of a file name such as `front.jpg`, and the form that a query selects.

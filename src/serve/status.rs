@@ -33,10 +33,11 @@ struct Told {
 }
 
 impl Told {
-    fn new(camera: &ServedCamera, state: &SessionState) -> Self {
+    fn new(server: &Server, camera: &ServedCamera, session: &Session, state: &SessionState) -> Self {
         let (text, help) = text_of(state);
         let no_picture = camera.no_picture();
         let help = help.or(no_picture.as_ref().and_then(|no_picture| no_picture.help.map(str::to_owned)));
+        let help = help.map(|help| server.advice.for_camera(help, session.name()));
         Self { state: state.word(), text, help, no_picture: no_picture.map(|no_picture| no_picture.error) }
     }
 }
@@ -97,9 +98,9 @@ pub(super) fn text_of(state: &SessionState) -> (String, Option<String>) {
     }
 }
 
-fn for_page<'a>(camera: &'a ServedCamera, session: &Session, now_ns: u64) -> PageCamera<'a> {
+fn for_page<'a>(server: &Server, camera: &'a ServedCamera, session: &Session, now_ns: u64) -> PageCamera<'a> {
     let state = session.state();
-    let told = Told::new(camera, &state);
+    let told = Told::new(server, camera, session, &state);
     let (rates, frames, missing_is_estimate, last, intervals_ms) = session.ledger().update(|stats| {
         let intervals_ms = stats.intervals_us().map(|us| us.saturating_add(500) / 1000).collect();
         let last = stats.span.map(|(_, last)| last.mono_ns);
@@ -125,11 +126,11 @@ fn for_page<'a>(camera: &'a ServedCamera, session: &Session, now_ns: u64) -> Pag
     }
 }
 
-fn for_programs<'a>(camera: &'a ServedCamera, session: &Session) -> ApiCamera<'a> {
+fn for_programs<'a>(server: &Server, camera: &'a ServedCamera, session: &Session) -> ApiCamera<'a> {
     ApiCamera {
         name: &camera.name,
         stream: camera.stream(),
-        told: Told::new(camera, &session.state()),
+        told: Told::new(server, camera, session, &session.state()),
         encoded: camera.encoded(),
         recording: camera.recording.state(),
         counts: session.stats().summary(session.name()),
@@ -140,7 +141,7 @@ fn for_programs<'a>(camera: &'a ServedCamera, session: &Session) -> ApiCamera<'a
 
 /// Returns all cameras as a JSON list, for programs.
 pub(super) fn api(server: &Server) -> String {
-    let cameras: Vec<_> = server.each().map(|(camera, session)| for_programs(camera, session)).collect();
+    let cameras: Vec<_> = server.each().map(|(camera, session)| for_programs(server, camera, session)).collect();
     // Strings and numbers: serializing them cannot fail.
     serde_json::to_string(&cameras).unwrap_or_default()
 }
@@ -154,7 +155,7 @@ fn message(server: &Server) -> Arc<str> {
         cameras: Vec<PageCamera<'a>>,
     }
     let now_ns = received_now().mono_ns;
-    let cameras = server.each().map(|(camera, session)| for_page(camera, session, now_ns)).collect();
+    let cameras = server.each().map(|(camera, session)| for_page(server, camera, session, now_ns)).collect();
     serde_json::to_string(&Message { records: server.recordings.is_some(), cameras }).unwrap_or_default().into()
 }
 

@@ -46,7 +46,7 @@ fn a_program_sets_a_camera_and_gets_its_answers() {
 
     // The camera closes the connection of the first one.
     let lost = set(&server, r#"{"orders":["lens=100"]}"#, &[]);
-    assert!(lost.status == 502 && lost.text().contains("oaktap doctor CAMERA"), "{}", lost.text());
+    assert!(lost.status == 502 && lost.text().contains(&format!("oaktap doctor front={address}`")), "{}", lost.text());
     let answered = set(&server, r#"{"orders":["lens=120","wb=auto","iso=400"]}"#, &[]);
     let answers = json!([
         { "order": "lens=120", "said": "lens=120", "done": true },

@@ -289,6 +289,16 @@ fn a_camera_that_is_away_has_no_picture_and_a_reason() {
     let camera = &server.cameras()[0];
     assert!(camera["state"] == "lost" && camera["help"].is_string(), "{camera}");
     assert!(camera["text"].as_str().is_some_and(|text| text.contains("refused")), "{camera}");
+    let names = |camera: &Value, command: &str| camera["help"].as_str().is_some_and(|help| help.contains(command));
+    assert!(names(camera, &format!("`oaktap doctor front={closed}`")), "{camera}");
+    // With a file, the command has its name there.
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("oaktap.toml");
+    std::fs::write(&path, format!("[cameras]\nfront = \"{closed}\"\n")).expect("a file");
+    let server = Server::start(&["--config", path.to_str().expect("UTF-8")]);
+    assert_eq!(server.get("/snapshot/front.jpg").status, 503);
+    let camera = &server.cameras()[0];
+    assert!(names(camera, &format!("`oaktap doctor front --config {}`", path.display())), "{camera}");
 }
 
 #[test]
