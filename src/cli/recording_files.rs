@@ -119,13 +119,19 @@ pub(crate) fn find(paths: &[PathBuf], ends: &[&str]) -> anyhow::Result<Vec<PathB
             present::say(&format!("{} left out: {} has its intact frames", original.display(), copy.display()));
         }
         files.extend(found.into_iter().filter(|file| !recovered.contains(file)));
-        let unfinished = all.iter().filter(|file| ends_with(file, UNFINISHED)).count();
-        let is_left_out = unfinished > 0 && !ends.contains(&UNFINISHED);
+        let partial = all.iter().filter(|file| ends_with(file, UNFINISHED) && !ends.contains(&UNFINISHED));
+        let (busy, unfinished): (Vec<_>, Vec<_>) = partial.partition(|file| file::is_locked(file));
+        let (busy, unfinished) = (busy.len() as u64, unfinished.len() as u64);
+        if busy > 0 {
+            let recordings = count(busy, "recording", "recordings");
+            present::say(&format!("{recordings} (*{UNFINISHED}) left out: still being recorded"));
+        }
+        let is_left_out = unfinished > 0;
         let recover = || format!("`oaktap recover {}` saves their intact frames to new files", shell_word(path));
         match (files.len() > before, is_left_out) {
             (true, false) => {}
             (true, true) => {
-                let left_out = count(unfinished as u64, "unfinished recording", "unfinished recordings");
+                let left_out = count(unfinished, "unfinished recording", "unfinished recordings");
                 present::say(&format!("{left_out} (*{UNFINISHED}) left out"));
                 present::say(&format!("help: {}", recover()));
             }
@@ -133,7 +139,7 @@ pub(crate) fn find(paths: &[PathBuf], ends: &[&str]) -> anyhow::Result<Vec<PathB
                 let folder = path.display();
                 let error = anyhow::anyhow!(
                     "no finished recording (*{FINISHED}) below the folder {folder}: found {} (*{UNFINISHED})",
-                    count(unfinished as u64, "unfinished one", "unfinished ones")
+                    count(unfinished, "unfinished one", "unfinished ones")
                 );
                 return Err(present::advised(error, recover()));
             }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::error::with_causes;
+use crate::file::is_locked;
 use crate::recording::{MissingFiles, Reader, RecordingError};
 use crate::units::count;
 
@@ -163,6 +164,10 @@ impl ExportReport {
 
     /// Takes an error of a recording that is not read completely. One entry for each recording lists all of its errors.
     pub(super) fn unread(&mut self, path: &Path, error: &RecordingError) {
+        if matches!(error, RecordingError::Torn { .. }) && is_locked(path) {
+            let path = path.display();
+            return self.note(format!("{path}: still being recorded, exported up to the frames written so far"));
+        }
         let Some(known) = self.unread.iter_mut().find(|known| known.path == path) else {
             return self.unread.push(UnreadRecording::new(path, error));
         };
@@ -198,8 +203,9 @@ impl ExportReport {
     /// Adds a remark about a file of oaktap that ends before the clocks of its cameras.
     pub(super) fn note_estimates(&mut self, reader: &Reader, path: &Path) {
         if reader.torn_at().is_some() && reader.clocks().next().is_none() && !reader.about().is_empty() {
+            let end = if is_locked(path) { "finished" } else { "recovered" };
             self.note(format!(
-                "{} ends before the clocks of its cameras: until it is recovered, `time_utc_ns` is an estimate made while \
+                "{} ends before the clocks of its cameras: until it is {end}, `time_utc_ns` is an estimate made while \
                  recording",
                 path.display()
             ));

@@ -137,11 +137,33 @@ fn a_recording_in_progress_is_not_damaged() {
     }
     let verified = run(&["verify", text(&partial)]);
     let inspected = run(&["inspect", text(&partial)]);
+    let recovered = [
+        run(&["recover", text(&partial)]),
+        run(&["recover", text(&partial), "-o", text(&folder.path().join("copy.mcap"))]),
+        run(&["recover", "--json", text(&partial)]),
+    ];
+    let exported = run(&["export", text(&partial), "-o", text(&folder.path().join("a.csv"))]);
+    let of_folder = run(&["export", text(folder.path()), "-o", text(&folder.path().join("b.csv"))]);
+    let left = std::fs::read_dir(folder.path()).expect("a folder").count();
     recorder.kill().and_then(|()| recorder.wait()).expect("it ends");
     for (code, out, said) in [verified, inspected] {
         assert!(code == 0 && out.contains("still being recorded") && said.is_empty(), "{code}: {out}{said}");
         assert!(!out.contains("no checksum"), "the index is not written yet: {out}");
     }
+    for (code, out, said) in recovered {
+        let help = format!("stop the recorder, or read the file as it is with `oaktap export {}`", text(&partial));
+        assert!(code == 1 && said.contains("a recorder is writing it") && said.contains(&help), "{code}: {out}{said}");
+    }
+    assert_eq!(left, 2, "the recording and the first table");
+    let (code, out, said) = exported;
+    assert!(code == 0 && said.contains("still being recorded"), "{code}: {out}{said}");
+    assert!(!said.contains("oaktap recover") && !said.contains("recovered"), "{said}");
+    let (code, out, said) = of_folder;
+    assert!(
+        code == 1 && said.contains("1 recording (*.mcap.partial) left out: still being recorded"),
+        "{code}: {out}{said}"
+    );
+    assert!(!said.contains("oaktap recover"), "{said}");
     // The recorder was killed: the end is missing.
     let (code, out, said) = run(&["verify", text(&partial)]);
     assert!(code == 3 && out.contains("damaged in ") && said.contains("`oaktap recover "), "{code}: {out}{said}");

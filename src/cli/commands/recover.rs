@@ -79,6 +79,11 @@ pub(crate) fn run(ctx: &Ctx, args: &RecoverArgs) -> anyhow::Result<Outcome> {
     let (mut all, mut unread) = (Vec::new(), Vec::new());
     for path in &files {
         let is_given = args.files.contains(path);
+        if is_given && file::is_locked(path) {
+            let busy = Err(being_recorded(path));
+            unread.extend(UnreadFile::unless_read::<()>(ctx, path, is_alone, busy)?.err());
+            continue;
+        }
         let beside = default_output_path(path);
         let into = match (&args.output, folder) {
             (None, _) => beside,
@@ -136,9 +141,12 @@ fn damaged(ctx: &Ctx, args: &RecoverArgs, found: Vec<PathBuf>) -> anyhow::Result
     let mut files = Vec::new();
     for path in found {
         let is_given = args.files.contains(&path);
-        let is_left_out = if !is_given && file::is_locked(&path) {
-            present::say(&format!("{}: left out, because a recorder is writing it", path.display()));
-            true
+        let is_left_out = if file::is_locked(&path) {
+            // One that was given is refused below.
+            if !is_given {
+                present::say(&format!("{}: left out, because a recorder is writing it", path.display()));
+            }
+            !is_given
         } else {
             // A file that cannot be verified is reported when it cannot be recovered.
             let is_intact = !ends_unfinished(&path)
@@ -154,6 +162,15 @@ fn damaged(ctx: &Ctx, args: &RecoverArgs, found: Vec<PathBuf>) -> anyhow::Result
         }
     }
     Ok(files)
+}
+
+/// Returns the error of a file whose frames so far would be copied while more are written.
+fn being_recorded(path: &Path) -> anyhow::Error {
+    let (shown, word) = (path.display(), file::shell_word(path));
+    present::advised(
+        anyhow::anyhow!("cannot recover {shown}: a recorder is writing it"),
+        format!("stop the recorder, or read the file as it is with `oaktap export {word}`"),
+    )
 }
 
 /// Returns the path of a new file in a folder: below it as in the folder that was given, which is created.
