@@ -2,10 +2,10 @@
 //!
 //! Each hint is given once per camera. A hint changes nothing: the frames keep their values.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use crate::frame::{BBox, Detection, Frame, Geometry, PayloadKind};
+use crate::stats::is_restart;
 
 /// Boxes whose values have to agree before they suggest a unit by being small. Networks without a threshold send many boxes
 /// of less than 1 %, but hardly these only.
@@ -122,10 +122,13 @@ impl Numbers {
             return None;
         };
         let previous = std::mem::replace(last, number);
-        let fault = match number.cmp(&previous) {
-            Ordering::Greater => return None,
-            Ordering::Equal => format!("repeats the number {number}"),
-            Ordering::Less => format!("has the number {number} after {previous}"),
+        if !is_restart(previous, number) {
+            return None;
+        }
+        let fault = if number == previous {
+            format!("repeats the number {number}")
+        } else {
+            format!("has the number {number} after {previous}")
         };
         self.hint.take().then(|| {
             format!(
@@ -441,6 +444,7 @@ mod tests {
         for (numbers, start) in [
             (&[5, 5, 5][..], "the `@F` record of frame 1 repeats the number 5: expected numbers that increase by 1"),
             (&[8, 9, 7, 6], "the `@F` record of frame 2 has the number 7 after 9: expected "),
+            (&[8, 9, 1 << 40], "the `@F` record of frame 2 has the number 1099511627776 after 9: expected "),
         ] {
             let found = given(numbers);
             assert!(matches!(&found[..], [one] if one.starts_with(start)), "{found:?}");

@@ -31,6 +31,8 @@ use self::outages::Outages;
 use self::rates::RecentFrames;
 pub use self::rates::{RECENT_FRAMES, Rates};
 pub use self::sequence::SequenceCounts;
+#[cfg(feature = "net")]
+pub(crate) use self::sequence::is_restart;
 use self::streams::StreamTally;
 pub use self::streams::{FURTHER_STREAMS_MAX, StreamCounts};
 pub use self::summary::{LatencySummary, Summary};

@@ -5,6 +5,12 @@
 /// A larger step starts a new numbering: at 1000 frames per second this is 50 days.
 const SEQUENCE_STEP_MAX: u64 = 1 << 32;
 
+/// Returns whether a number does not continue the numbering of the one before: the camera restarted, or numbers something else
+/// now.
+pub(crate) const fn is_restart(previous: u64, number: u64) -> bool {
+    number <= previous || number - previous > SEQUENCE_STEP_MAX
+}
+
 /// Frame numbers by outcome. `numbers == came + damaged + not_sent + away + pending` at every moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct SequenceCounts {
@@ -21,7 +27,8 @@ pub struct SequenceCounts {
     pub away: u64,
     /// The latest announced number, while its frame has not arrived.
     pub pending: u64,
-    /// Times that a number was not greater than the one before on the connection. Missing frames cannot be counted then.
+    /// Times that a number was not greater than the one before on the connection, or greater by more than 2^32. Missing frames
+    /// cannot be counted then.
     pub restarts: u64,
 }
 
@@ -86,9 +93,8 @@ impl SequenceTracker {
             self.run = Some(begins);
             return;
         };
-        if number <= run.last || number - run.last > SEQUENCE_STEP_MAX {
-            // The camera restarted, or numbers something else now.
-            self.counts.restarts += u64::from(number <= run.last);
+        if is_restart(run.last, number) {
+            self.counts.restarts += 1;
             self.close(false);
             self.run = Some(begins);
             return;
@@ -303,6 +309,20 @@ mod tests {
         }
         receive(&mut numbers, [12]);
         assert_eq!(counted(&numbers), [37, 37, 0, 0, 0, 0]);
+        assert_eq!(numbers.counts().map(|counts| counts.restarts), Some(3), "back, far ahead, and back");
+    }
+
+    #[test]
+    fn a_jump_is_a_loss_or_a_restart() {
+        let after_a_jump_of = |step: u64| {
+            let mut numbers = SequenceTracker::default();
+            receive(&mut numbers, [8, 9, 9 + step]);
+            let counts = numbers.counts().unwrap_or_default();
+            assert!(counts.balance(), "{counts:?}");
+            (counts.not_sent, counts.restarts)
+        };
+        assert_eq!(after_a_jump_of(SEQUENCE_STEP_MAX), (u64::from(u32::MAX), 0));
+        assert_eq!(after_a_jump_of(SEQUENCE_STEP_MAX + 1), (0, 1));
     }
 
     #[test]

@@ -135,8 +135,8 @@ const COUNTS: [Row; 21] = [
         Weight::Doubt,
         |stats| stats.numbers().map_or(0, |counts| counts.restarts),
         [
-            "frame number that does not increase: missing frames cannot be counted",
-            "frame numbers that do not increase: missing frames cannot be counted",
+            "frame number that does not continue the one before: missing frames cannot be counted",
+            "frame numbers that do not continue the ones before: missing frames cannot be counted",
         ],
     ),
     ("reconnects", Weight::Doubt, Stats::reconnects, words::RECONNECTS),
