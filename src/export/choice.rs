@@ -48,23 +48,31 @@ impl fmt::Display for TimeSpec {
     }
 }
 
-/// A text that is neither a time nor an offset.
+/// A text that is not a time to export from or until.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "invalid time `{0}`: expected a time such as 2026-11-21T10:15:00Z (or +01:00 instead of Z), or a time after the first \
-     frame such as 10s, 1.5min or 1h"
-)]
-pub struct TimeSpecError(String);
+#[non_exhaustive]
+pub enum TimeSpecError {
+    /// Neither a time nor an offset.
+    #[error(
+        "invalid time `{0}`: expected a time such as 2026-11-21T10:15:00Z (or +01:00 instead of Z), or a time after the \
+         first frame such as 10s, 1.5min or 1h"
+    )]
+    Malformed(String),
+    /// A time that nanoseconds since 1970 in 64 bits cannot express.
+    #[error("the time `{0}` is out of range: expected 1677-09-21T00:12:44Z to 2262-04-11T23:47:16Z")]
+    OutOfRange(String),
+}
 
 impl FromStr for TimeSpec {
     type Err = TimeSpecError;
 
     /// Parses RFC 3339 (`2026-11-21T10:15:00.5Z`) or an offset (`10s`, `500ms`, `2min`, `1h`, `0s`).
     fn from_str(text: &str) -> Result<Self, TimeSpecError> {
-        let invalid = || TimeSpecError(text.to_owned());
+        let invalid = || TimeSpecError::Malformed(text.to_owned());
+        let out_of_range = || TimeSpecError::OutOfRange(text.to_owned());
         let text = text.trim();
         if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-            return time.timestamp_nanos_opt().map(Self::At).ok_or_else(invalid);
+            return time.timestamp_nanos_opt().map(Self::At).ok_or_else(out_of_range);
         }
         let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(invalid)?);
         let seconds = match unit.trim_start() {
@@ -181,10 +189,14 @@ mod tests {
         assert_eq!(at("500ms").map(|time| time.unix_ns(7)), Ok(500_000_007));
         assert_eq!(at("0s"), Ok(TimeSpec::After(Duration::ZERO)));
         assert_eq!(TimeSpec::After(Duration::MAX).unix_ns(1), i64::MAX);
-        for wrong in ["", "10", "s", "-1s", "2026-11-21", "10:15", "1e9s", "9999-01-01T00:00:00Z", "1.2.3s", "é"] {
+        for wrong in ["", "10", "s", "-1s", "2026-11-21", "10:15", "1e9s", "1.2.3s", "é"] {
             let error = at(wrong).expect_err(wrong).to_string();
             assert!(error.contains("2026-11-21T10:15:00Z") && error.contains("10s"), "{error}");
         }
+        let expected =
+            "the time `9999-12-31T00:00:00Z` is out of range: expected 1677-09-21T00:12:44Z to 2262-04-11T23:47:16Z";
+        assert_eq!(at("9999-12-31T00:00:00Z").map_err(|error| error.to_string()), Err(expected.to_owned()));
+        assert!(["1677-09-21T00:12:44Z", "2262-04-11T23:47:16Z"].map(at).iter().all(Result::is_ok));
     }
 
     #[test]

@@ -29,6 +29,16 @@ pub enum DetectionError {
         /// The text from there.
         found: Excerpt,
     },
+    /// The number of a class does not fit into 32 bits.
+    #[error("the label of box {number} is {found} at byte {at} of the detections: expected at most {}", u32::MAX)]
+    LabelTooLarge {
+        /// Number of the box in the text, from 1.
+        number: usize,
+        /// Offset of the label in the text.
+        at: usize,
+        /// The label.
+        found: Excerpt,
+    },
     /// A box begins with text instead of a number.
     #[error(
         "box {number} begins with {found} at byte {at} of the detections: expected the number of its class; send the \
@@ -125,7 +135,12 @@ fn list(text: &[u8], limit: usize, into: &mut Vec<Detection>) -> Result<(), Dete
             Err(_) if is_name(rest) => {
                 return Err(DetectionError::ClassName { number, at: at(rest), found: Excerpt::new(rest) });
             }
-            Err(nom::Err::Error(error) | nom::Err::Failure(error)) => return Err(malformed(error.input)),
+            Err(nom::Err::Error(error) | nom::Err::Failure(error)) => {
+                let malformed = malformed(error.input);
+                let too_large =
+                    |label| DetectionError::LabelTooLarge { number, at: at(rest), found: Excerpt::new(label) };
+                return Err(large_label(rest).map_or(malformed, too_large));
+            }
             Err(nom::Err::Incomplete(_)) => return Err(malformed(rest)),
         };
         // Before the position, because the first fields of a box look like one.
@@ -155,6 +170,14 @@ fn is_name(text: &[u8]) -> bool {
         !field.contains(char::is_control) && field.trim_start_matches(['"', '\'']).starts_with(char::is_alphabetic)
     });
     is_text && field.len() < text.len() && ![&b"nan"[..], b"inf"].contains(&field.trim_ascii())
+}
+
+/// Returns the first field of a box if it is a whole number of more than 32 bits.
+fn large_label(text: &[u8]) -> Option<&[u8]> {
+    let field = text.split(|byte| *byte == b';').next().unwrap_or_default();
+    let digits = field.trim_ascii_end();
+    let is_number = field.len() < text.len() && !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    (is_number && decimal::<_, nom::error::Error<&[u8]>>(digits).is_err()).then_some(digits)
 }
 
 /// Returns whether `text` is a complete list of boxes with as many decimals as Luxonis' program prints, so that a list
@@ -557,7 +580,6 @@ mod tests {
             (format!("{good}|x"), 2, 23, "`x`", 1),
             (format!("{good}|{good}|1;2;3"), 3, 51, "nothing", 2),
             ("-1;50.0;0.1;0.2;0.3;0.4".into(), 1, 0, "`-1;50.0;0.1;0.2;0.3;0.4`", 0),
-            ("4294967296;50.0;0.1;0.2;0.3;0.4".into(), 1, 0, "`4294967296;50.0;0.1;0.2;0.3;0.4`", 0),
             ("0;50.0;0.1;0.2;0.3".into(), 1, 18, "nothing", 0),
             ("0;;0.1;0.2;0.3;0.4".into(), 1, 2, "`;0.1;0.2;0.3;0.4`", 0),
             ("0,50.0,0.1,0.2,0.3,0.4".into(), 1, 1, "`,50.0,0.1,0.2,0.3,0.4`", 0),
@@ -580,6 +602,22 @@ mod tests {
             assert_eq!((n, byte, &*excerpt.to_string(), found), (number, at, shown, before), "{text:?}");
             assert!(text[byte..].starts_with(std::str::from_utf8(excerpt.bytes()).expect("ASCII")), "{text:?}");
         }
+    }
+
+    #[test]
+    fn labels_above_the_limit_are_named() {
+        for (text, expected) in [
+            ("4294967296;87;0.1;0.2;0.3;0.4", "the label of box 1 is `4294967296` at byte 0"),
+            (
+                "0;50;0.1;0.2;0.3;0.4|99999999999999999999 ;87",
+                "the label of box 2 is `99999999999999999999` at byte 21",
+            ),
+        ] {
+            let (error, _) = read(text).expect_err(text);
+            assert_eq!(error.to_string(), format!("{expected} of the detections: expected at most 4294967295"));
+        }
+        assert!(read("4294967295;87;0.1;0.2;0.3;0.4").is_ok());
+        assert!(matches!(read("4294967296"), Err((DetectionError::Malformed { .. }, 0))));
     }
 
     #[test]

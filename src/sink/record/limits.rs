@@ -62,13 +62,22 @@ impl FromStr for KeepLimit {
         let free = || {
             let percent: f64 =
                 text.trim().strip_suffix("free")?.trim_end().strip_suffix('%')?.trim_end().parse().ok()?;
-            (percent > 0.0 && percent < 100.0).then_some(Self::Free(percent / 100.0))
+            Some(Self::Free(percent / 100.0))
         };
-        time(text)
-            .map(Self::Time)
-            .or_else(|| bytes(text).map(Self::Bytes))
-            .or_else(free)
-            .ok_or_else(|| wrong(text, "not a time, a size or a free share of the disk, such as 7d, 50GB or 10%free"))
+        let limit =
+            time(text).map(Self::Time).or_else(|| bytes(text).map(Self::Bytes)).or_else(free).ok_or_else(|| {
+                wrong(text, "not a time, a size or a free share of the disk, such as 7d, 50GB or 10%free")
+            })?;
+        match limit {
+            Self::Time(time) if time.is_zero() => {
+                Err(wrong(text, "too short: expected a time longer than 0, such as 7d"))
+            }
+            Self::Bytes(0) => Err(wrong(text, "too small: expected more than 0 bytes, such as 50GB")),
+            Self::Free(share) if !(share > 0.0 && share < 1.0) => {
+                Err(wrong(text, "out of range: expected a share between 0 and 100 %, such as 10%free"))
+            }
+            limit => Ok(limit),
+        }
     }
 }
 
@@ -77,13 +86,13 @@ fn wrong(text: &str, fault: &'static str) -> LimitError {
 }
 
 fn time(text: &str) -> Option<Duration> {
-    parse_duration(text).ok().filter(|time| !time.is_zero())
+    parse_duration(text).ok()
 }
 
 fn bytes(text: &str) -> Option<u64> {
     // A number without a unit could be meant as a time.
     let has_unit = text.trim().ends_with(|c: char| c.is_ascii_alphabetic());
-    text.parse().ok().map(|Bytes(bytes)| bytes).filter(|bytes| has_unit && *bytes > 0)
+    text.parse().ok().map(|Bytes(bytes)| bytes).filter(|_| has_unit)
 }
 
 #[cfg(test)]
@@ -98,11 +107,11 @@ mod tests {
         for (text, bytes) in [("1GB", 1_000_000_000), ("512MiB", 512 << 20), ("15.5kb", 15_500), ("2 TiB", 2 << 40)] {
             assert_eq!(text.parse(), Ok(SplitLimit::Bytes(bytes)), "{text}");
         }
-        for wrong in ["", "10", "min", "0s", "0GB", "-1GB", "1e3GB", "10%free", "1.2.3s", "99999999999999999999999h"] {
+        for wrong in ["", "10", "min", "-1GB", "1e3GB", "10%free", "1.2.3s", "99999999999999999999999h"] {
             let error = wrong.parse::<SplitLimit>().expect_err(wrong);
             assert_eq!(error.to_string(), format!("`{wrong}` is not a time or a size, such as 10min or 1GB"));
         }
-        for (small, expected) in [("1B", "10kB"), ("9999B", "10kB"), ("999ms", "1s")] {
+        for (small, expected) in [("0GB", "10kB"), ("1B", "10kB"), ("9999B", "10kB"), ("0s", "1s"), ("999ms", "1s")] {
             let error = small.parse::<SplitLimit>().expect_err(small).to_string();
             assert!(error.ends_with(&format!("expected at least {expected}")), "{error}");
             assert!(expected.parse::<SplitLimit>().is_ok(), "{expected}");
@@ -116,6 +125,15 @@ mod tests {
         assert_eq!(["10%free", "0.5 % free"].map(str::parse), [Ok(KeepLimit::Free(0.1)), Ok(KeepLimit::Free(0.005))]);
         for wrong in ["", "10%", "free", "0%free", "100%free", "nan%free", "7"] {
             assert!(wrong.parse::<KeepLimit>().is_err(), "{wrong}");
+        }
+        for (outside, expected) in [
+            ("0%free", "between 0 and 100 %, such as 10%free"),
+            ("100%free", "between 0 and 100 %, such as 10%free"),
+            ("0s", "a time longer than 0, such as 7d"),
+            ("0GB", "more than 0 bytes, such as 50GB"),
+        ] {
+            let error = outside.parse::<KeepLimit>().expect_err(outside).to_string();
+            assert!(error.ends_with(&format!("expected {expected}")), "{error}");
         }
     }
 }
