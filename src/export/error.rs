@@ -181,12 +181,18 @@ impl ExportError {
             }
             Self::SameFrames { .. } => Some("export one of them, or each to a place of its own"),
             Self::OneVideo { .. } => Some("choose a folder with -o, or one camera with --camera NAME"),
-            Self::Io { .. }
-            | Self::NoCamera { .. }
-            | Self::EmptyRange { .. }
-            | Self::Stopped { .. }
-            | Self::Format { .. } => None,
+            Self::NoCamera { .. } => Some("`oaktap inspect FILE` lists the cameras of a recording"),
+            Self::EmptyRange { .. } => {
+                Some("give a later time with `--until`; `oaktap inspect FILE` shows the times of a recording")
+            }
+            Self::Io { .. } | Self::Stopped { .. } | Self::Format { .. } => None,
         }
+    }
+
+    /// Returns whether the choice cannot fit any recording, or names what the recordings do not have: wrong usage.
+    #[must_use]
+    pub const fn is_usage(&self) -> bool {
+        matches!(self, Self::NoCamera { .. } | Self::EmptyRange { .. })
     }
 
     /// Adds what is kept of an export that had begun. The choice of frames fails before that.

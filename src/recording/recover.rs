@@ -162,7 +162,8 @@ impl RecoverError {
                     "the disk needs room for another file of this size: free some, or name a file on another disk with `-o`",
                 )
             }
-            Self::Nothing { .. } | Self::Create { .. } | Self::Finish { .. } => None,
+            Self::Nothing { .. } => Some("`oaktap verify FILE` lists the damage; `oaktap record` writes recordings"),
+            Self::Create { .. } | Self::Finish { .. } => None,
         }
     }
 }

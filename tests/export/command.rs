@@ -264,9 +264,13 @@ fn contradicting_options_are_rejected() {
         assert!(stderr.starts_with("error: "), "{stderr}");
     }
     let (code, _, stderr) = export(&["-o", out, "--to", "csv", "--camera", "back"], &file);
-    assert_eq!(code, 1);
+    assert_eq!(code, 2);
     assert!(stderr.contains("unknown camera `back`: expected one of front"), "{stderr}");
+    assert!(stderr.contains("\nhelp: `oaktap inspect "), "{stderr}");
     assert!(!Path::new(out).exists());
+    let (code, _, stderr) = export(&["-o", out, "--to", "csv", "--from", "2s", "--until", "1s"], &file);
+    assert!(code == 2 && stderr.contains("the time range is empty"), "{stderr}");
+    assert!(stderr.contains("\nhelp: give a later time with `--until`"), "{stderr}");
     std::fs::write(out, "mine").unwrap();
     let (code, _, stderr) = export(&["-o", out, "--to", "csv"], &file);
     assert_eq!(code, 1);

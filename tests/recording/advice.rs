@@ -62,6 +62,9 @@ fn a_file_that_is_not_a_recording_is_not_to_be_recovered() {
     write(&good, Compression::None, &[(camera("yard"), frames("size=64x48&format=GRAY8", 4))]);
     let (code, _, said) = run(&["verify", text(&notes), text(&good)]);
     assert!(code == 1 && said.contains("1 of 2 recordings not readable") && !said.contains("recover"), "{said}");
+    let (code, _, said) = run(&["recover", text(&notes)]);
+    let help = format!("help: `oaktap verify {}` lists the damage", text(&notes));
+    assert!(code == 1 && said.contains("no intact frame") && said.contains(&help), "{said}");
 }
 
 #[test]

@@ -128,7 +128,8 @@ pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
             Some(path) => present::naming(help, path),
             None => help.to_owned(),
         });
-        present::detailed(present::with_help(error.into(), help), fields)
+        let error = if error.is_usage() { Usage(error.to_string()).into() } else { error.into() };
+        present::detailed(present::with_help(error, help), fields)
     })?;
     present::say(&text(&report, &options.output));
     if ctx.json {

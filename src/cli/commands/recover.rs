@@ -95,16 +95,17 @@ pub(crate) fn run(ctx: &Ctx, args: &RecoverArgs) -> anyhow::Result<Outcome> {
             continue;
         }
         let recovered = present::watched(ctx, path, |watch| recover_watched(path, &into, watch))?;
+        let mut now = path.clone();
         if let Err(RecoverError::Nothing { .. }) = &recovered
             && !is_given
             && ends_unfinished(path)
         {
             // Otherwise every command that reads the folder would ask to recover it.
-            let original = set_aside_or_explain(path)?;
-            present::say(&format!("{}: renamed to {}", path.display(), original.display()));
+            now = set_aside_or_explain(path)?;
+            present::say(&format!("{}: renamed to {}", path.display(), now.display()));
         }
         let recovered = recovered.map_err(|error| {
-            let help = error.help().map(|help| present::naming(help, path));
+            let help = error.help().map(|help| present::naming(help, &now));
             present::with_help(error.into(), help)
         });
         let mut recovered = match UnreadFile::unless_read(ctx, path, is_alone, recovered)? {
