@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::camera::Camera;
 use super::frames::ChosenFrame;
-use super::report::{ExportReport, NO_REFERENCE, Skip};
+use super::report::{AFTER_FAILURE, ExportReport, NO_REFERENCE, Skip};
 use crate::decode::VideoDecoder;
 use crate::frame::{Frame, Pool};
 
@@ -13,6 +13,8 @@ use crate::frame::{Frame, Pool};
 #[derive(Debug, Default)]
 pub(super) struct Decoding {
     decoders: Vec<VideoDecoder>,
+    /// For each camera, whether a frame could not be decoded since the last key frame that could.
+    has_failed: Vec<bool>,
     pub(super) waiting: Vec<ChosenFrame>,
     pub(super) ready: VecDeque<ChosenFrame>,
 }
@@ -21,25 +23,34 @@ impl Decoding {
     /// Creates a decoder for each camera.
     pub(super) fn new(cameras: usize, pool: &Pool<Frame>) -> Self {
         let decoders = (0..cameras).map(|_| VideoDecoder::new(pool.clone())).collect();
-        Self { decoders, ..Self::default() }
+        Self { decoders, has_failed: vec![false; cameras], ..Self::default() }
     }
 
     /// Decodes a frame of a camera, whether it was chosen or not: later ones may depend on it.
     pub(super) fn decode(&mut self, camera: usize, frame: &Arc<Frame>, cameras: &[Camera], report: &mut ExportReport) {
-        let Self { decoders, waiting, ready } = self;
+        let Self { decoders, has_failed, waiting, ready } = self;
         let result = decoders[camera].decode(frame, |decoded| give(waiting, ready, &decoded));
+        match &result {
+            Ok(()) if frame.is_key_frame() => has_failed[camera] = false,
+            Err(error) if !error.is_skip() => has_failed[camera] = true,
+            _ => {}
+        }
         if let Err(error) = result
             && let Some(at) = waiting.iter().position(|chosen| Arc::ptr_eq(&chosen.frame, frame))
         {
             waiting.remove(at);
-            let kind = if error.is_skip() { NO_REFERENCE } else { "video cannot be decoded" };
+            let kind = match error.is_skip() {
+                true if has_failed[camera] => AFTER_FAILURE,
+                true => NO_REFERENCE,
+                false => "video cannot be decoded",
+            };
             report.skip(&cameras[camera].name, Skip { kind, why: error.to_string() });
         }
     }
 
     /// Ends the decoders. Counts frames whose pictures do not come.
     pub(super) fn flush(&mut self, cameras: &[Camera], report: &mut ExportReport) {
-        let Self { decoders, waiting, ready } = self;
+        let Self { decoders, waiting, ready, .. } = self;
         for decoder in decoders {
             decoder.flush(|decoded| give(waiting, ready, &decoded));
         }

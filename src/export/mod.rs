@@ -195,6 +195,13 @@ pub fn export(
                 report.without_box = 0;
             }
             report.note_measurements();
+            if report.is_empty() {
+                // A folder that existed was empty.
+                place::remove_empty_folders_below(&options.output);
+                if is_new {
+                    place::remove_empty_folders(&options.output);
+                }
+            }
             Ok(report)
         }
         // The folders are those of the other process.

@@ -62,13 +62,18 @@ pub(super) fn empty_folder(path: &Path) -> Result<OwnFolder, ExportError> {
     Ok(OwnFolder { _lock: lock })
 }
 
-/// Removes a folder and the folders below it, as far as they are empty.
-pub(super) fn remove_empty_folders(path: &Path) {
+/// Removes the folders below a folder, as far as they are empty.
+pub(super) fn remove_empty_folders_below(path: &Path) {
     for entry in fs::read_dir(path).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             remove_empty_folders(&entry.path());
         }
     }
+}
+
+/// Removes a folder and the folders below it, as far as they are empty.
+pub(super) fn remove_empty_folders(path: &Path) {
+    remove_empty_folders_below(path);
     // Fails if it is a file or has files, which stay.
     let _ = fs::remove_dir(path);
 }

@@ -21,6 +21,9 @@ pub(super) struct Skip {
 /// Frames that depend on frames that the camera did not send, or that were not received. The recording is intact.
 pub(super) const NO_REFERENCE: &str = "frames before them are missing";
 
+/// Frames that depend on frames that were received but could not be decoded.
+pub(super) const AFTER_FAILURE: &str = "frames before them could not be decoded";
+
 /// Frames at the beginning of a recording that a video cannot start with.
 pub(super) const BEFORE_KEY_FRAME: &str = "before the first key frame";
 
@@ -126,10 +129,10 @@ pub struct ExportReport {
 }
 
 impl SkippedFrames {
-    /// Returns whether something is wrong with these frames. Those that depend on frames before the recording are intact.
+    /// Returns whether something is wrong with these frames. Those that depend on other frames are intact.
     #[must_use]
     pub fn is_loss(&self) -> bool {
-        ![NO_REFERENCE, BEFORE_KEY_FRAME].contains(&self.kind)
+        ![NO_REFERENCE, AFTER_FAILURE, BEFORE_KEY_FRAME].contains(&self.kind)
     }
 }
 
@@ -140,12 +143,17 @@ impl ExportReport {
         self.skipped.iter().map(|skipped| skipped.frames).sum()
     }
 
+    /// Returns whether there were frames to export, and none of them could be.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.written == 0 && !self.skipped.is_empty()
+    }
+
     /// Returns whether every chosen frame that can be decoded was exported, and every recording read completely. Not if none
     /// can be decoded.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        let is_empty = self.written == 0 && !self.skipped.is_empty();
-        !is_empty
+        !self.is_empty()
             && !self.skipped.iter().any(SkippedFrames::is_loss)
             && self.unread.is_empty()
             && self.missing_files.is_empty()

@@ -148,8 +148,10 @@ impl Stills {
                 (error, listed) => error.after(kept, list.filter(|_| listed.is_err())),
             });
         }
-        if let Some(boxes) = self.boxes.take() {
-            shared.into_inner().0.add(boxes.finish()?);
+        let (report, _) = shared.into_inner();
+        // A list of classes without pictures is not a data set.
+        if let Some(boxes) = self.boxes.take().filter(|_| report.written > 0) {
+            report.add(boxes.finish()?);
         }
         Ok(())
     }

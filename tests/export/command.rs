@@ -134,14 +134,24 @@ fn quality_without_effect_is_refused() {
 }
 
 #[test]
-fn missing_frames_are_reported_with_exit_code_3() {
+fn an_export_without_a_frame_fails_and_leaves_no_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = recording(folder.path(), "size=96x64&format=H265", 5);
-    let out = folder.path().join("png");
-    let (code, _, stderr) = export(&["-o", out.to_str().unwrap(), "--to", "png"], &file);
-    assert_eq!(code, 3, "{stderr}");
-    assert!(stderr.contains("1 frame of front not exported, video cannot be decoded"), "{stderr}");
-    assert!(stderr.contains("4 frames of front skipped, frames before them are missing"), "{stderr}");
+    let mine = folder.path().join("mine");
+    std::fs::create_dir(&mine).expect("a folder");
+    for (format, out) in [("png", "new"), ("jpeg", "new"), ("yolo", "new"), ("coco", "new"), ("yolo", "mine")] {
+        let out = folder.path().join(out);
+        let (code, stdout, stderr) = export(&["-o", out.to_str().unwrap(), "--to", format, "--json"], &file);
+        assert_eq!(code, 1, "{format}: {stderr}");
+        assert!(stderr.contains("0 of 5 frames exported, 0 files"), "{format}: {stderr}");
+        assert!(stderr.contains("1 frame of front not exported, video cannot be decoded"), "{format}: {stderr}");
+        assert!(stderr.contains("4 frames of front skipped, frames before them could not be decoded"), "{stderr}");
+        assert!(stderr.contains("error: no frame could be exported\nhelp: `oaktap verify "), "{format}: {stderr}");
+        let summary: serde_json::Value = serde_json::from_str(stdout.trim()).expect("one line");
+        assert_eq!((&summary["summary"]["written"], &summary["summary"]["files"]), (&0.into(), &0.into()));
+        let left = std::fs::read_dir(&out).map(Iterator::count).ok();
+        assert_eq!(left, (out == mine).then_some(0), "{format}");
+    }
 }
 
 #[test]

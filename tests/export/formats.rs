@@ -311,7 +311,7 @@ fn frames_that_cannot_be_converted_are_counted_by_reason() {
     let skipped: Vec<_> = report.skipped.iter().map(|skipped| (skipped.kind, skipped.frames)).collect();
     let expected = [
         ("video cannot be decoded", 1),
-        ("frames before them are missing", 1),
+        ("frames before them could not be decoded", 1),
         ("unknown payload layout", 1),
         ("JPEG cannot be decoded", 2),
     ];

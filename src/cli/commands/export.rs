@@ -140,6 +140,10 @@ pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
             report: &report,
         })?;
     }
+    if report.is_empty() {
+        let help = "`oaktap verify FILE` finds damage; `oaktap inspect FILE` shows the format of the pictures";
+        return Err(present::advised(anyhow::anyhow!("no frame could be exported"), help));
+    }
     Ok(if report.is_complete() { Outcome::Done } else { Outcome::Lossy })
 }
 
