@@ -74,7 +74,8 @@ impl UnreadFile {
     ) -> anyhow::Result<Result<T, Self>> {
         match read {
             Ok(read) => Ok(Ok(read)),
-            Err(error) if is_alone || ctx.stop.asked() => Err(error),
+            Err(error) if ctx.stop.asked() => Err(error.context(format!("stopped while reading {}", path.display()))),
+            Err(error) if is_alone => Err(error),
             Err(error) => {
                 let error = present::with_file_named(error, path);
                 present::failure_of(&path.display().to_string(), &error, ctx.command, None);

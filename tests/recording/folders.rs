@@ -347,7 +347,8 @@ fn every_file_of_a_folder_is_verified() {
     assert_eq!(code, 0, "{said}");
     let files: Vec<_> = out.lines().map(|line| line.split(": ").next().unwrap_or_default()).collect();
     let expected = ["line-9/9.mcap", "line-9/10.mcap", "line-10/9.mcap", "line-10/10.mcap"];
-    assert_eq!(files, expected.map(|name| text(&folder.path().join(name)).to_owned()), "{out}");
+    let expected = expected.map(|name| text(&folder.path().join(name)).to_owned());
+    assert_eq!(files, [&expected[..], &["4 recordings, 40 intact frames; 0 bad".to_owned()]].concat(), "{out}");
     // An unreadable file and a damaged one do not end the check.
     std::fs::write(folder.path().join("line-9/9.mcap"), "not a recording").expect("a file");
     tear(&folder.path().join("line-9/10.mcap"), &folder.path().join("line-9/11.mcap.partial"));
@@ -360,6 +361,11 @@ fn every_file_of_a_folder_is_verified() {
         "{said}"
     );
     assert_eq!(names(&document["summary"], "unread", "path"), ["9.mcap"], "{said}");
+    let total = &document["summary"]["total"];
+    let counts = ["files", "damaged", "with_bad_pictures", "unread"].map(|count| total[count].as_u64());
+    assert_eq!(counts, [Some(5), Some(1), Some(0), Some(1)], "{total}");
+    let frames = document["summary"]["files"].as_array().expect("a list").iter().map(|file| file["frames"].as_u64());
+    assert_eq!(total["frames"].as_u64(), frames.sum(), "{total}");
 }
 
 #[test]

@@ -184,6 +184,7 @@ fn a_signal_ends_work_on_a_file_in_order() {
         let mut said = String::new();
         std::io::Read::read_to_string(&mut child.stderr.take().expect("a pipe"), &mut said).expect("text");
         assert_eq!(status.code(), Some(1), "{args:?}: {said}");
+        assert!(said.contains(&format!("stopped while reading {file}")), "{args:?}: {said}");
         assert!(said.contains("stopped at byte"), "{args:?}: {said}");
         let names: Vec<_> = std::fs::read_dir(folder.path())
             .expect("a folder")
@@ -191,6 +192,19 @@ fn a_signal_ends_work_on_a_file_in_order() {
             .collect();
         assert_eq!(names.len(), 2, "nothing is left: {names:?}");
     }
+    // Depending on the signal, the first file was checked or not. The second one was not.
+    let first = folder.path().join("good.mcap");
+    let mut command = crate::program::oaktap(&["verify", "--json", first.to_str().expect("text"), file]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program starts");
+    until_signals_are_handled(child.id());
+    signal(&child, "INT");
+    let done = child.wait_with_output().expect("it ends");
+    let line: serde_json::Value = serde_json::from_slice(&done.stdout).expect("JSON");
+    let summary = &line["summary"];
+    let files = summary["files"].as_array().expect("the files that were checked").len();
+    assert!(done.status.code() == Some(1) && files <= 1, "{line}");
+    assert_eq!(summary["total"]["files"], files, "{line}");
+    assert!(summary["error"].as_str().is_some_and(|error| error.starts_with("stopped while reading ")), "{line}");
 }
 
 /// Waits until the program has installed its handler of SIGINT.

@@ -43,6 +43,38 @@ struct VerifySummary<'a> {
     missing_files: &'a [MissingFiles],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     unread: &'a [UnreadFile],
+    total: Total,
+}
+
+/// Counts of all files that were checked.
+#[derive(Serialize)]
+struct Total {
+    files: usize,
+    /// Intact ones.
+    frames: u64,
+    damaged: usize,
+    /// Files that are not damaged, with pictures that end early or cannot be decoded.
+    with_bad_pictures: usize,
+    unread: usize,
+}
+
+impl Total {
+    fn of(all: &[VerifyReport], unread: &[UnreadFile]) -> Self {
+        let count = |is_it: fn(&VerifyReport) -> bool| all.iter().filter(|file| is_it(file)).count();
+        Self {
+            files: all.len() + unread.len(),
+            frames: all.iter().map(|file| file.frames).sum(),
+            damaged: count(VerifyReport::is_damaged),
+            with_bad_pictures: count(|file| !file.is_damaged() && file.bad_pictures > 0),
+            unread: unread.len(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let files = count(self.files as u64, "recording", "recordings");
+        let frames = count(self.frames, "intact frame", "intact frames");
+        format!("{files}, {frames}; {} bad\n", self.damaged + self.with_bad_pictures + self.unread)
+    }
 }
 
 pub(crate) fn run(ctx: &Ctx, args: &VerifyArgs) -> anyhow::Result<Outcome> {
@@ -51,12 +83,14 @@ pub(crate) fn run(ctx: &Ctx, args: &VerifyArgs) -> anyhow::Result<Outcome> {
     for path in &files {
         let verified = present::watched(ctx, path, |watch| verify_watched(path, watch))?;
         let verified = verified.map_err(|error| recording_error(error, path));
-        let verified = match UnreadFile::unless_read(ctx, path, files.len() == 1, verified)? {
-            Ok(verified) => verified,
-            Err(file) => {
+        let verified = match UnreadFile::unless_read(ctx, path, files.len() == 1, verified) {
+            Ok(Ok(verified)) => verified,
+            Ok(Err(file)) => {
                 unread.push(file);
                 continue;
             }
+            Err(error) if ctx.stop.asked() => return Err(present::detailed(error, checked(ctx, &all, &unread)?)),
+            Err(error) => return Err(error),
         };
         if !ctx.json {
             present::result(printable(&text(&verified)).as_bytes())?;
@@ -66,14 +100,17 @@ pub(crate) fn run(ctx: &Ctx, args: &VerifyArgs) -> anyhow::Result<Outcome> {
     let missing = missing_files(all.iter().filter_map(|verified| verified.part.clone()).collect());
     if ctx.json {
         let (command, files, unread) = (ctx.command, &all, &unread);
-        present::document(&VerifySummary { command, files, missing_files: &missing, unread })?;
+        let total = Total::of(files, unread);
+        present::document(&VerifySummary { command, files, missing_files: &missing, unread, total })?;
     } else {
         for files in &missing {
             present::result(format!("{}\n", printable(&files.to_string())).as_bytes())?;
         }
+        if files.len() > 1 {
+            present::result(Total::of(&all, &unread).text().as_bytes())?;
+        }
     }
-    let bad = all.iter().filter(|verified| verified.is_damaged()).count();
-    let short = all.iter().filter(|verified| !verified.is_damaged() && verified.bad_pictures > 0).count();
+    let Total { damaged: bad, with_bad_pictures: short, .. } = Total::of(&all, &unread);
     let partly = all.iter().filter(|verified| verified.is_good() && !verified.unsupported.is_empty()).count();
     let wrong = [
         (bad, "damaged"),
@@ -104,6 +141,20 @@ pub(crate) fn run(ctx: &Ctx, args: &VerifyArgs) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Lossy);
     }
     Ok(Outcome::Done)
+}
+
+/// Returns the fields of `--json` for the files that were checked before the user stopped the command.
+fn checked(
+    ctx: &Ctx,
+    files: &[VerifyReport],
+    unread: &[UnreadFile],
+) -> anyhow::Result<serde_json::Map<String, serde_json::Value>> {
+    let total = Total::of(files, unread);
+    let summary = VerifySummary { command: ctx.command, files, missing_files: &[], unread, total };
+    Ok(match serde_json::to_value(summary)? {
+        serde_json::Value::Object(fields) => fields,
+        _ => serde_json::Map::new(),
+    })
 }
 
 fn text(verified: &VerifyReport) -> String {
