@@ -109,6 +109,17 @@ impl ClockFit {
         if applies { utc_ns.min(arrival_ns) } else { estimated_ns }
     }
 
+    /// Leaves out the restarts before this arrival, in nanoseconds since 1970: those of earlier files of a split recording. The
+    /// number stays as it is if the runs before the arrival are not known.
+    pub(super) fn within_file(self, from_ns: i64) -> Self {
+        let before = self.earlier.iter().filter(|run| run.arrived_to_ns < from_ns).count();
+        if before == 0 {
+            return self;
+        }
+        let earlier: Vec<_> = self.earlier.into_iter().skip(before).collect();
+        Self { restarts: earlier.len() as u64, earlier, ..self }
+    }
+
     /// Returns the line as metadata.
     #[must_use]
     pub fn metadata(&self) -> BTreeMap<String, String> {
@@ -166,5 +177,20 @@ impl ClockFit {
                 None => Vec::new(),
             },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn restarts_before_a_file_are_not_those_of_the_file() {
+        let run = |to| EarlierRun { fit: ClockFit::default(), arrived_from_ns: to - 9, arrived_to_ns: to };
+        let fit = ClockFit { restarts: 3, earlier: vec![run(10), run(20), run(30)], ..ClockFit::default() };
+        let restarts = |from_ns| fit.clone().within_file(from_ns).restarts;
+        assert_eq!([5, 10, 11, 25, 31].map(restarts), [3, 3, 2, 1, 0]);
+        assert_eq!(ClockFit { restarts: 9, ..fit.clone() }.within_file(25).restarts, 1, "later runs are kept");
+        assert_eq!(ClockFit { earlier: Vec::new(), ..fit }.within_file(25).restarts, 3, "an older recorder");
     }
 }

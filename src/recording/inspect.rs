@@ -452,6 +452,8 @@ impl CameraTally {
         });
         let usual_ns = self.intervals.value_at_quantile(0.5).saturating_mul(1000);
         let pauses = self.pauses.longer_than_usual(usual_ns);
+        let from_ns = self.span.map_or(i64::MIN, |(from, _)| from);
+        let clock = clock.or_else(|| self.clock.fit()).map(|clock| clock.within_file(from_ns));
         let has_clock = !self.dialects.iter().all(|dialect| dialect.parse::<Protocol>().is_ok());
         CameraReport {
             name: info.name.clone(),
@@ -480,7 +482,7 @@ impl CameraTally {
             measurements: self.measurements,
             tracking: self.tracking,
             health: (!self.health.is_empty()).then_some(self.health),
-            clock: clock.or_else(|| self.clock.fit()).filter(|_| has_clock),
+            clock: clock.filter(|_| has_clock),
             timeline: self.timeline,
         }
     }
