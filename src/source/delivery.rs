@@ -410,7 +410,12 @@ fn advice_on(skipped: &Skipped, streamed: bool) -> Option<String> {
         Some(fault) if streamed || found.starts_with(b"@") => Some(fault.to_string()),
         None if streamed => {
             let found = Excerpt::new(found);
-            Some(format!("found {found}. The lengths in a header must be those of the bytes that follow"))
+            let long = if shown < LINE {
+                format!("; a record before them may be longer than {LINE} bytes")
+            } else {
+                String::new()
+            };
+            Some(format!("found {found}. The lengths in a header must be those of the bytes that follow{long}"))
         }
         Some(_) | None => None,
     }
