@@ -105,7 +105,18 @@ impl Server {
         address: Queried,
         query: Option<&str>,
     ) -> Result<(&Arc<ServedCamera>, Form), Box<Response>> {
-        let camera = self.named(file.strip_suffix(extension).unwrap_or(file))?;
+        let camera = self.named(file.strip_suffix(extension).unwrap_or(file)).map_err(|unknown| {
+            let of_camera = file.rsplit_once('.').is_some_and(|(name, _)| self.camera(name).is_some());
+            if !of_camera {
+                return unknown;
+            }
+            let expected = match address {
+                Queried::Snapshot(_) => ".jpg or .png",
+                Queried::Stream => ".mjpg",
+            };
+            let text = format!("no picture `{}`; expected the extension {expected}", file.escape_default());
+            Box::new(refuse(StatusCode::NOT_FOUND, text))
+        })?;
         let form = Form::parse(address, query).and_then(|form| {
             form.crop.as_deref().map_or(Ok(()), |class| camera.check_class(class))?;
             Ok(form)

@@ -51,6 +51,8 @@ fn every_address_answers() {
     for (path, status, text) in [
         ("/snapshot/back.jpg", 404, "no camera `back`; expected front\n"),
         ("/stream/..%2f..%2fetc%2fpasswd", 404, "no camera `../../etc/passwd`; expected front\n"),
+        ("/snapshot/front.gif", 404, "no picture `front.gif`; expected the extension .jpg or .png\n"),
+        ("/stream/front.jpg", 404, "no picture `front.jpg`; expected the extension .mjpg\n"),
         ("/page/..%2fmod.rs", 404, "no such file\n"),
         ("/etc/passwd", 404, "no such address\n"),
     ] {
