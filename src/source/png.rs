@@ -23,7 +23,7 @@ pub(super) async fn deliver(decoder: &mut Decoder, frame: Lease<Frame>, protocol
     };
     match unpacked {
         Ok(geometry) => {
-            decoder.announce(geometry);
+            decoder.announce_decoded(geometry);
             decoder.picture(frame, protocol, now);
         }
         Err(why) => {

@@ -67,6 +67,7 @@ struct Interpretation {
 enum Origin {
     Stream,
     Recording,
+    Png,
 }
 
 /// The layout that need not be inferred, if there is one.
@@ -77,8 +78,8 @@ type Announcement = Option<(Geometry, Origin)>;
 pub struct Interpreter {
     overrides: Overrides,
     announced: Announcement,
-    /// Layout of the next payload, stored in a recording.
-    restored: Option<Geometry>,
+    /// Layout of the next payload, stored in a recording or known from the file that it was decoded from.
+    restored: Option<(Geometry, Origin)>,
     /// Interpretations of raw payloads by announcement and length, oldest first: a camera that sends several streams announces
     /// the layout of each in turn.
     known: Vec<((Announcement, usize), Interpretation)>,
@@ -105,7 +106,12 @@ impl Interpreter {
     /// Sets the layout stored in a recording for the next payload. It also holds if the stream announces another one before that
     /// payload: the user may have corrected it for the recording.
     pub fn restore(&mut self, geometry: Geometry) {
-        self.restored = Some(geometry);
+        self.restored = Some((geometry, Origin::Recording));
+    }
+
+    /// Sets the layout of the next payload, the pixels of a PNG file.
+    pub fn decoded(&mut self, geometry: Geometry) {
+        self.restored = Some((geometry, Origin::Png));
     }
 
     /// Sets the size of a stream of video, as announced by `@D`. It holds until the next sequence parameter set.
@@ -147,10 +153,10 @@ impl Interpreter {
     /// `stream`: name of the stream of the payload; `None` for the first one of a camera.
     fn interpret_in(&mut self, stream: Option<&Arc<str>>, payload: &[u8]) -> (PayloadKind, Option<Geometry>) {
         let restored_video = self.restored_video.take();
-        if let Some(geometry) = self.restored.take()
+        if let Some((geometry, origin)) = self.restored.take()
             && self.announced.is_none_or(|(announced, _)| announced != geometry)
         {
-            self.set_announced(geometry, Origin::Recording);
+            self.set_announced(geometry, origin);
         }
         // Before the cache, because a damaged payload can have had the same length.
         if let Some(encoded) = self.encoded(payload) {
@@ -260,6 +266,7 @@ impl Interpreter {
         let (origin, announces) = match origin {
             Origin::Stream => ("announced by the stream", "the stream announces"),
             Origin::Recording => ("stored in the recording", "the recording stores"),
+            Origin::Png => ("decoded from a PNG file", "a PNG file has"),
         };
         let (geometry, because) = match (wanted.filter(|wanted| fits(wanted, len)), fits(&announced, len)) {
             (Some(wanted), _) if wanted == announced => {

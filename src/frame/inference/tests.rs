@@ -402,6 +402,9 @@ fn frames_carry_the_reason_for_their_layout() {
     assert_eq!(because(&mut interpreter), (Some(corrected), text.to_owned()), "the recorded correction is kept");
     interpreter.announce(stored);
     assert_eq!(because(&mut interpreter).0, Some(stored), "it holds for one payload");
+    interpreter.decoded(corrected);
+    let text = "675840 bytes are 352x640 BGR888p, as decoded from a PNG file";
+    assert_eq!(because(&mut interpreter), (Some(corrected), text.to_owned()));
 }
 
 #[test]

@@ -19,6 +19,11 @@ impl Decoder {
         self.interpreter.restore(geometry);
     }
 
+    /// Sets the layout of the next payload, the pixels of a PNG file.
+    pub fn announce_decoded(&mut self, geometry: Geometry) {
+        self.interpreter.decoded(geometry);
+    }
+
     /// Sets the size of the next payload, which is video, where it is known from elsewhere, as in recordings.
     pub fn announce_video(&mut self, size: Size) {
         self.interpreter.restore_video(size);
