@@ -80,6 +80,22 @@ pub enum Damage {
         /// Bytes received.
         received: usize,
     },
+    /// A PNG file that cannot be decoded.
+    #[error("its {received} bytes are a PNG file that cannot be decoded")]
+    BadPng {
+        /// Bytes of the file.
+        received: usize,
+    },
+    /// The pixels of a PNG file are more than [`Limits`](super::Limits) allow.
+    #[error("the PNG has {width}x{height} pixels, {bytes} bytes, above --max-payload")]
+    LargePng {
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+        /// Bytes of the pixels.
+        bytes: u64,
+    },
     /// Its message is larger than [`Limits`](super::Limits) allow, and was not kept; the connection itself is intact.
     #[error("its message has {expected} bytes, more than --max-payload")]
     TooLarge {

@@ -352,5 +352,8 @@ fn png_files_become_pixels() {
     let geometry = frame.geometry.expect("a layout");
     assert_eq!((geometry.format, geometry.width, geometry.height), (PixelFormat::Rgb888i, 4, 3));
     assert_eq!(frame.payload(), rgb);
-    assert_eq!(bench.end().frames.lost, 1, "the file that is cut");
+    let stats = bench.end();
+    assert_eq!(stats.frames.lost, 1, "the file that is cut");
+    let damage = stats.first_damage.expect("a damage").what;
+    assert!(damage.ends_with(" bytes are a PNG file that cannot be decoded"), "{damage}");
 }
