@@ -21,9 +21,16 @@ pub(crate) fn refuse_standard_output(path: &Path, expected: &str) -> anyhow::Res
     Ok(())
 }
 
-/// Checks that this file does not exist and can be written.
+/// Creates the folder of this file, and checks that the file does not exist and can be written.
 pub(crate) fn check_file(path: &Path) -> anyhow::Result<()> {
+    create_parent(path)?;
     file::check_new(path, SPACE_MIN_BYTES).map_err(|error| not_written(path, error))
+}
+
+/// Creates the folder that this file or folder will be in.
+pub(crate) fn create_parent(path: &Path) -> anyhow::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+    folder.map_or(Ok(()), std::fs::create_dir_all).map_err(|error| not_written(path, error))
 }
 
 /// Creates the folder, and checks that files can be written to it. `files` is what they are, such as `receipts`.
@@ -53,12 +60,6 @@ pub(crate) fn not_written(path: &Path, error: io::Error) -> anyhow::Error {
             advised(anyhow::anyhow!("{} already exists", path.display()), EXISTS_HELP)
         }
         io::ErrorKind::AlreadyExists => anyhow::anyhow!("another process is writing {}", path.display()),
-        io::ErrorKind::NotFound if path.parent().is_some_and(|folder| !folder.as_os_str().is_empty()) => {
-            let folder = path.parent().unwrap_or(path);
-            let shown = folder.display();
-            let error = anyhow::anyhow!("cannot write {}: the folder {shown} does not exist", path.display());
-            advised(error, format!("create it with `mkdir -p {}`", file::shell_word(folder)))
-        }
         _ => anyhow::Error::new(error).context(format!("cannot write {}", path.display())),
     }
 }
@@ -78,19 +79,11 @@ mod tests {
         let below = path.join("b.dap");
         let error = format!("{:#}", check_file(&below).expect_err("a file is not a folder"));
         assert!(error.starts_with(&format!("cannot write {}: ", below.display())), "{error}");
-        let error = check_file(&folder.path().join("missing/x.png")).expect_err("no folder");
-        assert!(
-            format!("{error:#}").ends_with(
-                "missing/x.png: the folder {} does not exist"
-                    .replace("{}", &folder.path().join("missing").display().to_string())
-                    .as_str()
-            ),
-            "{error:#}"
-        );
+        check_file(&folder.path().join("deep/er/x.png")).expect("its folder is created");
         check_folder(&folder.path().join("new"), "files").expect("a new folder");
         let error = format!("{:#}", check_folder(&path, "files").expect_err("it is a file"));
         assert_eq!(error, format!("cannot write files to {}: it is a file, expected a folder", path.display()));
         let names = |folder: &Path| std::fs::read_dir(folder).expect("a folder").count();
-        assert_eq!((names(folder.path()), names(&folder.path().join("new"))), (2, 0));
+        assert_eq!(["", "new", "deep/er"].map(|name| names(&folder.path().join(name))), [3, 0, 0]);
     }
 }

@@ -37,6 +37,7 @@ pub use choice::{Choice, TimeSpec, TimeSpecError};
 pub use error::ExportError;
 pub use report::{ExportReport, SkippedFrames, UnreadRecording};
 
+use crate::file::NewFolders;
 use dataset::{BoxWriter, Classes, Coco, Yolo};
 use detection_file::DetectionFile;
 use frames::{Chosen, Frames};
@@ -188,6 +189,8 @@ pub fn export(
     }
     let frames = Frames::open(files, &options.choice, &mut report)?;
     let is_new = options.output.symlink_metadata().is_err();
+    let mut new_folders = NewFolders::default();
+    new_folders.add(&options.output);
     match write(frames, options, &mut report, progress) {
         Ok(()) => {
             // Pictures without boxes do not leave out any.

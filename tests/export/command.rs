@@ -192,6 +192,25 @@ fn a_table_needs_a_name_with_an_ending_or_a_folder() {
 }
 
 #[test]
+fn missing_folders_of_the_output_are_created() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = recording(folder.path(), "size=96x64", 2);
+    for (name, format) in [("a/b/c.csv", "csv"), ("d/e.jsonl", "jsonl"), ("f/g.mp4", "mp4"), ("h/i", "png")] {
+        let out = folder.path().join(name);
+        let (code, _, stderr) = export(&["--to", format, "-o", out.to_str().expect("UTF-8")], &file);
+        assert!(code == 0 && out.exists(), "{name}: {stderr}");
+    }
+    // Nothing is left of an export that fails.
+    let out = folder.path().join("m/n.csv");
+    let (code, _, _) = export(&["-o", out.to_str().expect("UTF-8"), "--from", "1h"], &file);
+    assert!(code == 1 && !folder.path().join("m").exists());
+    // A folder of the path is a file.
+    let out = file.join("n.csv");
+    let (code, _, stderr) = export(&["-o", out.to_str().expect("UTF-8")], &file);
+    assert!(code == 1 && stderr.contains("cannot write "), "{stderr}");
+}
+
+#[test]
 fn a_time_after_the_end_is_answered_with_the_time_of_the_last_frame() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("a.mcap");

@@ -191,5 +191,6 @@ fn listening(program: &str) -> String {
 }
 
 pub(super) fn new_folder(path: &Path) -> anyhow::Result<()> {
+    new_files::create_parent(path)?;
     fs::create_dir(path).map_err(|error| new_files::not_written(path, error))
 }
