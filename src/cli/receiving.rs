@@ -11,7 +11,9 @@ use oaktap::live::{Camera, Live, Sink as _};
 use oaktap::net::clock::received_now;
 use oaktap::overlay::Style;
 use oaktap::sink::record::{Recorders, RecordersMonitor};
-use oaktap::source::{ConnContext, Outside, Session, SessionState, SourceError, SourceErrorKind, SourceSpec, Timeouts};
+use oaktap::source::{
+    ConnContext, Outside, Session, SessionOptions, SessionState, SourceError, SourceErrorKind, SourceSpec, Timeouts,
+};
 use oaktap::stats::{Ledger, Stats, Summary};
 use oaktap::sync::locked;
 use serde::Serialize;
@@ -129,7 +131,8 @@ impl Receiving {
         let style = args.style()?;
         let short_names = cameras.iter().map(|camera| camera.short_name.clone()).collect();
         let started = received_now();
-        let live = Live::start(cameras, &args.session_options()).context("cannot start the receiving threads")?;
+        let options = SessionOptions { names: style.names.clone().map(Arc::new), ..args.session_options() };
+        let live = Live::start(cameras, &options).context("cannot start the receiving threads")?;
         let only = Arc::new(Only { labels: args.only.clone(), style, warned: Mutex::default() });
         let advised = Advised::new(until.duration.is_some());
         let watch = |session: &Session| {

@@ -10,7 +10,7 @@ use super::repeated_warning::RepeatedWarning;
 use super::value_hints::ValueHints;
 use super::{Continuity, Incident, IncidentEvent, Outlets, SourceSpec};
 use crate::device::contract::Contract;
-use crate::frame::{Frame, Geometry, Received};
+use crate::frame::{Frame, Geometry, LabelMap, Received};
 use crate::stats::Stats;
 use crate::units::count;
 use crate::wire::{
@@ -51,6 +51,8 @@ pub(super) struct Delivery {
     leaving: bool,
     warnings: [RepeatedWarning; 6],
     hints: ValueHints,
+    /// Names of classes given by the user, until a class without a name was logged.
+    names: Option<Arc<LabelMap>>,
     /// Layout of the last frame, to log changes.
     layout: Option<Option<Geometry>>,
     /// Streams beside the first one that were reported.
@@ -103,9 +105,27 @@ impl Delivery {
             leaving: false,
             warnings: [RepeatedWarning::default(); 6],
             hints: ValueHints::default(),
+            names: None,
             layout: None,
             streams: Vec::new(),
             explained_to: None,
+        }
+    }
+
+    /// Compares the classes of detections with these names.
+    pub(super) fn with_names(self, names: Option<Arc<LabelMap>>) -> Self {
+        Self { names, ..self }
+    }
+
+    /// Logs the first class for which the user gave no name.
+    fn see_classes(&mut self, frame: &Frame) {
+        let has_no_name =
+            |names: &mut Arc<LabelMap>| frame.detections.iter().any(|found| names.name(found.label).is_none());
+        if let Some(names) = self.names.take_if(has_no_name)
+            && let Some(found) = frame.detections.iter().find(|found| names.name(found.label).is_none())
+        {
+            let (class, known) = (found.label, count(names.iter().count() as u64, "name", "names"));
+            tracing::warn!(camera = %self.name, "--labels has no name for class {class}, which is shown as #{class}: the file has {known}");
         }
     }
 
@@ -254,6 +274,7 @@ impl Delivery {
             }
             let (id, bytes, boxes) = (frame.id, frame.payload().len(), frame.detections.len());
             tracing::debug!(camera = %self.name, id, bytes, boxes, "{} frame", frame.kind.name());
+            self.see_classes(frame);
             if !self.is_recording {
                 for hint in self.hints.of(frame) {
                     tracing::warn!(camera = %self.name, "{hint}");

@@ -1,8 +1,10 @@
 //! Options of a session.
 
+use std::sync::Arc;
+
 use super::Timeouts;
 use crate::device::contract::Contract;
-use crate::frame::{Frame, Interpreter, Pool};
+use crate::frame::{Frame, Interpreter, LabelMap, Pool};
 use crate::recording::playback::Playback;
 use crate::wire::Limits;
 
@@ -19,6 +21,8 @@ pub struct SessionOptions {
     pub timeouts: Timeouts,
     /// Expected application. The stream of another one ends the session with an error, and its frames are not delivered.
     pub expect: Option<Contract>,
+    /// Names of classes given by the user. A class without a name is logged once.
+    pub names: Option<Arc<LabelMap>>,
     /// Connects again when a connection ends.
     pub reconnect: bool,
     /// Playback clock shared by the cameras of a recording. `None`: one per camera, with the options of its source.
@@ -33,6 +37,7 @@ impl Default for SessionOptions {
             frames: Pool::default(),
             timeouts: Timeouts::default(),
             expect: None,
+            names: None,
             reconnect: true,
             playback: None,
         }

@@ -42,7 +42,8 @@ impl Session {
         // Join here, not in the task: all cameras of a recording must have joined before the first can reach its end.
         let camera_playback = playback.as_ref().map(Playback::join);
         ledger.update(|stats| stats.begin(received_now().mono_ns));
-        let delivery = Delivery::new(name.clone(), &spec, outlets, options.expect.clone());
+        let delivery =
+            Delivery::new(name.clone(), &spec, outlets, options.expect.clone()).with_names(options.names.clone());
         runtime.spawn(supervise::run(spec.clone(), options, delivery, camera_playback, state_sender, stop_receiver));
         Self { name, spec, ledger, state, stop, playback, runtime: runtime.clone() }
     }

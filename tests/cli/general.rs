@@ -133,6 +133,12 @@ fn labels_select_and_name_classes() {
         let detections = line["detections"].as_array().unwrap();
         assert!(!detections.is_empty() && detections.iter().all(|seen| seen["name"] == wanted), "{line}");
     }
+    let (_, _, err) = run(&["detections", uri, "--frames", "3", "--labels", file]);
+    assert!(!err.contains("has no name for class"), "{err}");
+    std::fs::write(file, "thing 0\n").unwrap();
+    let (_, _, err) = run(&["detections", uri, "--frames", "3", "--labels", file]);
+    let found = err.matches("--labels has no name for class ").count();
+    assert!(found == 1 && err.contains(": the file has 1 name"), "{err}");
 }
 
 #[test]
