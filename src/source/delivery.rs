@@ -137,10 +137,10 @@ impl Delivery {
         self.streams.push(Arc::clone(stream));
         // As recordings name their topics.
         let file_name = stream.replace('/', "_");
-        tracing::warn!(
+        let pictures = frame.geometry.map_or_else(|| frame.kind.name().to_owned(), |geometry| geometry.to_string());
+        tracing::info!(
             camera = %self.name,
-            "the camera also sends a stream `{stream}`, {}: windows, recordings, snapshots and `oaktap serve` have it as `{}_{file_name}`",
-            frame.because,
+            "the camera also sends a stream `{stream}` of {pictures} pictures, which oaktap shows and saves as `{}_{file_name}`",
             self.name
         );
     }
