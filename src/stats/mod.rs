@@ -20,8 +20,6 @@ use hdrhistogram::Histogram;
 
 use self::arrival::Timed;
 pub(crate) use self::backlog::Burst;
-#[cfg(feature = "net")]
-pub(crate) use self::backlog::BurstStep;
 use self::backlog::Fresh;
 pub use self::frames::{DamagePlace, FrameCounts, VideoCounts};
 use self::gaps::GapEstimator;
@@ -31,12 +29,12 @@ use self::outages::Outages;
 use self::rates::RecentFrames;
 pub use self::rates::{RECENT_FRAMES, Rates};
 pub use self::sequence::SequenceCounts;
-#[cfg(feature = "net")]
-pub(crate) use self::sequence::is_restart;
 use self::streams::StreamTally;
 pub use self::streams::{FURTHER_STREAMS_MAX, StreamCounts};
 pub use self::summary::{LatencySummary, Summary};
 pub use self::verdict::{Finding, Weight, words};
+#[cfg(feature = "net")]
+pub(crate) use self::{backlog::BurstStep, sequence::is_restart};
 use crate::frame::{DeviceTime, LabelMap, Received};
 use crate::hub::{LaneCounter, LaneCounts};
 use crate::sync::locked;

@@ -73,9 +73,8 @@ impl FromStr for KeepLimit {
                 Err(wrong(text, "too short: expected a time longer than 0, such as 7d"))
             }
             Self::Bytes(0) => Err(wrong(text, "too small: expected more than 0 bytes, such as 50GB")),
-            Self::Free(share) if !(share > 0.0 && share < 1.0) => {
-                Err(wrong(text, "out of range: expected a share between 0 and 100 %, such as 10%free"))
-            }
+            Self::Free(share) if share > 0.0 && share < 1.0 => Ok(limit),
+            Self::Free(_) => Err(wrong(text, "out of range: expected a share between 0 and 100 %, such as 10%free")),
             limit => Ok(limit),
         }
     }

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use oaktap::file::NewFolders;
 use oaktap::frame::Frame;
 use oaktap::hub::RecvTimeoutError;
 use oaktap::live::{self, Camera, Sink as _};
@@ -90,6 +91,9 @@ pub(crate) fn run(ctx: &Ctx, args: &SnapshotArgs) -> anyhow::Result<Outcome> {
     if let (SnapshotTarget::File(path), Some(needs)) = (&target, needs_folder) {
         return Err(Usage(format!("{needs}, but `-o {}` is a file", path.display())).into());
     }
+    // Without a picture, no empty folder is left.
+    let mut new_folders = NewFolders::default();
+    new_folders.add(&args.output);
     match &target {
         SnapshotTarget::File(path) => {
             new_files::check_file(path).and_then(|()| new_files::check_file(&path.with_extension("json")))?;
