@@ -113,8 +113,9 @@ impl Delivery {
     }
 
     /// Compares the classes of detections with these names.
-    pub(super) fn with_names(self, names: Option<Arc<LabelMap>>) -> Self {
-        Self { names, ..self }
+    pub(super) fn with_names(mut self, names: Option<Arc<LabelMap>>) -> Self {
+        self.names = names;
+        self
     }
 
     /// Logs the first class for which the user gave no name.

@@ -225,7 +225,7 @@ fn lengths_that_do_not_match_are_reported_with_their_place() {
         ),
         (
             format!("IMG 0.5 {length} 0"),
-            [picture(), line("@L 0 person"), b"n".to_vec()].concat(),
+            [picture(), line("@L 0 person"), b"\n".to_vec()].concat(),
             "follow; a record before them may be longer than 32 bytes",
         ),
         (
