@@ -14,6 +14,7 @@ time, and the age of pictures at clients: from their arrival at the program to t
 recording lost a frame, if a ledger does not balance, or if memory grows.
 """
 
+import io
 import json
 import os
 import re
@@ -34,8 +35,8 @@ SECONDS = float(sys.argv[3]) if len(sys.argv) > 3 else None
 GROWTH_MAX = 1.1
 GROWTH_MAX_MB = 4
 
-# Bytes that a slow client reads in a second.
-SLOW_BYTES_S = 1_000_000
+# Bytes that a slow client reads in a second: half of those that there are.
+SLOW_BYTES_S = 300_000
 
 
 def cameras(count, *options):
@@ -192,10 +193,31 @@ class Drain(threading.Thread):
         assert not self.ended, f"the program closed {self.ended} connections"
 
 
-def mjpeg_ages(client, bytes_per_s=None):
-    """Yields the age of each picture in milliseconds when it has arrived. `bytes_per_s`: reads no faster."""
-    stream = client.makefile("rb", 1 << 16)
-    began, read = time.monotonic(), 0
+class Throttled(io.RawIOBase):
+    """Reads from a connection no faster than this, in small steps, so that the last byte of a picture is late, too."""
+
+    STEP_BYTES = 8 << 10
+
+    def __init__(self, client, bytes_per_s):
+        self.client, self.bytes_per_s, self.due = client, bytes_per_s, time.monotonic()
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        time.sleep(max(0, self.due - time.monotonic()))
+        read = self.client.recv_into(buffer, min(len(buffer), self.STEP_BYTES))
+        # Makes up for delays of this process, but not for a long time without data.
+        self.due = max(self.due, time.monotonic() - 0.2) + read / self.bytes_per_s
+        return read
+
+
+def mjpeg_pictures(client, bytes_per_s=None):
+    """Yields each picture with its age in milliseconds when its last byte has arrived. `bytes_per_s`: reads no faster."""
+    if bytes_per_s:
+        stream = io.BufferedReader(Throttled(client, bytes_per_s), Throttled.STEP_BYTES)
+    else:
+        stream = client.makefile("rb", 1 << 16)
     while line := stream.readline():
         # A chunk of HTTP that is not a picture, or the end of one.
         if not line.startswith(b"Content-Length: "):
@@ -204,11 +226,15 @@ def mjpeg_ages(client, bytes_per_s=None):
         stream.readline(), stream.readline()
         # The picture is a chunk of its own.
         stream.readline()
-        assert len(stream.read(length)) == length
-        yield (time.time() - stamp) * 1000
-        read += length
-        if bytes_per_s:
-            time.sleep(max(0, began + read / bytes_per_s - time.monotonic()))
+        picture = stream.read(length)
+        assert len(picture) == length
+        yield picture, (time.time() - stamp) * 1000
+
+
+def mjpeg_ages(client, bytes_per_s=None):
+    """Yields the age of each picture in milliseconds when it has arrived. `bytes_per_s`: reads no faster."""
+    for _, age in mjpeg_pictures(client, bytes_per_s):
+        yield age
 
 
 def rtsp_ages(client):
@@ -282,7 +308,7 @@ def viewers(seconds=30):
         front = server.cameras()[0]
         drained.stop()
         ages.finish("5 of the viewers")
-        slow_ages.finish(f"one that reads {SLOW_BYTES_S / 1e6:.0f} MB/s")
+        slow_ages.finish(f"one that reads {SLOW_BYTES_S / 1e6:.1f} MB/s")
         summary = server.finish()
         frames = summary["cameras"][0]["frames"]
         print(f"  {front['encoded']} pictures encoded, {drained.bytes / seconds / 1e6:.0f} MB/s read")
@@ -402,6 +428,7 @@ def hour(seconds=3600):
         process.terminate()
 
 
-for part in PARTS:
-    run = {"viewers": viewers, "camera-port": camera_port, "video": video, "hour": hour}[part]
-    run(*([SECONDS] if SECONDS else []))
+if __name__ == "__main__":
+    for part in PARTS:
+        run = {"viewers": viewers, "camera-port": camera_port, "video": video, "hour": hour}[part]
+        run(*([SECONDS] if SECONDS else []))
