@@ -74,8 +74,13 @@ use crate::source::Session;
 /// Threads that serve. Pictures are made on threads of the cameras.
 const SERVE_THREADS: usize = 2;
 
-/// Bytes that the system keeps for a client that does not read.
+/// Bytes that the system keeps for a client that does not read. Linux takes twice as many.
 const SEND_BUFFER_BYTES: usize = 256 << 10;
+
+/// Bytes that may wait in the system before they are sent to a client. With more, the newest frame of a slow client would wait
+/// after old ones: a full send buffer is 0.5 s at 1 MB/s. Bytes on the way to the client do not count.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+const UNSENT_BYTES: u32 = 32 << 10;
 
 /// Longest time that the end waits for connections.
 const SHUTDOWN_MAX: Duration = Duration::from_millis(500);
@@ -250,9 +255,11 @@ fn asynchronous(listener: TcpListener) -> io::Result<tokio::net::TcpListener> {
 /// Sends without delay, and lets the system keep little for a client that does not read: with more, the newest frame would wait
 /// after old ones.
 fn send_at_once(stream: &SockRef<'_>) {
-    // Both only reduce latency.
+    // They only reduce latency.
     let _ = stream.set_tcp_nodelay(true);
     let _ = stream.set_send_buffer_size(SEND_BUFFER_BYTES);
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    let _ = stream.set_tcp_notsent_lowat(UNSENT_BYTES);
 }
 
 impl Sink for Serve {

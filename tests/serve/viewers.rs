@@ -166,3 +166,55 @@ fn a_client_that_never_reads_delays_no_other() {
     let [offered, ..] = counts(&lines[0]["viewers"], "mjpeg");
     assert!(offered >= 2 * 60, "{}", lines[0]);
 }
+
+/// Bytes of old pictures that a client with a receive buffer of 32 KiB may get before a new one, besides two pictures: the one
+/// that is being sent, and the one before it, of which a part may be left.
+#[cfg(target_os = "linux")]
+const OLD_BYTES_MAX: usize = 128 << 10;
+
+/// With a large buffer in the server's system, pictures would wait there for a slow client, each older than the one before.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_client_that_reads_again_gets_a_new_picture_after_few_old_ones() {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::net::SocketAddr;
+    use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+    let server = Server::streaming(&["front=sim:?size=320x176&fps=60"]);
+    let client = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    client.set_recv_buffer_size(16 << 10).expect("an option");
+    client.connect(&SocketAddr::from(([127, 0, 0, 1], server.port)).into()).expect("it listens");
+    let mut client = TcpStream::from(client);
+    client.set_read_timeout(Some(AGES)).expect("a time");
+    write!(client, "GET /stream/front.mjpg HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n", server.port).expect("it reads");
+    let started = Instant::now();
+    let superseded = || server.cameras()[0]["viewers"][0]["superseded"].as_u64();
+    while superseded() < Some(30) {
+        assert!(started.elapsed() < AGES, "{}", server.cameras());
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64();
+    let mut client = BufReader::new(client);
+    Response::head(&mut client);
+    let mut body = BufReader::new(Chunks::new(client));
+    let (mut old, mut largest) = (Vec::new(), 0);
+    loop {
+        let (mut length, mut time, mut line) = (0, 0.0, String::new());
+        while line != "\r\n" {
+            line.clear();
+            body.read_line(&mut line).expect("a header");
+            match line.trim_end().split_once(": ") {
+                Some(("Content-Length", value)) => length = value.parse().expect("a number"),
+                Some(("X-Timestamp", value)) => time = value.parse().expect("a number"),
+                _ => {}
+            }
+        }
+        if time > now {
+            break;
+        }
+        body.read_exact(&mut vec![0; length + 2]).expect("a picture");
+        old.push(length);
+        largest = largest.max(length);
+    }
+    let bytes: usize = old.iter().sum();
+    assert!(bytes <= OLD_BYTES_MAX + 2 * largest, "{bytes} bytes of old pictures: {old:?}");
+}
