@@ -397,3 +397,43 @@ fn fifty_viewers_share_one_encoding() {
     let viewers = viewers(server);
     assert!(viewers["viewers_total"] == 50 && viewers["sent"].as_u64() >= Some(3000), "{viewers}");
 }
+
+/// Prints the CPU time of the program with 0, 1 and 50 viewers of one camera, each for 20 s or for `OAKTAP_LOAD_SECONDS`:
+///
+/// ```text
+/// cargo test --release --test serve -- --ignored --nocapture cpu_of_fifty_viewers
+/// ```
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "measures for a minute"]
+fn cpu_of_fifty_viewers() {
+    const FPS: usize = 30;
+    let seconds = std::env::var("OAKTAP_LOAD_SECONDS").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(20);
+    let camera = crate::server::Camera::start(&["--size", "640x352", "--fps", "30", "--boxes", "2"]);
+    let server = Server::streaming(&[&format!("front={}", camera.address)]);
+    for count in [0, 1, 50] {
+        let connected = std::sync::Barrier::new(count + 1);
+        let encoded = || server.cameras()[0]["encoded"].as_u64().expect("a number");
+        std::thread::scope(|scope| {
+            let watch = || {
+                let watcher = Watcher::start(&server).watch(FPS);
+                connected.wait();
+                let before = watcher.frames;
+                watcher.watch(before + FPS * seconds).frames - before
+            };
+            let running: Vec<_> = (0..count).map(|_| scope.spawn(watch)).collect();
+            connected.wait();
+            let (started, before, encoded_before) = (Instant::now(), cpu_s(&server), encoded());
+            if running.is_empty() {
+                std::thread::sleep(Duration::from_secs(seconds as u64));
+            }
+            let frames: usize = running.into_iter().map(|watcher| watcher.join().expect("it watches")).sum();
+            let elapsed_s = started.elapsed().as_secs_f64();
+            let cpu = 100.0 * (cpu_s(&server) - before) / elapsed_s;
+            let pictures = encoded() - encoded_before;
+            println!(
+                "{count} viewers: {frames} frames of {pictures} pictures in {elapsed_s:.1} s, {cpu:.1} % of a core"
+            );
+        });
+    }
+}
