@@ -13,6 +13,7 @@ use crate::encode::{EncodeError, H264Encoder, H264Settings, check_h264_size, h26
 use crate::frame::{Frame, PayloadKind, Size};
 use crate::hub::{Hub, Lane, Policy, RecvTimeoutError, Taker, lane};
 use crate::live::Camera;
+use crate::source::{Continuity, Outlets};
 use crate::sync::locked;
 
 /// How often the thread looks whether a player is there while no frame arrives.
@@ -36,23 +37,55 @@ enum Failed {
     Encode(#[from] EncodeError),
 }
 
-/// The confirmed frames of a camera's main stream.
-pub(super) struct ConfirmedFrames {
-    confirmed: Hub<Arc<Frame>>,
+/// The frames of a camera's main stream.
+pub(super) struct CameraFrames {
+    outlets: Outlets,
     stream: Option<Arc<str>>,
+    /// Number of places so far after which a frame does not follow the one before.
+    breaks: Arc<AtomicU64>,
 }
 
-impl ConfirmedFrames {
-    /// Adds the frames to a lane.
-    pub(super) fn subscribe(&self, lane: Lane<Arc<Frame>>) {
-        let stream = self.stream.clone();
-        self.confirmed.add_mapped(lane, move |frame| (frame.stream == stream).then(|| Arc::clone(frame)));
+impl CameraFrames {
+    fn new(outlets: Outlets, stream: Option<Arc<str>>) -> Self {
+        let breaks = Arc::<AtomicU64>::default();
+        let counted = Arc::clone(&breaks);
+        // In one order with the provisional frames.
+        outlets.continuity.tap(move |event: &Continuity| {
+            if matches!(event, Continuity::Broken) {
+                counted.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        Self { outlets, stream, breaks }
     }
 
-    /// Calls `each` with every frame, on the thread that receives it.
+    /// Adds the confirmed frames to a lane, which is usually one interval after their last bytes have arrived.
+    pub(super) fn subscribe_confirmed(&self, lane: Lane<Arc<Frame>>) {
+        let stream = self.stream.clone();
+        self.outlets.confirmed.add_mapped(lane, move |frame| (frame.stream == stream).then(|| Arc::clone(frame)));
+    }
+
+    /// Adds the frames to a lane as soon as their last bytes have arrived. Later bytes may show that one was damaged: no video
+    /// follows it, nor a missing one, up to the next key frame.
+    pub(super) fn subscribe(&self, lane: Lane<Arc<Frame>>) {
+        let (stream, breaks) = (self.stream.clone(), Arc::clone(&self.breaks));
+        let (mut known, mut awaits_key_frame) = (breaks.load(Ordering::SeqCst), false);
+        self.outlets.provisional.add_mapped(lane, move |frame| {
+            if frame.stream != stream {
+                return None;
+            }
+            let breaks = breaks.load(Ordering::SeqCst);
+            awaits_key_frame |= std::mem::replace(&mut known, breaks) != breaks;
+            if awaits_key_frame {
+                awaits_key_frame = frame.kind.is_video() && !frame.is_key_frame();
+            }
+            (!awaits_key_frame).then(|| Arc::clone(frame))
+        });
+    }
+
+    /// Calls `each` with every confirmed frame, on the thread that receives it.
     pub(super) fn tap(&self, each: impl Fn(&Frame) + Send + 'static) {
         let stream = self.stream.clone();
-        self.confirmed.tap(move |frame: &Arc<Frame>| {
+        self.outlets.confirmed.tap(move |frame: &Arc<Frame>| {
             if frame.stream == stream {
                 each(frame);
             }
@@ -63,7 +96,7 @@ impl ConfirmedFrames {
 /// The one encoder for the players of all protocols, started for the first player that needs it.
 pub(super) struct Encoding {
     name: String,
-    pub(super) camera: ConfirmedFrames,
+    pub(super) camera: CameraFrames,
     sets: Arc<watch::Sender<Arc<[u8]>>>,
     started: Mutex<Option<Arc<PictureEncoder>>>,
 }
@@ -72,7 +105,7 @@ impl Encoding {
     pub(super) fn new(camera: &Camera) -> Arc<Self> {
         Arc::new(Self {
             name: camera.name.clone(),
-            camera: ConfirmedFrames { confirmed: camera.outlets.confirmed.clone(), stream: camera.stream.clone() },
+            camera: CameraFrames::new(camera.outlets.clone(), camera.stream.clone()),
             sets: Arc::default(),
             started: Mutex::default(),
         })
@@ -304,5 +337,41 @@ impl Worker {
             (self.sets)(sets.bytes);
         }
         Ok(encoded)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::group_lane;
+    use crate::sim::{Reel, SimConfig};
+
+    #[test]
+    fn frames_are_not_delayed_and_video_continues_at_a_key_frame_after_a_break() {
+        let reel = Reel::new(&"size=96x64&format=h264".parse::<SimConfig>().expect("valid")).expect("a reel");
+        let video = |index: u64, id: u64| {
+            let mut frame = Frame::with_payload(reel.still(index).payload.to_vec());
+            (frame.kind, frame.id) = (PayloadKind::H264, id);
+            Arc::new(frame)
+        };
+        let outlets = Outlets::default();
+        let camera = CameraFrames::new(outlets.clone(), None);
+        let (lane, taker) = group_lane("player", 16, |frame: &Arc<Frame>| frame.is_key_frame());
+        camera.subscribe(lane);
+        // None of them is confirmed.
+        let provisional = &outlets.provisional;
+        provisional.offer(&video(0, 0));
+        provisional.offer(&video(1, 1));
+        outlets.continuity.offer(&Continuity::Broken);
+        provisional.offer(&video(2, 2));
+        provisional.offer(&video(3, 3));
+        provisional.offer(&video(0, 4));
+        provisional.offer(&video(1, 5));
+        outlets.continuity.offer(&Continuity::Broken);
+        let mut raw = Frame::with_payload([0; 12]);
+        raw.id = 6;
+        provisional.offer(&Arc::new(raw));
+        let taken: Vec<_> = std::iter::from_fn(|| taker.try_take()).map(|frame| frame.id).collect();
+        assert_eq!(taken, [0, 1, 4, 5, 6]);
     }
 }

@@ -71,6 +71,8 @@ pub(super) struct FeedProtocol {
     /// Name for people.
     pub(super) name: &'static str,
     pub(super) viewers: ViewerKind,
+    /// Sends video of the camera as soon as it has arrived, and does not wait until it is confirmed.
+    pub(super) is_immediate: bool,
     pub(super) carries: fn(&Frame) -> Carried,
 }
 
@@ -158,7 +160,8 @@ impl Feed {
         let viewer = viewers.add(self.protocol.viewers, lane.counter(), taker);
         match encoder {
             Some(encoder) => encoder.watch(lane),
-            None => self.encoding.camera.subscribe(lane),
+            None if self.protocol.is_immediate => self.encoding.camera.subscribe(lane),
+            None => self.encoding.camera.subscribe_confirmed(lane),
         }
         Ok(viewer)
     }

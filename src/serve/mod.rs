@@ -4,6 +4,7 @@
 //! provisional frames, video decoded --DropOldest(1)--> thread "serve NAME": one JPEG per frame and size --> Hub<Arc<Shot>>
 //!                                                               each viewer: DropOldest(1) --> page, MJPEG, snapshot
 //! provisional frames of H.264 --each page: DropToStart(8)--> page, as fragments of MP4
+//! provisional frames --each viewer: DropToStart--> WebRTC
 //! confirmed frames --each client: DropOldest--> /events, camera port, RTSP
 //! ```
 //!

@@ -1,8 +1,8 @@
 //! Cameras at `rtsp://HOST:8554/NAME`, for players, recorders and other programs (RFC 2326).
 //!
 //! ```text
-//! confirmed frames --------------------------------------+--each player: DropToStart--> packets --> RTSP connection or UDP
-//!                  --DropOldest(1)--> thread "h264 NAME" --+   (RFC 6184, 7798, 2435)
+//! confirmed frames ------------------------------------------+--each player: DropToStart--> packets --> RTSP connection or UDP
+//! provisional frames --DropOldest(1)--> thread "h264 NAME" --+   (RFC 6184, 7798, 2435)
 //! ```
 //!
 //! H.264, H.265 and most JPEG files are sent as the camera encoded them. Other pictures are encoded as H.264, once for all
@@ -36,7 +36,8 @@ use crate::frame::{Frame, PayloadKind};
 const MEDIA_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The frames that RTSP carries.
-pub(super) const PROTOCOL: FeedProtocol = FeedProtocol { name: "RTSP", viewers: ViewerKind::Rtsp, carries };
+pub(super) const PROTOCOL: FeedProtocol =
+    FeedProtocol { name: "RTSP", viewers: ViewerKind::Rtsp, is_immediate: false, carries };
 
 fn carries(frame: &Frame) -> Carried {
     match frame.kind {

@@ -6,8 +6,9 @@
 //! ```
 //!
 //! H.264 is sent as the camera encoded it. Raw pictures and JPEG are encoded as H.264, once for the viewers of all protocols.
-//! A viewer begins at a key frame: cameras take no requests for one, so it waits for the next. A data channel that the viewer
-//! opens gets the detections of each frame with the RTP time of its picture.
+//! Frames are sent as soon as they have arrived, before they are confirmed. After a damaged or a missing one, video continues at
+//! the next key frame. A viewer begins at a key frame: cameras take no requests for one, so it waits for the next. A data
+//! channel that the viewer opens gets the detections of each frame with the RTP time of its picture.
 //!
 //! This end is ICE lite: it answers from its own addresses and sends nothing to addresses that have not proved to know the
 //! password of the answer, so offers cannot direct packets at others.
@@ -35,7 +36,8 @@ use crate::frame::{Frame, PayloadKind};
 use crate::net::interfaces::addresses;
 
 /// The frames that WHEP carries.
-pub(super) const PROTOCOL: FeedProtocol = FeedProtocol { name: "WHEP", viewers: ViewerKind::Whep, carries };
+pub(super) const PROTOCOL: FeedProtocol =
+    FeedProtocol { name: "WHEP", viewers: ViewerKind::Whep, is_immediate: true, carries };
 
 /// Viewers of all cameras at a time.
 const MAX_PEERS: usize = 64;
