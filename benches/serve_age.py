@@ -171,6 +171,11 @@ class Browser:
             time.sleep(0.05)
         return value
 
+    def check_clock(self):
+        """Fails if the clock of the page differs from that of this process."""
+        began, page, ended = 1000 * time.time(), self.run("return performance.timeOrigin + performance.now()"), 1000 * time.time()
+        assert began - 1 < page < ended + 1, f"the page's clock differs: {began} {page} {ended}"
+
     def close(self):
         try:
             self.request("", method="DELETE")
@@ -284,6 +289,7 @@ def page(part):
         # The last ones that were sent are on the way.
         time.sleep(1)
         seen, unreadable = browser.run("return [window.seen, window.unreadable]")
+        browser.check_clock()
         browser.close()
     sent = {number: time for number, time in enumerate(camera.sent) if began <= time < ended}
     first = {}
