@@ -48,8 +48,9 @@ const fn sent_nothing(camera: &RecorderCounts) -> bool {
 impl RecordingSummary {
     /// Returns the summary as lines of text.
     pub(crate) fn text(&self) -> String {
-        let RecorderOutcome { files, unfinished, deleted, frames, bytes, gaps, dropped, lost, problems, .. } =
-            &self.outcome;
+        let RecorderOutcome {
+            summed, files, unfinished, deleted, frames, bytes, gaps, dropped, lost, problems, ..
+        } = &self.outcome;
         let names = self.names();
         let kept: u64 = files.iter().map(|file| file.frames).sum();
         // Only complete chunks are counted. `recover` also saves the intact frames of the last one.
@@ -64,6 +65,8 @@ impl RecordingSummary {
         };
         let counted = counted + &measurements;
         let mut text = match &**files {
+            // The paths are forgotten.
+            [] if *summed > 1 => format!("{names}: {whole}{measurements} in {summed} recordings, {}", Bytes(*bytes)),
             [] => format!("{names}: {whole}{measurements} recorded, no file finished"),
             [one] => format!("{}: {counted} in {}, {}", names, one.path.display(), Bytes(*bytes)),
             [first, .., last] => format!(
@@ -233,8 +236,8 @@ pub(crate) fn texts(recordings: &[RecordingSummary]) -> Vec<String> {
 fn texts_of_start(recordings: &[RecordingSummary], prefix: &str, shares: bool) -> Vec<String> {
     let is_idle = |recorded: &&RecordingSummary| recorded.is_empty_handed() && recorded.outcome.problems.is_empty();
     let is_plain = |recorded: &&RecordingSummary| {
-        let RecorderOutcome { deleted, problems, .. } = &recorded.outcome;
-        recorded.complete && recorded.balances && *deleted == 0 && problems.is_empty()
+        let RecorderOutcome { deleted, problems, summed, .. } = &recorded.outcome;
+        recorded.complete && recorded.balances && *deleted == 0 && problems.is_empty() && *summed <= 1
     };
     let (idle, rest): (Vec<_>, Vec<_>) = recordings.iter().partition(is_idle);
     let (silent, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(|recorded| recorded.is_silent());
@@ -315,6 +318,8 @@ mod tests {
         let whole = RecordingSummary::from(outcome.clone());
         assert_eq!(whole.text(), "a: 10 frames in 2 files from x.mcap to y.mcap, 5.0 MB");
         assert!(whole.complete && whole.balances);
+        let sum = RecorderOutcome { summed: 7, files: Vec::new(), ..outcome.clone() };
+        assert_eq!(RecordingSummary::from(sum).text(), "a: 10 frames in 7 recordings, 5.0 MB");
         let torn = RecorderOutcome { dropped: 3, gaps: 1, unfinished: vec!["z.mcap.partial".into()], ..outcome };
         let torn = RecordingSummary::from(torn);
         assert!(!torn.complete);

@@ -26,6 +26,9 @@ pub(crate) struct Advised(Arc<Mutex<BTreeSet<String>>>);
 /// Most texts of [`Advised`]: one may hold numbers from the network.
 const ADVISED_MAX: usize = 64;
 
+/// Most texts of [`Waiting`] without a frame between them: those of a server of HTTP may differ each time.
+const LOGGED_MAX: usize = 64;
+
 impl Advised {
     /// `ends`: the command ends by itself after a time.
     pub(crate) fn new(ends: bool) -> Self {
@@ -82,7 +85,11 @@ impl Waiting {
             _ => {}
         }
         self.failures += u64::from(matches!(state, SessionState::Lost { .. }));
-        self.since.is_none() || self.logged.insert(text.chars().filter(|c| !c.is_ascii_digit()).collect())
+        let mut is_new = || {
+            let text = text.chars().filter(|c| !c.is_ascii_digit()).collect();
+            self.logged.len() < LOGGED_MAX && self.logged.insert(text)
+        };
+        self.since.is_none() || is_new()
     }
 
     /// Waits for the time of the next reminder, and returns it for a session in this state. Never returns while frames
@@ -126,6 +133,16 @@ mod tests {
             assert!(never.is_err());
             texts
         })
+    }
+
+    #[test]
+    fn any_number_of_texts_takes_bounded_memory() {
+        let mut waiting = Waiting::new(Advised::new(false));
+        let text = |number: usize| char::from_u32(0x4e00 + number as u32).expect("a letter").to_string();
+        let logged = (0..1000).filter(|number| waiting.observe(&CONNECTING, &text(*number))).count();
+        assert_eq!((logged, waiting.logged.len()), (LOGGED_MAX, LOGGED_MAX));
+        waiting.observe(&SessionState::Streaming, "streaming");
+        assert!(waiting.observe(&CONNECTING, &text(0)), "frames have arrived since then");
     }
 
     #[test]

@@ -49,6 +49,16 @@ pub struct LaneCounts {
     pub queued: u64,
 }
 
+impl LaneCounts {
+    /// Adds the counts of another lane.
+    pub(crate) const fn add(&mut self, other: &Self) {
+        self.offered += other.offered;
+        self.taken += other.taken;
+        self.dropped += other.dropped;
+        self.queued += other.queued;
+    }
+}
+
 /// Reads a lane's counts, also after the lane has ended.
 #[derive(Clone, Debug)]
 pub struct LaneCounter(pub(super) Arc<Counters>);
@@ -57,6 +67,11 @@ impl LaneCounter {
     /// Returns whether both count the same lane.
     pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Returns the counts if they are final: the lane has ended, and this is the only reader left.
+    pub(crate) fn final_counts(&mut self) -> Option<LaneCounts> {
+        Arc::get_mut(&mut self.0).is_some().then(|| self.counts())
     }
 
     /// Returns the counts now.

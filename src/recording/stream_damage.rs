@@ -38,6 +38,17 @@ impl StreamDamage {
         withdrawn + lost + not_sent + resyncs + skipped_bytes + bad_detections + bad_pictures == 0
     }
 
+    /// Adds the damage of another recording.
+    pub(crate) const fn add(&mut self, other: &Self) {
+        self.withdrawn += other.withdrawn;
+        self.lost += other.lost;
+        self.not_sent += other.not_sent;
+        self.resyncs += other.resyncs;
+        self.skipped_bytes += other.skipped_bytes;
+        self.bad_detections += other.bad_detections;
+        self.bad_pictures += other.bad_pictures;
+    }
+
     /// Returns each amount that is not 0, with the words that the ledger of a session uses.
     pub fn texts(&self) -> impl Iterator<Item = String> {
         let counted = [

@@ -203,6 +203,30 @@ fn drops_count_as_loss_only_in_lossless_lanes() {
 }
 
 #[test]
+fn any_number_of_lanes_takes_bounded_memory_and_no_item_is_forgotten() {
+    let ledger = Ledger::default();
+    let recording = |items: u64| {
+        let (mut lane, taker) = crate::hub::lane("record", crate::hub::Policy::DropNewest(2));
+        ledger.watch(lane.counter());
+        (0..items).for_each(|item| lane.offer(item));
+        assert!(taker.try_take().is_some());
+        (lane, taker)
+    };
+    let runs = recording(1);
+    (0..1000).for_each(|_| drop(recording(4)));
+    let last = recording(1);
+    let counts = || -> Vec<_> {
+        let lanes = ledger.snapshot().lanes;
+        lanes.iter().map(|lane| (lane.offered, lane.taken, lane.dropped, lane.queued)).collect()
+    };
+    assert_eq!(counts(), [(4000, 1000, 2000, 1000), (1, 1, 0, 0), (1, 1, 0, 0)]);
+    drop((runs, last));
+    ledger.watch(crate::hub::lane::<()>("decode", crate::hub::Policy::DropOldest(1)).0.counter());
+    assert_eq!(counts(), [(4002, 1002, 2000, 1000), (0, 0, 0, 0)], "another name");
+    assert!(ledger.snapshot().balances());
+}
+
+#[test]
 fn summary_serializes_all_counts() {
     let mut stats = Stats::default();
     stats.connected();

@@ -246,6 +246,7 @@ impl Recorder {
         let sum = |of: fn(&RecorderCounts) -> u64| cameras.iter().map(of).sum();
         RecorderOutcome {
             recording: 1,
+            summed: 1,
             frames: sum(|camera| camera.recorded),
             dropped: sum(|camera| camera.dropped),
             // Frames are left in the lane or undecided only if the thread panicked.

@@ -1,5 +1,6 @@
 //! Records several cameras; started and stopped while the streams run.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::path::Path;
 use std::thread::JoinHandle;
@@ -12,6 +13,9 @@ use crate::live::{Camera, Sink};
 use crate::recording::CameraInfo;
 use crate::recording::disk::Disk;
 use crate::source::Outlets;
+
+/// Outcomes that are kept one by one. The counts of earlier ones are summed: clients of a server may make any number of recordings.
+const OUTCOMES_MAX: usize = 256;
 
 /// Health of all recorders together, with the current write rate.
 #[derive(Clone, Debug)]
@@ -36,8 +40,10 @@ pub struct Recorders {
     /// Recordings that were started.
     started: u64,
     finishing: Vec<JoinHandle<Vec<RecorderOutcome>>>,
-    /// Of those that have finished.
-    outcomes: Vec<RecorderOutcome>,
+    /// Of those that have finished, the last ones.
+    outcomes: VecDeque<RecorderOutcome>,
+    /// Sums of those before, by their cameras.
+    earlier: Vec<RecorderOutcome>,
     write_rate: WriteRate,
     monitor: RecordersMonitor,
     /// Folders that the running recorders created.
@@ -55,7 +61,8 @@ impl Recorders {
             recorded: 0..0,
             started: 0,
             finishing: Vec::new(),
-            outcomes: Vec::new(),
+            outcomes: VecDeque::new(),
+            earlier: Vec::new(),
             write_rate: WriteRate::default(),
             monitor: RecordersMonitor::default(),
             new_folders: NewFolders::default(),
@@ -170,6 +177,8 @@ impl Recorders {
         let ended = self.finishing.iter().take_while(|thread| thread.is_finished()).count();
         let ended = self.finishing.drain(..ended).flat_map(|thread| thread.join().unwrap_or_default());
         self.outcomes.extend(ended);
+        let many = self.outcomes.len().saturating_sub(OUTCOMES_MAX);
+        self.outcomes.drain(..many).for_each(|outcome| RecorderOutcome::sum_up(&mut self.earlier, outcome));
     }
 
     /// Returns the health at a time of the monotonic clock. `None`: recording is off.
@@ -187,12 +196,12 @@ impl Recorders {
     fn join(&mut self) -> Vec<RecorderOutcome> {
         // A panic was printed when it happened. The recorded frames are in their files.
         let last = self.finishing.drain(..).flat_map(|thread| thread.join().unwrap_or_default());
-        self.outcomes.drain(..).chain(last).collect()
+        self.earlier.drain(..).chain(self.outcomes.drain(..)).chain(last).collect()
     }
 }
 
 impl Sink for Recorders {
-    /// One outcome per recorder, in the order in which they were stopped.
+    /// One outcome per recorder, in the order in which they were stopped. Of very many, the first ones are summed.
     type Outcome = Vec<RecorderOutcome>;
 
     fn connect(&mut self, camera: &Camera) -> std::io::Result<()> {
@@ -293,6 +302,34 @@ mod tests {
         let taken =
             |outlets: &Outlets| outlets.ledger.snapshot().lanes.iter().map(|lane| lane.taken).collect::<Vec<_>>();
         assert_eq!((taken(&a), taken(&b)), (vec![2, 1], vec![2, 0]), "each recording has a lane in the ledger");
+    }
+
+    #[test]
+    fn of_very_many_recordings_the_first_are_summed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut recorders, [a, _b]) = two(RecordOptions::new(RecordingTarget::Folder(folder.path().to_owned())));
+        let recordings = OUTCOMES_MAX as u64 + 20;
+        for number in 1..=recordings {
+            let (tx, finished) = std::sync::mpsc::channel();
+            recorders.start_some(0..1).expect("a folder");
+            a.confirmed.offer(&frame(number));
+            recorders.stop(move |_| tx.send(()).expect("the test waits"));
+            finished.recv().expect("an end");
+        }
+        assert!(
+            recorders.outcomes.len() <= OUTCOMES_MAX && recorders.earlier.len() == 1,
+            "{}",
+            recorders.outcomes.len()
+        );
+        assert!(a.ledger.snapshot().lanes.len() <= 3, "{:?}", a.ledger.snapshot().lanes);
+        let outcomes = recorders.finish();
+        let (sum, rest) = outcomes.split_first().expect("outcomes");
+        assert!(sum.summed > 1 && sum.recording == sum.summed && sum.files.is_empty(), "{sum:?}");
+        assert!(rest.iter().all(|outcome| outcome.summed == 1 && outcome.files.len() == 1));
+        assert_eq!(sum.summed + rest.len() as u64, recordings);
+        let all = |of: fn(&RecorderOutcome) -> u64| outcomes.iter().map(of).sum::<u64>();
+        assert_eq!((all(|of| of.frames), all(|of| of.cameras[0].recorded)), (recordings, recordings));
+        assert!(outcomes.iter().flat_map(|of| &of.cameras).all(|camera| camera.balances() && camera.name == "a"));
     }
 
     #[test]

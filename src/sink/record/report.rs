@@ -96,6 +96,19 @@ impl RecorderCounts {
         self.missing() + self.damage.lost + self.damage.withdrawn
     }
 
+    /// Adds the counts of another recording.
+    const fn add(&mut self, other: &Self) {
+        self.offered += other.offered;
+        self.recorded += other.recorded;
+        self.dropped += other.dropped;
+        self.lost += other.lost;
+        self.passed += other.passed;
+        self.held += other.held;
+        self.queued += other.queued;
+        self.measurements += other.measurements;
+        self.damage.add(&other.damage);
+    }
+
     /// Combines the worker's counts with the lane's, which must be read later: a frame leaves the lane before the worker
     /// counts it.
     pub(super) fn new(name: &str, taken: &TakenCounts, lane: LaneCounts, damage: StreamDamage) -> Self {
@@ -174,6 +187,9 @@ pub struct RecorderOutcome {
     /// Number of the recording among those of the same [`Recorders`](super::Recorders), from 1. A [`Recorder`](super::Recorder)
     /// of its own has number 1.
     pub recording: u64,
+    /// Number of recordings that this one sums: 1, or more if a program has made very many. Those have no [`Self::files`], and
+    /// [`Self::recording`] is the last one.
+    pub summed: u64,
     /// Finished files, in order, without those that were deleted because of [`KeepLimit`](super::KeepLimit).
     pub files: Vec<RecordedFile>,
     /// Files that could not be finished. Their content can be read.
@@ -197,7 +213,36 @@ pub struct RecorderOutcome {
     pub problems: Vec<String>,
 }
 
+/// Most problems and unfinished files of an outcome.
+pub(super) const PROBLEMS_MAX: usize = 20;
+
 impl RecorderOutcome {
+    /// Returns whether the other one is of the same cameras.
+    fn is_of_same_cameras(&self, other: &Self) -> bool {
+        self.cameras.iter().map(|camera| &camera.name).eq(other.cameras.iter().map(|camera| &camera.name))
+    }
+
+    /// Adds an outcome to those of the same cameras, without the paths of its files.
+    pub(super) fn sum_up(sums: &mut Vec<Self>, other: Self) {
+        let Some(sum) = sums.iter_mut().find(|sum| sum.is_of_same_cameras(&other)) else {
+            return sums.push(Self { files: Vec::new(), ..other });
+        };
+        sum.recording = other.recording;
+        sum.summed += other.summed;
+        sum.deleted += other.deleted;
+        sum.frames += other.frames;
+        sum.bytes += other.bytes;
+        sum.gaps += other.gaps;
+        sum.dropped += other.dropped;
+        sum.lost += other.lost;
+        sum.unfinished.extend(other.unfinished);
+        sum.unfinished.truncate(PROBLEMS_MAX);
+        sum.problems.extend(other.problems);
+        sum.problems.dedup();
+        sum.problems.truncate(PROBLEMS_MAX);
+        sum.cameras.iter_mut().zip(&other.cameras).for_each(|(camera, other)| camera.add(other));
+    }
+
     /// Returns whether every frame that arrived intact is in a file.
     #[must_use]
     pub const fn is_complete(&self) -> bool {

@@ -5,14 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
-use super::report::RecorderState;
+use super::report::{PROBLEMS_MAX, RecorderState};
 use super::segment::RecordedFile;
 use crate::recording::StreamDamage;
 use crate::recording::disk::{DiskCondition, DiskMonitor};
 use crate::sync::locked;
-
-/// Number of problems to keep.
-const PROBLEMS_MAX: usize = 20;
 
 /// Frames of one camera that were taken from its lane.
 #[derive(Clone, Copy, Debug, Default)]
