@@ -2,12 +2,14 @@
 
     cargo build --release && python3 benches/serve_load.py [PROGRAM [PART [SECONDS]]]
 
-PART, with all but `hour` unless one is given:
+PART, with all but `hour` and `cycles` unless one is given:
 
 viewers      200 MJPEG viewers of a camera of 640x352 beside a recording, one of them slow
 camera-port  19 clients of the protocol of a camera of 640x352, and one that never reads
 video        six cameras of 1920x1080 at 30 frames per second (H.264), each with one player (RTSP)
 hour         8 cameras, 20 viewers of every kind, others that come and go, and recordings that start, end and are verified
+cycles       clients of each kind that come, get something and leave, one kind after the other: SECONDS is the number of each, with
+             fewer recordings and reconnects. Shows the kind that leaks
 
 The cameras are processes of their own. Prints frames, losses, the shares of the frames that the viewers got, CPU time, memory over
 time, and the age of pictures at clients: from their arrival at the program to that of their last byte. Fails if the receiver or a
@@ -428,7 +430,179 @@ def hour(seconds=3600):
         process.terminate()
 
 
+# An offer of a viewer over WebRTC that does not connect.
+OFFER = "\r\n".join([
+    "v=0", "o=- 1 2 IN IP4 127.0.0.1", "s=-", "t=0 0", "a=group:BUNDLE 0 1",
+    "m=video 9 UDP/TLS/RTP/SAVPF 102", "c=IN IP4 0.0.0.0", "a=ice-ufrag:abcd", "a=ice-pwd:abcdefghijklmnopqrstuvwx",
+    "a=fingerprint:sha-256 " + ":".join(["A0"] * 32), "a=setup:actpass", "a=mid:0", "a=recvonly", "a=rtcp-mux",
+    "a=rtpmap:102 H264/90000", "a=rtcp-fb:102 nack", "a=rtcp-fb:102 nack pli",
+    "a=fmtp:102 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
+    "m=application 9 UDP/DTLS/SCTP webrtc-datachannel", "c=IN IP4 0.0.0.0", "a=ice-ufrag:abcd",
+    "a=ice-pwd:abcdefghijklmnopqrstuvwx", "a=fingerprint:sha-256 " + ":".join(["A0"] * 32), "a=setup:actpass", "a=mid:1",
+    "a=sctp-port:5000", "",
+])
+
+# Clients of one kind at a time. More would wait for each other in this program.
+TOGETHER = 4
+
+
+def read_some(client, least=1):
+    """Reads at least this many bytes, and leaves."""
+    read = 0
+    while read < least:
+        part = client.recv(1 << 16)
+        assert part, f"the program closed a connection after {read} bytes"
+        read += len(part)
+    client.close()
+
+
+def page(server, message):
+    """Opens the socket of the page, sends a message, and leaves after the first picture."""
+    client = connect(server.port, (
+        "GET /socket HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    ).encode())
+    stream = client.makefile("rb")
+    while stream.readline().strip():
+        pass
+    # With a mask of zeros, and long enough for a length of two bytes.
+    text = json.dumps(message).ljust(126).encode()
+    client.sendall(bytes([0x81, 0xFE]) + len(text).to_bytes(2, "big") + bytes(4) + text)
+    while head := stream.read(2):
+        length = {126: 2, 127: 8}.get(head[1])
+        length = int.from_bytes(stream.read(length), "big") if length else head[1]
+        stream.read(length)
+        if head[0] & 15 == 2:
+            break
+    else:
+        sys.exit("the program closed the socket of a page")
+    stream.close()
+    client.close()
+
+
+def watching(name, video):
+    watched = [{"camera": name, "width": 64, "video": video}, *({"camera": f"unknown{number}", "width": 64} for number in range(3))]
+    return {"watch": watched}
+
+
+def whep(server, name):
+    """Adds a viewer over WebRTC, and ends it before it is connected."""
+    body = OFFER.encode()
+    head = f"POST /whep/{name} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/sdp\r\nContent-Length: {len(body)}\r\n\r\n"
+    # Viewers that have ended keep their places until the task of all viewers has its turn.
+    while True:
+        client = connect(server.port, head.encode() + body)
+        answer = client.recv(1 << 16)
+        if not answer.startswith(b"HTTP/1.1 503"):
+            break
+        client.close()
+        time.sleep(0.05)
+    assert answer.startswith(b"HTTP/1.1 201"), answer
+    place = re.search(rb"(?i)location: (\S+)", answer)[1].decode()
+    client.close()
+    server.get(place, "DELETE")
+
+
+def record(server, name, folder):
+    """Records a few frames. Removes the file, unless the folder has none besides."""
+    server.get(f"/api/cameras/{name}/recording", "POST")
+    camera = lambda: next(camera for camera in server.cameras() if camera["name"] == name)
+    while not any(camera()["recording"][frames] for frames in ["frames_written", "frames_waiting"]):
+        pass
+    server.get(f"/api/cameras/{name}/recording", "DELETE")
+    place = os.path.join(folder, name)
+    files = sorted(os.listdir(place))
+    while any(file.endswith(".partial") for file in files):
+        files = sorted(os.listdir(place))
+    for file in files[1:]:
+        os.remove(os.path.join(place, file))
+
+
+def reconnect(server):
+    """Waits for the next connection of the camera."""
+    connections = lambda: server.cameras()[0]["counts"]["connections"]
+    before = connections()
+    while connections() == before:
+        time.sleep(0.01)
+
+
+def cycle(server, name, count, run, together=TOGETHER):
+    """Runs clients of a kind. Prints the memory after each tenth of them, and returns its growth in the second half in MB."""
+    memory, began, left = [server.memory_mb()], time.monotonic(), iter(range(count))
+    failed = []
+
+    def some(number):
+        try:
+            for _ in range(number):
+                run()
+        except BaseException as error:
+            failed.append(error)
+
+    for part in range(10):
+        each = max(1, count // 10 // together)
+        threads = [threading.Thread(target=some, args=[each]) for _ in range(together)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if failed:
+            raise failed[0]
+        memory.append(server.memory_mb())
+    growth = memory[10] - memory[5]
+    figures = " ".join(f"{mb:.1f}" for mb in memory)
+    bytes_each = 1e6 * growth / (each * together * 5)
+    print(f"  {each * together * 10} {name}: {figures} MB, {bytes_each:.0f} bytes each in the second half, {time.monotonic() - began:.0f} s", flush=True)
+    return growth
+
+
+def cycles(count=5000):
+    """Every kind of client, one after the other."""
+    count = int(count)
+    raw, [raw_address] = cameras(1, "--size", "64x48", "--fps", "60")
+    coded, [coded_address] = cameras(1, "--size", "64x48", "--fps", "60", "--format", "H264")
+    grown = {}
+    with tempfile.TemporaryDirectory() as folder:
+        named = [f"raw={raw_address}", f"video={coded_address}"]
+        server = Server("serve", *named, "--http", "127.0.0.1:0", "--rtsp", "0", "--camera-port", "0", "--recordings", folder)
+        server.wait_for_frames()
+        print("memory after each tenth of the clients", flush=True)
+        open_stream = lambda path: read_some(connect(server.port, get_request(path)), 1000)
+        rtsp = lambda url: read_some(play(url), 200)
+        record(server, "raw", folder)
+        replayed = {"play": {"recording": server.recordings()[0]["name"], "camera": "raw", "width": 64}}
+        kinds = [
+            ("requests", count, lambda: (server.get("/api/cameras"), server.get("/metrics"), server.get("/"))),
+            ("snapshots", count, lambda: server.get("/snapshot/raw.jpg?boxes=1")),
+            ("MJPEG streams", count, lambda: open_stream("/stream/raw.mjpg")),
+            ("MJPEG streams of video", count, lambda: open_stream("/stream/video.mjpg")),
+            ("event streams", count, lambda: open_stream("/events/raw")),
+            ("pages with JPEG", count, lambda: page(server, watching("raw", False))),
+            ("pages with video", count, lambda: page(server, watching("video", True))),
+            ("camera-port clients", count, lambda: read_some(connect(server.camera_ports[0]), 1000)),
+            ("RTSP players of video", count, lambda: rtsp(server.rtsp[1])),
+            ("RTSP players of raw pictures", count, lambda: rtsp(server.rtsp[0])),
+            ("WHEP offers", count, lambda: whep(server, "video")),
+            ("refused requests", count, lambda: read_some(connect(server.port, b"GET /none HTTP/1.1\r\nHost: a.example\r\n\r\n"))),
+            ("recordings", count // 3, lambda: record(server, "raw", folder)),
+            ("replays", count // 3, lambda: page(server, replayed)),
+        ]
+        for name, number, run in kinds:
+            # Players of video wait for a key frame, which comes once in a second.
+            together = {"recordings": 1, "replays": 2, "pages with video": 30, "RTSP players of video": 30}.get(name, TOGETHER)
+            grown[name] = cycle(server, name, number, run, together)
+        server.finish()
+    raw.terminate()
+    coded.terminate()
+    broken, [address] = cameras(1, "--size", "64x48", "--fps", "500", "--fault", "reset:0.3")
+    server = Server("serve", f"broken={address}", "--http", "127.0.0.1:0")
+    grown["connections"] = cycle(server, "connections of a camera", count // 10, lambda: reconnect(server), 1)
+    server.process.kill()
+    broken.terminate()
+    leaks = {name: growth for name, growth in grown.items() if growth > GROWTH_MAX_MB}
+    assert not leaks, f"memory grows: {leaks}"
+
+
 if __name__ == "__main__":
     for part in PARTS:
-        run = {"viewers": viewers, "camera-port": camera_port, "video": video, "hour": hour}[part]
+        run = {"viewers": viewers, "camera-port": camera_port, "video": video, "hour": hour, "cycles": cycles}[part]
         run(*([SECONDS] if SECONDS else []))
