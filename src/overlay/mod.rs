@@ -115,6 +115,13 @@ impl Overlay {
         Self { style, ..Self::default() }
     }
 
+    /// Makes an overlay that caches titles of at most about this many pixels, instead of 16 MiB. For many overlays that seldom
+    /// draw.
+    #[cfg(feature = "serve")]
+    pub(crate) fn with_title_cache(style: Style, pixels_max: usize) -> Self {
+        Self { style, titles: TitleCache::bounded(pixels_max), ..Self::default() }
+    }
+
     /// Returns the style.
     #[must_use]
     pub fn style(&self) -> &Style {

@@ -32,16 +32,28 @@ impl Title {
 }
 
 /// Titles drawn so far, by line height and color, then by text.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct TitleCache {
     drawn: HashMap<(u32, u32), HashMap<Box<str>, Title>>,
     cached_words: usize,
+    words_max: usize,
+}
+
+impl Default for TitleCache {
+    fn default() -> Self {
+        Self::bounded(TITLE_CACHE_WORDS)
+    }
 }
 
 impl TitleCache {
+    /// Creates a cache that is emptied when it has more words than this.
+    pub(super) fn bounded(words_max: usize) -> Self {
+        Self { drawn: HashMap::new(), cached_words: 0, words_max }
+    }
+
     /// Returns the title for a short text in lines `px_height` pixels high, and draws it if it is new.
     pub(super) fn get(&mut self, text: &mut Text, px_height: u32, background: u32, label: &str) -> &Title {
-        if self.cached_words > TITLE_CACHE_WORDS {
+        if self.cached_words > self.words_max {
             self.drawn.clear();
             self.cached_words = 0;
         }
@@ -92,14 +104,18 @@ mod tests {
     #[test]
     fn titles_are_drawn_once_and_the_cache_is_bounded() {
         let mut text = Text::new();
-        let mut titles = TitleCache::default();
-        let first = titles.get(&mut text, 18, 1, "cat 1%").words.as_ptr();
-        assert_eq!(titles.get(&mut text, 18, 1, "cat 1%").words.as_ptr(), first);
-        for number in 0..2000 {
-            titles.get(&mut text, 60, 1, &format!("something else {number}"));
-            let cached: usize = titles.drawn.values().flat_map(HashMap::values).map(|title| title.words.len()).sum();
-            assert!(cached < TITLE_CACHE_WORDS + 100_000, "{cached}");
+        for (mut titles, words_max) in
+            [(TitleCache::default(), TITLE_CACHE_WORDS), (TitleCache::bounded(300_000), 300_000)]
+        {
+            let first = titles.get(&mut text, 18, 1, "cat 1%").words.as_ptr();
+            assert_eq!(titles.get(&mut text, 18, 1, "cat 1%").words.as_ptr(), first);
+            for number in 0..2000 {
+                titles.get(&mut text, 60, 1, &format!("something else {number}"));
+                let cached: usize =
+                    titles.drawn.values().flat_map(HashMap::values).map(|title| title.words.len()).sum();
+                assert!(cached < words_max + 100_000, "{cached}");
+            }
+            assert!(titles.drawn.values().map(HashMap::len).sum::<usize>() < 2000);
         }
-        assert!(titles.drawn.values().map(HashMap::len).sum::<usize>() < 2000);
     }
 }

@@ -14,6 +14,10 @@ use crate::overlay::{Overlay, Style};
 /// Quality of encoded pictures, 1 to 100.
 const QUALITY: u8 = 80;
 
+/// Pixels of titles that each stream caches (1 MiB): 120 titles at 640x352. Encoding a picture takes much longer than drawing its
+/// titles, and each stream of each camera has a cache.
+const TITLE_CACHE_PIXELS: usize = 256 << 10;
+
 /// Margin around a detection, as a share of its longer side.
 const CROP_MARGIN: f64 = 0.1;
 
@@ -103,7 +107,7 @@ pub(super) struct ShotMaker {
 impl ShotMaker {
     pub(super) fn new(style: Style) -> Self {
         Self {
-            overlay: Overlay::new(style.clone()),
+            overlay: Overlay::with_title_cache(style.clone(), TITLE_CACHE_PIXELS),
             style,
             converter: Converter::new(),
             picture: Picture::default(),
