@@ -404,7 +404,7 @@ mod tests {
     fn help_is_for_the_kind_of_source() {
         let mut gap = Stats::default();
         gap.connected();
-        for seq in [3, 8] {
+        for seq in [3, 4, 5, 8] {
             gap.event(&Event::Record(Record::Frame { seq, device_time: DeviceTime(0) }));
             let mut frame = Frame::default();
             frame.camera_seq = Some(seq);

@@ -126,8 +126,8 @@ mod tests {
             assert!(wrong.parse::<KeepLimit>().is_err(), "{wrong}");
         }
         for (outside, expected) in [
-            ("0%free", "between 0 and 100 %, such as 10%free"),
-            ("100%free", "between 0 and 100 %, such as 10%free"),
+            ("0%free", "a share between 0 and 100 %, such as 10%free"),
+            ("100%free", "a share between 0 and 100 %, such as 10%free"),
             ("0s", "a time longer than 0, such as 7d"),
             ("0GB", "more than 0 bytes, such as 50GB"),
         ] {

@@ -22,7 +22,7 @@ use crate::overlay::{Overlay, Style};
 use crate::sync::locked;
 use crate::view::{Note, Notify, Snapshot};
 
-/// Converts and saves confirmed frames of one camera, the newest ones only.
+/// Converts and saves confirmed frames of one camera, the newest ones only unless [`Self::with_waiting`] keeps more.
 #[derive(Debug)]
 pub struct Snapshots {
     camera: String,
@@ -35,6 +35,8 @@ pub struct Snapshots {
     converter: Converter,
     /// `None`: the pictures have no boxes.
     overlay: Option<Overlay>,
+    /// Most frames that wait.
+    waiting_max: usize,
     picture: Picture,
     rgb: Vec<u8>,
     depth: Vec<u16>,
@@ -52,11 +54,18 @@ impl Snapshots {
             target,
             overlay: boxes.then(|| Overlay::new(style.clone())),
             style,
+            waiting_max: 1,
             converter: Converter::new(),
             picture: Picture::default(),
             rgb: Vec::new(),
             depth: Vec::new(),
         }
+    }
+
+    /// Keeps so many frames that wait, instead of the newest one only.
+    #[must_use]
+    pub fn with_waiting(self, waiting_max: usize) -> Self {
+        Self { waiting_max, ..self }
     }
 
     /// Waits for the next frame, at most for `timeout`.
@@ -106,7 +115,7 @@ impl Sink for Snapshots {
     /// Connects the camera; one that was connected before is replaced.
     fn connect(&mut self, camera: &Camera) -> io::Result<()> {
         self.camera = camera.name.clone();
-        let (lane, taker) = lane("snapshot", Policy::DropOldest(1));
+        let (lane, taker) = lane("snapshot", Policy::DropOldest(self.waiting_max));
         camera.outlets.ledger.watch(lane.counter());
         let not_decoded = Arc::clone(&self.not_decoded);
         let failed: DecodeFailed = Box::new(move |_, error| {

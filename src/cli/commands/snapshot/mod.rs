@@ -18,7 +18,7 @@ use oaktap::sink::snapshot::{SnapshotTarget, Snapshots};
 use oaktap::source::{Session, SourceSpec};
 use serde::Serialize;
 
-use self::moments::{FirstStream, FurtherStream, Moments};
+use self::moments::{FirstStream, FurtherStream, KEPT, Moments};
 use super::view::separated;
 use crate::cli::fleet::FleetArgs;
 use crate::cli::layout_note::Explained;
@@ -104,7 +104,7 @@ pub(crate) fn run(ctx: &Ctx, args: &SnapshotArgs) -> anyhow::Result<Outcome> {
     let pictures = Pictures { target: &target, style: &style, overlay: !args.no_overlay };
     let mut sinks = Vec::new();
     for camera in &cameras {
-        sinks.push((camera.clone(), pictures.of(camera)?));
+        sinks.push((camera.clone(), pictures.of(camera, 1)?));
     }
     let until = Until { frames: Some(args.frames), duration: args.duration };
     let receiving = Receiving::start(ctx, cameras, &args.source, &until, RecordersMonitor::default())?;
@@ -158,9 +158,10 @@ struct Pictures<'a> {
 }
 
 impl Pictures<'_> {
-    /// Begins to take the pictures of a camera or stream.
-    fn of(&self, camera: &Camera) -> anyhow::Result<Snapshots> {
-        let mut snapshots = Snapshots::new(self.target.clone(), self.style.clone(), self.overlay);
+    /// Begins to take the pictures of a camera or stream. `waiting_max`: frames that wait.
+    fn of(&self, camera: &Camera, waiting_max: usize) -> anyhow::Result<Snapshots> {
+        let snapshots = Snapshots::new(self.target.clone(), self.style.clone(), self.overlay);
+        let mut snapshots = snapshots.with_waiting(waiting_max);
         snapshots.connect(camera)?;
         Ok(snapshots)
     }
@@ -192,7 +193,7 @@ impl Saving<'_> {
             while !first.is_finished() && !self.receiving.over() {
                 for name in session.ledger().update(|stats| stats.further_streams()).split_off(known.len()) {
                     let stream = camera.of_stream(&name);
-                    let snapshots = self.pictures.of(&stream)?;
+                    let snapshots = self.pictures.of(&stream, KEPT)?;
                     let mut turn = Turn::Further(moments.further());
                     savers.push(scope.spawn(move || self.stream(session, &stream.name, snapshots, &mut turn)));
                     known.push(name);

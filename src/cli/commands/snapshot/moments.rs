@@ -6,6 +6,10 @@ use std::sync::{Arc, Mutex};
 use oaktap::frame::Frame;
 use oaktap::sync::locked;
 
+/// Frames of a further stream among which that of a moment is found. The first ten of a connection arrive at once, because later
+/// ones decide whether they are stale.
+pub(super) const KEPT: usize = 12;
+
 /// The moments of which pictures are taken: those of pictures of the camera's first stream.
 #[derive(Debug, Default)]
 pub(super) struct Moments(Mutex<State>);
@@ -84,7 +88,7 @@ pub(super) struct FurtherStream {
     moments: Arc<Moments>,
     number: usize,
     written: usize,
-    /// The last two frames.
+    /// The last frames, at most [`KEPT`].
     last: VecDeque<Arc<Frame>>,
 }
 
@@ -92,7 +96,7 @@ impl FurtherStream {
     /// Adds the next frame. Returns the frame of the next picture: that which was captured closest to the moment.
     pub(super) fn next(&mut self, frame: Arc<Frame>) -> Option<Arc<Frame>> {
         self.last.push_back(frame);
-        if self.last.len() > 2 {
+        if self.last.len() > KEPT {
             self.last.pop_front();
         }
         let newest = self.last.back()?;
@@ -171,14 +175,21 @@ mod tests {
         assert!(first.begins(&at(300)));
         assert_eq!(time(depth.next(at(390))), Some(290));
         depth.taken();
+        // The first frames of a connection arrive at once.
+        for moment in (600..1600).step_by(100) {
+            assert_eq!(time(depth.next(at(moment))), None);
+        }
+        assert!(first.begins(&at(600)));
+        assert_eq!(time(depth.next(at(1600))), Some(600));
+        depth.taken();
 
         // A stream that stays behind at the end has its last picture.
-        assert!(first.begins(&at(400)));
+        assert!(first.begins(&at(1700)));
         drop(first);
-        assert_eq!(time(depth.rest()), Some(390));
+        assert_eq!(time(depth.rest()), Some(1600));
         depth.taken();
         assert_eq!(time(depth.rest()), None);
-        assert_eq!(time(depth.next(at(500))), Some(500), "the first stream has ended");
+        assert_eq!(time(depth.next(at(1800))), Some(1800), "the first stream has ended");
     }
 
     #[test]
