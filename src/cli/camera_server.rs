@@ -8,8 +8,8 @@ use clap::Args;
 use oaktap::live::{self, Camera, Sink as _};
 use oaktap::overlay::Style;
 use oaktap::serve::{
-    CameraViewers, NameCamera, Serve, ServeAddress, ServeOptions, Tls, TlsFileError, Token, ViewerCounts, is_host_name,
-    rtsp_url,
+    CameraViewers, KeptCamera, NameCamera, Serve, ServeAddress, ServeOptions, Tls, TlsFileError, Token, ViewerCounts,
+    is_host_name, rtsp_url,
 };
 use oaktap::sink::record::{RecorderOutcome, RecordersMonitor};
 use oaktap::source::Session;
@@ -239,31 +239,24 @@ impl CameraServer {
         if let Some(recorders) = recorders {
             self.serve.show_recordings(recorders);
         }
-        self.names = cameras.iter().map(|camera| camera.short_name.clone()).collect();
+        self.names.extend(cameras.iter().map(|camera| camera.short_name.clone()));
         Ok(live::connect(cameras, &mut self.serve)?)
     }
 
-    /// Returns an observer of the recordings that clients start.
-    pub(crate) fn recordings(&self) -> RecordersMonitor {
-        self.serve.recordings()
+    /// Serves a camera that another server has served, after those that were connected before.
+    pub(crate) fn keep(&mut self, short_name: String, camera: KeptCamera) {
+        self.names.push(short_name);
+        self.serve.keep(camera);
     }
 
-    /// Returns the names of the cameras that clients are recording.
-    pub(crate) fn recorded(&self) -> Vec<String> {
-        self.serve.recorded()
+    /// Ends all connections. Returns the cameras for another server.
+    pub(crate) fn into_cameras(self) -> Vec<KeptCamera> {
+        self.serve.into_cameras()
     }
 
-    /// Records these cameras again, as clients did before a reload. Says which are not.
-    pub(crate) fn record_again(&self, cameras: &[String]) {
-        for camera in cameras {
-            match self.serve.record(camera) {
-                Ok(true) => present::say(&format!("{camera}: recording again, into another file")),
-                Ok(false) => present::always_say(&format!(
-                    "{camera}: its recording has ended: it is no longer a camera of this fleet"
-                )),
-                Err(error) => present::always_say(&format!("error: {camera} is not recorded any more: {error}")),
-            }
-        }
+    /// Returns an observer of the recordings that clients start of these cameras.
+    pub(crate) fn recordings(&self, cameras: &[Camera]) -> RecordersMonitor {
+        self.serve.recordings(cameras)
     }
 
     /// Finishes the recordings that clients have started. Call it after the sessions were stopped.
@@ -304,7 +297,12 @@ impl CameraServer {
     /// Ends all connections, and prints the counts of their viewers. Call it after the sessions were stopped: frames that
     /// arrive while connections end would count as superseded.
     pub(crate) fn finish(self) -> ServedViewers {
-        let viewers = ServedViewers(self.serve.finish());
+        self.finish_after(Vec::new())
+    }
+
+    /// Like [`Self::finish`], with the counts of cameras that were removed before.
+    pub(crate) fn finish_after(self, removed: Vec<CameraViewers>) -> ServedViewers {
+        let viewers = ServedViewers(removed.into_iter().chain(self.serve.finish()).collect());
         viewers.lines().iter().for_each(|line| present::say(line));
         viewers
     }

@@ -56,6 +56,8 @@ pub(crate) struct Receiving {
     only: Arc<Only>,
     /// The cameras whose frames all failed to become pictures, if the command shows pictures.
     unpictured: Vec<Option<Unpictured>>,
+    /// Names of the cameras that the user has removed.
+    removed: Vec<String>,
 }
 
 const ALONE_CHECK_INTERVAL: Duration = Duration::from_millis(50);
@@ -166,6 +168,7 @@ impl Receiving {
             alone: Mutex::default(),
             only,
             unpictured: Vec::new(),
+            removed: Vec::new(),
         })
     }
 
@@ -258,6 +261,20 @@ impl Receiving {
         recorders.map(Recorders::finish).unwrap_or_default().into_iter().map(Into::into).collect()
     }
 
+    /// Ends the session of a camera that the user has removed. Its frames are counted at the end, but it cannot fail any more.
+    pub(crate) fn remove(&mut self, name: &str) {
+        for session in self.sessions().iter().filter(|session| session.name() == name) {
+            session.stop();
+            // The user does not want it any more.
+            drop(session.wait());
+        }
+        self.removed.push(name.to_owned());
+    }
+
+    fn is_removed(&self, number: usize) -> bool {
+        self.removed.iter().any(|removed| removed == self.sessions()[number].name())
+    }
+
     /// Reports the cameras whose frames all failed to become pictures, in the order of the cameras.
     pub(crate) fn without_pictures(self, unpictured: Vec<Option<Unpictured>>) -> Self {
         Self { unpictured, ..self }
@@ -295,7 +312,7 @@ impl Receiving {
         let mut stats: Vec<_> = self.sessions().iter().map(Session::stats).collect();
         let is_not_reached = |number: usize, stats: &Stats| not_reached[number] && stats.frames.received == 0;
         for (number, stats) in stats.iter_mut().enumerate() {
-            if is_not_reached(number, stats) {
+            if is_not_reached(number, stats) || self.is_removed(number) {
                 stats.dismiss_outage();
             }
             // Also of a session that ended before, because of an error.
@@ -324,6 +341,7 @@ impl Receiving {
             let received = stats[number].frames.received + stats[number].measurements;
             let session = &self.sessions()[number];
             failures.push(match end {
+                _ if self.is_removed(number) => None,
                 // The frames before the damage have been delivered.
                 Err(error) if error.is_damage() && received > 0 => {
                     present::always_say(&format!("{}: exit code 3: {}", session.name(), error.kind));

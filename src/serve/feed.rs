@@ -94,9 +94,11 @@ impl Feed {
         Self { protocol, known, is_followed: AtomicBool::default(), encoding: Arc::clone(encoding) }
     }
 
-    /// Looks at each frame, on the thread that receives it, for what players have to know.
+    /// Looks at each frame, on the thread that receives it, for what players have to know. Another call changes nothing.
     pub(super) fn follow(&self) {
-        self.is_followed.store(true, Ordering::SeqCst);
+        if self.is_followed.swap(true, Ordering::SeqCst) {
+            return;
+        }
         let (known, carries) = (Arc::clone(&self.known), self.protocol.carries);
         self.encoding.camera.tap(move |frame| observe(&known, frame, carries(frame)));
     }

@@ -69,7 +69,7 @@ pub use self::tls::{Tls, TlsFileError};
 pub use self::viewer::{ViewerCounts, ViewerKind};
 use crate::live::{Camera, Sink};
 use crate::overlay::Style;
-use crate::sink::record::{RecordError, RecordOptions, RecorderOutcome, RecordersMonitor};
+use crate::sink::record::{RecordOptions, RecorderOutcome, RecordersMonitor};
 use crate::source::Session;
 
 /// Threads that serve. Pictures are made on threads of the cameras.
@@ -110,6 +110,27 @@ pub struct CameraViewers {
     pub camera: String,
     /// Counts of each kind of viewer that there was.
     pub viewers: Vec<ViewerCounts>,
+}
+
+/// Returns the counts of the viewers of a camera and of its further streams.
+fn counts(camera: &Arc<ServedCamera>) -> impl Iterator<Item = CameraViewers> {
+    let of =
+        |camera: &Arc<ServedCamera>| CameraViewers { camera: camera.title.clone(), viewers: camera.viewers.by_kind() };
+    camera.with_streams().map(of)
+}
+
+/// A camera between two servers: with the counts of its viewers, and a recording that may run.
+#[derive(Debug)]
+pub struct KeptCamera(Arc<ServedCamera>);
+
+impl KeptCamera {
+    /// Finishes the recordings that clients have started. Returns them, and the counts of the viewers. Call it after the session of
+    /// the camera has ended.
+    #[must_use]
+    pub fn finish(self) -> (Vec<RecorderOutcome>, Vec<CameraViewers>) {
+        let recordings = self.0.recorder.as_ref().map(|recorder| recorder.finish()).unwrap_or_default();
+        (recordings, counts(&self.0).collect())
+    }
 }
 
 /// Serves cameras. [`Sink::connect`] adds them, [`Self::start`] begins to accept clients.
@@ -208,27 +229,32 @@ impl Serve {
         self.runtime.as_ref().map(Runtime::handle)
     }
 
-    /// Returns an observer of the recordings that clients start.
+    /// Returns an observer of the recordings that clients start of these cameras.
     #[must_use]
-    pub fn recordings(&self) -> RecordersMonitor {
-        let recorders = self.cameras.iter().filter_map(|camera| camera.recorder.as_ref());
+    pub fn recordings(&self, cameras: &[Camera]) -> RecordersMonitor {
+        let served = |camera: &Camera| self.cameras.iter().find(|served| served.title == camera.name);
+        let recorders = cameras.iter().filter_map(|camera| served(camera)?.recorder.as_ref());
         RecordersMonitor::of_each(recorders.map(|recorder| recorder.monitor()))
     }
 
-    /// Returns the names of the cameras that clients are recording.
-    #[must_use]
-    pub fn recorded(&self) -> Vec<String> {
-        let recorded = self.cameras.iter().filter(|camera| camera.recorder.is_some() && camera.recording.is_on());
-        recorded.map(|camera| camera.title.clone()).collect()
+    /// Serves a camera that another server has served.
+    pub fn keep(&mut self, camera: KeptCamera) {
+        self.cameras.push(camera.0);
     }
 
-    /// Starts a recording of the camera of this name, as a client would. Returns whether there is such a camera.
-    ///
-    /// # Errors
-    /// The folder or its first file cannot be created.
-    pub fn record(&self, camera: &str) -> Result<bool, RecordError> {
-        let found = self.cameras.iter().find(|served| served.title == camera);
-        found.and_then(|served| served.recorder.as_ref()).map_or(Ok(false), |recorder| recorder.start().map(|()| true))
+    /// Ends all connections. Returns the cameras, which stay connected, for another server.
+    #[must_use]
+    pub fn into_cameras(mut self) -> Vec<KeptCamera> {
+        self.end_connections();
+        std::mem::take(&mut self.cameras).into_iter().map(KeptCamera).collect()
+    }
+
+    fn end_connections(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(SHUTDOWN_MAX);
+        }
+        // Ends the clients of the cameras' own protocol.
+        self.clients.clear();
     }
 
     /// Finishes the recordings that clients have started. Call it after the sessions have ended.
@@ -284,15 +310,7 @@ impl Sink for Serve {
 
     /// Ends all connections and returns the counts of their viewers.
     fn finish(mut self) -> Vec<CameraViewers> {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_timeout(SHUTDOWN_MAX);
-        }
-        // Ends the clients of the cameras' own protocol.
-        self.clients.clear();
-        let counts = |camera: &Arc<ServedCamera>| CameraViewers {
-            camera: camera.title.clone(),
-            viewers: camera.viewers.by_kind(),
-        };
-        self.cameras.iter().flat_map(ServedCamera::with_streams).map(counts).collect()
+        self.end_connections();
+        self.cameras.iter().flat_map(counts).collect()
     }
 }

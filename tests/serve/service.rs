@@ -6,6 +6,8 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use serde_json::Value;
+
 use crate::program::{Running, oaktap, run, signal};
 use crate::server::AGES;
 
@@ -47,13 +49,15 @@ fn a_service_says_that_it_is_ready_alive_reloading_and_stopping() {
     command.env("NOTIFY_SOCKET", &socket).env("WATCHDOG_USEC", "200000");
     let mut child = Running(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts"));
     let mut errors = BufReader::new(child.0.stderr.take().expect("a pipe"));
+    let mut lines = String::new();
     let mut wait_for = |words: &str| {
-        let mut line = String::new();
-        while !line.contains(words) {
-            line.clear();
-            assert!(errors.read_line(&mut line).expect("text") > 0, "it ended before `{words}`");
+        loop {
+            let before = lines.len();
+            assert!(errors.read_line(&mut lines).expect("text") > 0, "it ended before `{words}`: {lines}");
+            if lines[before..].contains(words) {
+                return lines[before..].to_owned();
+            }
         }
-        line
     };
     let address = wait_for("serving 1 camera at http://");
     assert_eq!(notes.next(), "READY=1\nSTATUS=1 camera");
@@ -71,24 +75,28 @@ fn a_service_says_that_it_is_ready_alive_reloading_and_stopping() {
     wait_for("error: cannot reload, so nothing changes: ");
 
     // A client records a camera that does not change.
-    let host = address.rsplit_once("http://").expect("an address").1.trim().trim_end_matches('/');
-    let mut client = TcpStream::connect(host).expect("it listens");
-    let request = format!(
-        "POST /api/cameras/front/recording HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-    );
-    client.write_all(request.as_bytes()).expect("it reads");
-    let mut answer = String::new();
-    client.read_to_string(&mut answer).expect("an answer");
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-
-    write("front = \"sim:?size=64x48\"\nback = \"sim:?size=32x32\"\n");
+    let recorded = ask(&address, "POST", "/api/cameras/front/recording");
+    assert!(recorded.starts_with("HTTP/1.1 200"), "{recorded}");
+    write("back = \"sim:?size=32x32\"\nfront = \"sim:?size=64x48\"\n");
     signal(&child.0, "HUP");
-    wait_for("reloaded: connecting again");
-    wait_for("serving 2 cameras at http://127.0.0.1:");
+    wait_for("reloaded: serving again");
+    let address = wait_for("serving 2 cameras at http://127.0.0.1:");
     while notes.next_besides_watchdog() != "READY=1\nSTATUS=2 cameras" {}
-    // In the order of the lines.
-    wait_for("front: recording again, into another file");
     wait_for("back: streaming");
+    let cameras = ask(&address, "GET", "/api/cameras");
+    let cameras: Value = serde_json::from_str(cameras.rsplit_once("\r\n\r\n").expect("a body").1).expect("JSON");
+    let [back, front] = &cameras["cameras"].as_array().expect("a list")[..] else { panic!("{cameras}") };
+    assert_eq!(
+        (&back["name"], &front["name"], &front["counts"]["connections"]),
+        (&"back".into(), &"front".into(), &1.into())
+    );
+    assert!(back["recording"].is_null() && front["recording"]["state"] == "recording", "{cameras}");
+
+    write("back = \"sim:?size=32x32\"\n");
+    signal(&child.0, "HUP");
+    wait_for("front: removed");
+    wait_for("serving 1 camera at http://127.0.0.1:");
+    while notes.next_besides_watchdog() != "READY=1\nSTATUS=1 camera" {}
 
     signal(&child.0, "TERM");
     while notes.next_besides_watchdog() != "STOPPING=1" {}
@@ -97,9 +105,27 @@ fn a_service_says_that_it_is_ready_alive_reloading_and_stopping() {
     errors.read_to_string(&mut rest).expect("text");
     // On a busy machine the simulated camera leaves out frames.
     assert!([Some(0), Some(3)].contains(&code), "{rest}");
+    for camera in ["front", "back"] {
+        assert_eq!(lines.matches(&format!("{camera}: connecting")).count(), 1, "{lines}");
+    }
+    // One recording, which has all frames.
+    assert!(rest.lines().any(|line| line.starts_with("front: ") && line.contains(".mcap")), "{rest}");
     let files = std::fs::read_dir(recordings.join("front")).expect("a folder");
-    let names: Vec<_> = files.map(|file| file.expect("a file").file_name()).collect();
-    assert!(names.len() == 2 && names.iter().all(|name| text(name.as_ref()).ends_with(".mcap")), "{names:?}");
+    let paths: Vec<_> = files.map(|file| file.expect("a file").path()).collect();
+    let [file] = &paths[..] else { panic!("{paths:?}") };
+    let (code, _, err) = run(&["verify", text(file)]);
+    assert_eq!(code, 0, "{err}");
+}
+
+/// Asks the server of this line, and returns its answer.
+fn ask(line: &str, method: &str, path: &str) -> String {
+    let host = line.rsplit_once("http://").expect("an address").1.trim().trim_end_matches('/');
+    let mut client = TcpStream::connect(host).expect("it listens");
+    let request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    client.write_all(request.as_bytes()).expect("it reads");
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).expect("an answer");
+    answer
 }
 
 #[test]

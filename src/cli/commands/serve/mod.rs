@@ -1,5 +1,7 @@
 //! `oaktap serve`: serves cameras to browsers and programs over HTTP and RTSP.
 
+mod connected;
+
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::thread;
@@ -8,18 +10,17 @@ use anyhow::Context as _;
 use clap::Args;
 use oaktap::frame::LabelMap;
 use oaktap::hub::Budget;
-use oaktap::live;
 use oaktap::serve::{ServeAddress, ServeOptions};
 use oaktap::sink::record::{RecordOptions, RecordingTarget};
 use oaktap::source::NamedSource;
 use oaktap::units::count;
 
+use self::connected::ConnectedFleet;
 use super::simulate::listener;
-use super::view::{over, separated};
-use crate::cli::camera_server::{Access, ServerArgs};
+use super::view::separated;
+use crate::cli::camera_server::{Access, CameraServer, ServerArgs};
 use crate::cli::fleet::FleetArgs;
 use crate::cli::present;
-use crate::cli::receiving::Receiving;
 use crate::cli::source_args::SourceArgs;
 use crate::cli::supervisor::{Pulse, Supervisor};
 use crate::cli::{Ctx, Outcome, Until, json_option};
@@ -83,41 +84,30 @@ impl ServeArgs {
     }
 }
 
-/// Reason for the end of [`serve`].
-enum End {
-    Over(Outcome),
-    /// The cameras or the token have changed.
-    Changed {
-        to: Box<Plan>,
-        /// Names of the cameras that clients were recording.
-        recorded: Vec<String>,
-    },
-}
-
 /// Serves until a stop condition holds, and prints a summary.
 pub(crate) fn run(ctx: &Ctx, args: &ServeArgs) -> anyhow::Result<Outcome> {
     let supervisor = Supervisor::from_environment();
     if supervisor.is_there() {
         ctx.stop.reload_on_hangup();
     }
-    let (mut plan, mut recorded) = (args.plan()?, Vec::new());
+    let (mut plan, mut fleet) = (args.plan()?, ConnectedFleet::new(ctx, args));
     loop {
-        match serve(ctx, args, &plan, &recorded, &supervisor)? {
-            End::Over(outcome) => return Ok(outcome),
-            End::Changed { to, recorded: cameras } => (plan, recorded) = (*to, cameras),
+        let server = open(args, &plan, &mut fleet)?;
+        match wait(ctx, args, &plan, &fleet, &server, &supervisor) {
+            Some(new) => {
+                fleet.keep(server.into_cameras());
+                plan = new;
+            }
+            None => {
+                supervisor.stopping();
+                return fleet.finish(server);
+            }
         }
     }
 }
 
-/// Serves one plan until a stop condition holds or the plan changes. `recorded`: cameras that clients recorded before the change.
-fn serve(
-    ctx: &Ctx,
-    args: &ServeArgs,
-    plan: &Plan,
-    recorded: &[String],
-    supervisor: &Supervisor,
-) -> anyhow::Result<End> {
-    let cameras = live::cameras(&plan.sources);
+/// Connects the cameras of a plan that are not connected yet, and begins to serve all of them.
+fn open(args: &ServeArgs, plan: &Plan, fleet: &mut ConnectedFleet<'_>) -> anyhow::Result<CameraServer> {
     let style = args.source.style()?;
     let recordings = args.server.recordings.clone().map(|folder| recordings(folder, &args.source, style.names.clone()));
     let options = ServeOptions { style, recordings: recordings.transpose()?, ..ServeOptions::default() };
@@ -126,52 +116,47 @@ fn serve(
         server.open_rtsp(address, "--rtsp")?;
     }
     let camera_ports = args.server.camera_port.map(|ServeAddress(first)| {
-        (0..).zip(&cameras).map(|(number, _)| listener(first, number, "--camera-port")).collect::<anyhow::Result<_>>()
+        let numbers = (0..).take(plan.sources.len());
+        numbers.map(|number| listener(first, number, "--camera-port")).collect::<anyhow::Result<_>>()
     });
     let camera_ports: Vec<TcpListener> = camera_ports.transpose()?.unwrap_or_default();
-    let served: Vec<_> = camera_ports.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
-    server.connect(&cameras, None)?;
-    let receiving = Receiving::start(ctx, cameras, &args.source, &args.until, server.recordings())?;
-    for (session, address) in receiving.sessions().iter().zip(served) {
+    let sessions = fleet.connect(&plan.sources, &mut server)?;
+    for (session, listener) in sessions.iter().zip(&camera_ports) {
+        let address = listener.local_addr()?;
         present::say(&format!("serving the protocol of {} at tcp://{address}", session.name()));
     }
     if args.server.camera_port.is_some_and(|address| address.is_exposed()) {
         present::say("every client that reaches a camera port sees its pictures, without a token");
     }
-    server.start(receiving.sessions(), camera_ports)?;
-    server.record_again(recorded);
-    let status = count(receiving.sessions().len() as u64, "camera", "cameras");
+    server.start(&sessions, camera_ports)?;
+    Ok(server)
+}
+
+/// Waits until a stop condition holds, or the cameras or the token have changed: returns the new plan.
+fn wait(
+    ctx: &Ctx,
+    args: &ServeArgs,
+    plan: &Plan,
+    fleet: &ConnectedFleet<'_>,
+    server: &CameraServer,
+    supervisor: &Supervisor,
+) -> Option<Plan> {
+    let status = count(plan.sources.len() as u64, "camera", "cameras");
     supervisor.ready(&status);
-    let mut pulse = Pulse::new([Some(receiving.runtime()), server.runtime()].into_iter().flatten().cloned().collect());
-    let mut new = None;
-    while !over(&receiving, &args.until) && new.is_none() {
+    let mut pulse = Pulse::new(fleet.runtimes().chain(server.runtime()).cloned().collect());
+    while !fleet.is_over() {
         supervisor.feed(&mut pulse);
         if ctx.stop.take_reload() {
             supervisor.reloading();
-            new = reload(args, plan);
-            if new.is_none() {
-                supervisor.ready(&status);
+            let new = reload(args, plan);
+            if new.is_some() {
+                return new;
             }
+            supervisor.ready(&status);
         }
-        thread::sleep(receiving.stop_check_interval());
+        thread::sleep(fleet.stop_check_interval());
     }
-    if new.is_none() {
-        supervisor.stopping();
-    }
-    let recorded = server.recorded();
-    // `finish` reports how the sessions ended.
-    drop(receiving.stop());
-    let recordings: Vec<_> = server.end_recordings().into_iter().map(Into::into).collect();
-    server.finish().print(ctx)?;
-    let outcome = receiving.finish(ctx, &recordings);
-    match (new, outcome) {
-        (Some(new), outcome) => {
-            // A camera that never answered is a reason to change the file, not to end.
-            outcome.err().inspect(|error| present::say(&format!("{error:#}")));
-            Ok(End::Changed { to: Box::new(new), recorded })
-        }
-        (None, outcome) => outcome.map(End::Over),
-    }
+    None
 }
 
 /// Reads the files again. Returns the new plan if the cameras or the token have changed. A mistake in a file changes nothing.
@@ -185,7 +170,7 @@ fn reload(args: &ServeArgs, plan: &Plan) -> Option<Plan> {
             None
         }
         Ok(new) => {
-            present::say("reloaded: connecting again, because the cameras or the token have changed");
+            present::say("reloaded: serving again, because the cameras or the token have changed");
             Some(new)
         }
         Err(error) => {

@@ -1,0 +1,166 @@
+//! The cameras of `oaktap serve`, which stay connected when others are added or removed.
+
+use std::time::Duration;
+
+use oaktap::live;
+use oaktap::serve::{CameraViewers, KeptCamera};
+use oaktap::source::{NamedSource, Session};
+use tokio::runtime::Handle;
+
+use super::ServeArgs;
+use crate::cli::camera_server::CameraServer;
+use crate::cli::commands::view::over;
+use crate::cli::present;
+use crate::cli::receiving::Receiving;
+use crate::cli::recording_summary::RecordingSummary;
+use crate::cli::{Ctx, Outcome};
+
+/// A camera of the plan.
+#[derive(Debug)]
+struct Member {
+    source: NamedSource,
+    short_name: String,
+    session: Session,
+    /// Between two servers.
+    kept: Option<KeptCamera>,
+}
+
+/// The cameras of the plan, and the counts of those that were removed.
+pub(super) struct ConnectedFleet<'a> {
+    ctx: &'a Ctx,
+    args: &'a ServeArgs,
+    /// Cameras that were added together.
+    groups: Vec<Receiving>,
+    /// In the order of the plan.
+    members: Vec<Member>,
+    removed_recordings: Vec<RecordingSummary>,
+    removed_viewers: Vec<CameraViewers>,
+}
+
+impl<'a> ConnectedFleet<'a> {
+    pub(super) fn new(ctx: &'a Ctx, args: &'a ServeArgs) -> Self {
+        Self {
+            ctx,
+            args,
+            groups: Vec::new(),
+            members: Vec::new(),
+            removed_recordings: Vec::new(),
+            removed_viewers: Vec::new(),
+        }
+    }
+
+    /// Lets the server serve these sources, and connects those that are not connected yet. Ends the sessions of all others before,
+    /// because a source may be a camera that had another name. Returns the sessions in the order of the sources.
+    pub(super) fn connect(
+        &mut self,
+        sources: &[NamedSource],
+        server: &mut CameraServer,
+    ) -> anyhow::Result<Vec<Session>> {
+        let cameras = live::cameras(sources);
+        let mut rest = std::mem::take(&mut self.members);
+        let mut found = Vec::new();
+        for (source, camera) in sources.iter().zip(&cameras) {
+            let is_it = |member: &Member| {
+                member.source == *source
+                    && member.session.name() == camera.name
+                    && member.short_name == camera.short_name
+            };
+            found.push(rest.iter().position(is_it).map(|at| rest.remove(at)));
+        }
+        for member in rest {
+            self.remove(member);
+        }
+        let mut added = Vec::new();
+        for (camera, member) in cameras.iter().zip(&mut found) {
+            match member.as_mut().and_then(|member| member.kept.take()) {
+                Some(kept) => server.keep(camera.short_name.clone(), kept),
+                None => {
+                    server.connect(std::slice::from_ref(camera), None)?;
+                    added.push(camera.clone());
+                }
+            }
+        }
+        let mut sessions = Vec::new();
+        if !added.is_empty() {
+            let recordings = server.recordings(&added);
+            let group = Receiving::start(self.ctx, added, &self.args.source, &self.args.until, recordings)?;
+            sessions = group.sessions().to_vec();
+            self.groups.push(group);
+        }
+        let mut sessions = sessions.into_iter();
+        for ((source, camera), member) in sources.iter().zip(cameras).zip(found) {
+            let member = member.or_else(|| {
+                let session = sessions.next()?;
+                Some(Member { source: source.clone(), short_name: camera.short_name, session, kept: None })
+            });
+            self.members.extend(member);
+        }
+        Ok(self.members.iter().map(|member| member.session.clone()).collect())
+    }
+
+    /// Keeps the cameras of a server that has ended for the next one.
+    pub(super) fn keep(&mut self, cameras: Vec<KeptCamera>) {
+        for (member, camera) in self.members.iter_mut().zip(cameras) {
+            member.kept = Some(camera);
+        }
+    }
+
+    fn remove(&mut self, member: Member) {
+        let name = member.session.name();
+        for group in &mut self.groups {
+            group.remove(name);
+        }
+        present::say(&format!("{name}: removed"));
+        if let Some(kept) = member.kept {
+            let (recordings, viewers) = kept.finish();
+            self.removed_recordings.extend(recordings.into_iter().map(RecordingSummary::from));
+            self.removed_viewers.extend(viewers.into_iter().filter(|camera| !camera.viewers.is_empty()));
+        }
+    }
+
+    /// Returns the runtimes of the sessions.
+    pub(super) fn runtimes(&self) -> impl Iterator<Item = &Handle> {
+        self.groups.iter().map(Receiving::runtime)
+    }
+
+    /// Returns whether a stop condition holds.
+    pub(super) fn is_over(&self) -> bool {
+        self.groups.iter().any(Receiving::over) || self.groups.iter().all(|group| over(group, &self.args.until))
+    }
+
+    /// Returns how long to wait for an event before checking [`Self::is_over`] again.
+    pub(super) fn stop_check_interval(&self) -> Duration {
+        let intervals = self.groups.iter().map(Receiving::stop_check_interval);
+        intervals.min().unwrap_or(Duration::from_millis(50))
+    }
+
+    /// Ends the sessions, their recordings, and the server. Prints the counts of each group.
+    pub(super) fn finish(self, mut server: CameraServer) -> anyhow::Result<Outcome> {
+        // `Receiving::finish` reports how the sessions ended.
+        self.groups.iter().for_each(|group| drop(group.stop()));
+        let mut recordings = self.removed_recordings;
+        recordings.extend(server.end_recordings().into_iter().map(RecordingSummary::from));
+        server.finish_after(self.removed_viewers).print(self.ctx)?;
+        let (count, mut failures, mut outcome) = (self.groups.len(), Vec::new(), Outcome::Done);
+        for (number, group) in self.groups.into_iter().enumerate() {
+            // Once, with the last group.
+            let recordings = if number + 1 == count { &recordings[..] } else { &[] };
+            match group.finish(self.ctx, recordings) {
+                Ok(Outcome::Done) => {}
+                Ok(Outcome::Lossy) => outcome = Outcome::Lossy,
+                Err(error) => failures.push(error),
+            }
+        }
+        // Cameras that were added together and all failed are a failure of the command only if no others work.
+        match failures.pop() {
+            Some(error) if failures.len() + 1 == count => Err(error),
+            Some(error) => {
+                for error in failures.iter().chain([&error]) {
+                    present::always_say(&format!("exit code 3: {error:#}"));
+                }
+                Ok(Outcome::Lossy)
+            }
+            None => Ok(outcome),
+        }
+    }
+}
