@@ -18,6 +18,7 @@ mod fleet;
 mod label_file;
 mod layout_note;
 mod new_files;
+mod only_labels;
 mod plain_words;
 mod plot_file;
 pub(crate) mod present;

@@ -6,10 +6,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use oaktap::frame::{LabelMap, Received};
+use oaktap::frame::Received;
 use oaktap::live::{Camera, Live, Sink as _};
 use oaktap::net::clock::received_now;
-use oaktap::overlay::Style;
 use oaktap::sink::record::{Recorders, RecordersMonitor};
 use oaktap::source::{
     ConnContext, Outside, Session, SessionOptions, SessionState, SourceError, SourceErrorKind, SourceSpec, Timeouts,
@@ -19,6 +18,7 @@ use oaktap::sync::locked;
 use serde::Serialize;
 use tokio::sync::watch;
 
+use super::only_labels::Only;
 use super::present::{self, ExitReason};
 use super::recording_summary::{self, RecordingSummary};
 use super::source_args::SourceArgs;
@@ -77,48 +77,6 @@ impl Alone {
     }
 }
 
-/// The labels of `--only`, and where their names come from.
-#[derive(Debug)]
-struct Only {
-    labels: Vec<String>,
-    style: Style,
-    /// Cameras for which the problem has been printed.
-    warned: Mutex<Vec<String>>,
-}
-
-impl Only {
-    /// Returns what is wrong with the labels for a stream with these names: detections with them cannot exist.
-    fn unknown(&self, stream_names: Option<&LabelMap>) -> Vec<String> {
-        let names = self.style.names(stream_names);
-        let unknown = self.labels.iter().filter(|label| !names.knows(label));
-        let text = |label: &String| {
-            let nearest = names.nearest(label).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
-            format!("no label is named `{label}`, so `--only {label}` selects nothing{nearest}")
-        };
-        unknown.map(text).collect()
-    }
-
-    /// Prints what is wrong with the labels while the stream runs.
-    fn warn(&self, camera: &str, stats: &Stats) {
-        for problem in self.unknown(stats.labels.as_deref()) {
-            present::log(&format!("{camera}: {problem}"));
-            locked(&self.warned).push(camera.to_owned());
-        }
-    }
-
-    /// Returns the reason for exit code 3 at the end, if a label is wrong.
-    fn exit_reason(&self, camera: &str, stats: &Stats) -> Option<ExitReason> {
-        let problems = self.unknown(stats.labels.as_deref());
-        let text = match locked(&self.warned).iter().any(|warned| warned == camera) {
-            true => "a label of `--only` does not exist".to_owned(),
-            false => problems.join(", "),
-        };
-        let help = "`oaktap detections CAMERA -n 1` prints a frame with the names that the camera sends";
-        let text = format!("{camera}: exit code 3: {text}");
-        (!problems.is_empty()).then(|| ExitReason { text, help: help.into(), camera: Some(camera.to_owned()) })
-    }
-}
-
 impl Receiving {
     /// Starts a session for each camera; sinks are connected before. From here on Ctrl-C asks to stop.
     /// `recording`: what `--status` reports of recordings of these cameras.
@@ -135,7 +93,7 @@ impl Receiving {
         let started = received_now();
         let options = SessionOptions { names: style.names.clone().map(Arc::new), ..args.session_options() };
         let live = Live::start(cameras, &options).context("cannot start the receiving threads")?;
-        let only = Arc::new(Only { labels: args.only.clone(), style, warned: Mutex::default() });
+        let only = Arc::new(Only::new(args.only.clone(), style));
         let advised = Advised::new(until.duration.is_some());
         let watch = |session: &Session| {
             let (trouble, since) = (LastTrouble::default(), Arc::new(Since::default()));

@@ -5,6 +5,7 @@ mod backlog;
 mod frames;
 mod gaps;
 mod health;
+mod ledger;
 mod numbering;
 mod outages;
 mod rates;
@@ -14,7 +15,7 @@ mod summary;
 mod verdict;
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use hdrhistogram::Histogram;
 
@@ -24,6 +25,7 @@ use self::backlog::Fresh;
 pub use self::frames::{DamagePlace, FrameCounts, VideoCounts};
 use self::gaps::GapEstimator;
 pub use self::health::{CameraHealth, HealthGauge};
+pub use self::ledger::Ledger;
 use self::numbering::StreamNumbers;
 use self::outages::Outages;
 use self::rates::RecentFrames;
@@ -36,8 +38,7 @@ pub use self::verdict::{Finding, Weight, words};
 #[cfg(feature = "net")]
 pub(crate) use self::{backlog::BurstStep, sequence::is_restart};
 use crate::frame::{DeviceTime, LabelMap, Received};
-use crate::hub::{LaneCounter, LaneCounts};
-use crate::sync::locked;
+use crate::hub::LaneCounts;
 use crate::wire::{ByteCounts, Damage, DatagramCounts, Event, Introduction, Record, SkipReason};
 
 /// Longer latencies are recorded as this.
@@ -468,59 +469,6 @@ fn sum(a: ByteCounts, b: ByteCounts) -> ByteCounts {
         payload: a.payload + b.payload,
         skipped: a.skipped + b.skipped,
         pending: a.pending + b.pending,
-    }
-}
-
-/// A [`Stats`] shared by its writers and readers.
-#[derive(Clone, Debug, Default)]
-pub struct Ledger {
-    shared: Arc<Mutex<Shared>>,
-}
-
-#[derive(Debug, Default)]
-struct Shared {
-    stats: Stats,
-    /// Sums of the lanes that have ended, by name.
-    ended: Vec<LaneCounts>,
-    lanes: Vec<LaneCounter>,
-}
-
-impl Shared {
-    /// Moves the lanes that have ended to their sums.
-    fn sum_ended(&mut self) {
-        let Self { ended, lanes, .. } = self;
-        lanes.retain_mut(|lane| {
-            let Some(counts) = lane.final_counts() else { return true };
-            match ended.iter_mut().find(|sum| (sum.name, sum.keeps) == (counts.name, counts.keeps)) {
-                Some(sum) => sum.add(&counts),
-                None => ended.push(counts),
-            }
-            false
-        });
-    }
-}
-
-impl Ledger {
-    /// Calls `write` while holding the lock, so `write` must not block.
-    pub fn update<R>(&self, write: impl FnOnce(&mut Stats) -> R) -> R {
-        write(&mut locked(&self.shared).stats)
-    }
-
-    /// Adds a lane to [`Stats::lanes`]. Earlier ones that have ended share an entry for each name: every recording has a lane, and a
-    /// server may make any number of them.
-    pub fn watch(&self, lane: LaneCounter) {
-        let mut shared = locked(&self.shared);
-        shared.sum_ended();
-        shared.lanes.push(lane);
-    }
-
-    /// Returns a copy of all counts, with those of the lanes.
-    #[must_use]
-    pub fn snapshot(&self) -> Stats {
-        let shared = locked(&self.shared);
-        let mut stats = shared.stats.clone();
-        stats.lanes = shared.ended.iter().copied().chain(shared.lanes.iter().map(LaneCounter::counts)).collect();
-        stats
     }
 }
 
