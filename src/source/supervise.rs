@@ -68,15 +68,25 @@ pub(super) async fn run(
             }
             Err(error) => attempts.failed(SourceErrorKind::Listen(error)),
         },
-        SourceSpec::Sim(config) => match simulate(*config).await {
-            Ok(started) => {
-                let address = simulator.insert(started).local_addr();
-                let peer = Peer::Connect { host: address.ip().to_string(), port: address.port() };
-                let mut source = stream(peer, &attempts);
-                supervise(&mut attempts, &mut source, &mut stop).await
+        SourceSpec::Sim(config) => {
+            if config.images.is_none() && !config.is_decodable() {
+                let format = config.format;
+                tracing::warn!(
+                    camera = attempts.delivery.name(),
+                    "this simulated camera sends noise in the form of {format}, which nothing decodes; for pictures, give it a file of \
+                     video: `sim:?format={format}&images=FILE`"
+                );
             }
-            Err(error) => attempts.failed(SourceErrorKind::Sim(error)),
-        },
+            match simulate(*config).await {
+                Ok(started) => {
+                    let address = simulator.insert(started).local_addr();
+                    let peer = Peer::Connect { host: address.ip().to_string(), port: address.port() };
+                    let mut source = stream(peer, &attempts);
+                    supervise(&mut attempts, &mut source, &mut stop).await
+                }
+                Err(error) => attempts.failed(SourceErrorKind::Sim(error)),
+            }
+        }
         SourceSpec::File(file) => {
             let playback = playback.expect("sessions of recordings have a playback");
             let Attempts { options, delivery, state, .. } = attempts;
