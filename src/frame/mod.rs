@@ -13,7 +13,6 @@ mod layout_notes;
 mod magic;
 mod memory;
 mod mosaic;
-#[cfg(feature = "net")]
 mod nal_units;
 pub mod picture;
 pub mod pixel;
@@ -39,7 +38,6 @@ pub use magic::FoundSets;
 pub(crate) use memory::Charge;
 pub use memory::{MemoryBound, WriterMemory, WriterRoom};
 pub use mosaic::{BayerOrder, MosaicSamples};
-#[cfg(feature = "net")]
 pub(crate) use nal_units::nal_units;
 pub use picture::{Part, Picture};
 pub use pixel::PixelFormat;

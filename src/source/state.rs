@@ -72,13 +72,6 @@ pub enum Outside {
     After,
 }
 
-impl Outside {
-    /// Returns whether frames are missing here: the last picture is not the one of this time.
-    pub(crate) const fn is_gap(self) -> bool {
-        matches!(self, Self::Gap { .. } | Self::Skipped { .. })
-    }
-}
-
 /// Formats a time since the start of a playback: minutes and seconds, and hours if there are any.
 fn clock(time: Duration) -> String {
     let seconds = time.as_secs();

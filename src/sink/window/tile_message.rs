@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::camera::Advise;
 use super::design::{Ink, ink_of};
 use super::status::{CameraStatus, state_word};
-use crate::source::SessionState;
+use crate::source::{Outside, SessionState};
 use crate::view::ViewHealth;
 
 /// A message over a picture that is not live, or in place of one that cannot be shown.
@@ -77,7 +77,12 @@ pub(super) fn message(status: &CameraStatus, has_picture: bool) -> Option<Messag
         SessionState::Stalled if !has_picture => None,
         // The picture is the last one, or the right one for the position. The status line says why it does not change.
         SessionState::Paused if has_picture => None,
-        SessionState::Outside(outside) if has_picture && !outside.is_gap() => None,
+        // In a gap, the last picture is not the one of this time.
+        SessionState::Outside(outside)
+            if has_picture && !matches!(outside, Outside::Gap { .. } | Outside::Skipped { .. }) =>
+        {
+            None
+        }
         state => {
             let mut lines = vec![format!("{name}: {state}")];
             lines.extend(status.help.clone());
