@@ -247,7 +247,7 @@ impl Receiving {
             Some(trouble) => return trouble,
         }
         let waited = Duration::from_nanos(stopped_ns.saturating_sub(self.started.mono_ns));
-        // A closed window is no signal.
+        // Closing the window ends a view without a signal.
         let is_left = || {
             let in_time = self.deadline.is_none_or(|deadline| Instant::now() < deadline);
             in_time && locked(&self.alone).since.is_none() && session.spec().recording().is_none()
