@@ -126,7 +126,7 @@ fn decoding_continues_at_the_next_key_frame_after_lost_frames() {
     }
 }
 
-/// Encoders of H.265 refer over key frames unless they are told not to: x265 does.
+/// By default, x265 lets frames refer to pictures before the last key frame.
 #[test]
 fn a_stream_that_begins_at_an_open_group_skips_the_frames_that_refer_to_earlier_ones() {
     let Some(ffmpeg) = external_tools::system("ffmpeg") else { return };

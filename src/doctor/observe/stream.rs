@@ -105,8 +105,8 @@ pub(super) async fn look(
     })
 }
 
-/// Returns the frames per second by their arrivals, without frames that waited in the camera. The first frame of a connection can
-/// be up to one period old, so the interval after it is too short for a rate, unless there is no other.
+/// Returns the frames per second by their arrivals, without frames that waited in the camera. The camera sends the first frame of a
+/// connection up to one period late, which makes the interval after it too short: it counts only if there is no other.
 fn frame_rate(summary: &Summary) -> f64 {
     Some(summary.recent.fps_arrival).filter(|fps| *fps > 0.0).unwrap_or(summary.fps)
 }
