@@ -120,13 +120,12 @@ impl Delivery {
 
     /// Logs the first class for which the user gave no name.
     fn see_classes(&mut self, frame: &Frame) {
-        let has_no_name =
-            |names: &mut Arc<LabelMap>| frame.detections.iter().any(|found| names.name(found.label).is_none());
-        if let Some(names) = self.names.take_if(has_no_name)
-            && let Some(found) = frame.detections.iter().find(|found| names.name(found.label).is_none())
-        {
-            let (class, known) = (found.label, count(names.iter().count() as u64, "name", "names"));
+        let Some(names) = &self.names else { return };
+        let mut classes = frame.detections.iter().map(|found| found.label);
+        if let Some(class) = classes.find(|class| names.name(*class).is_none()) {
+            let known = count(names.iter().count() as u64, "name", "names");
             tracing::warn!(camera = %self.name, "--labels has no name for class {class}, which is shown as #{class}: the file has {known}");
+            self.names = None;
         }
     }
 

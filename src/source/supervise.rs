@@ -68,25 +68,15 @@ pub(super) async fn run(
             }
             Err(error) => attempts.failed(SourceErrorKind::Listen(error)),
         },
-        SourceSpec::Sim(config) => {
-            if config.images.is_none() && !config.is_decodable() {
-                let format = config.format;
-                tracing::warn!(
-                    camera = attempts.delivery.name(),
-                    "this simulated camera sends noise in the form of {format}, which nothing decodes; for pictures, give it a file of \
-                     video: `sim:?format={format}&images=FILE`"
-                );
+        SourceSpec::Sim(config) => match simulate(*config, attempts.delivery.name()).await {
+            Ok(started) => {
+                let address = simulator.insert(started).local_addr();
+                let peer = Peer::Connect { host: address.ip().to_string(), port: address.port() };
+                let mut source = stream(peer, &attempts);
+                supervise(&mut attempts, &mut source, &mut stop).await
             }
-            match simulate(*config).await {
-                Ok(started) => {
-                    let address = simulator.insert(started).local_addr();
-                    let peer = Peer::Connect { host: address.ip().to_string(), port: address.port() };
-                    let mut source = stream(peer, &attempts);
-                    supervise(&mut attempts, &mut source, &mut stop).await
-                }
-                Err(error) => attempts.failed(SourceErrorKind::Sim(error)),
-            }
-        }
+            Err(error) => attempts.failed(SourceErrorKind::Sim(error)),
+        },
         SourceSpec::File(file) => {
             let playback = playback.expect("sessions of recordings have a playback");
             let Attempts { options, delivery, state, .. } = attempts;
@@ -124,7 +114,15 @@ fn end(delivery: Delivery, state: &watch::Sender<SessionState>, error: Option<So
     state.send_replace(SessionState::Ended { error });
 }
 
-async fn simulate(config: SimConfig) -> std::io::Result<Simulator> {
+async fn simulate(config: SimConfig, camera: &str) -> std::io::Result<Simulator> {
+    if config.images.is_none() && !config.is_decodable() {
+        let format = config.format;
+        tracing::warn!(
+            camera,
+            "this simulated camera sends noise in the form of {format}, which nothing decodes; for pictures, give it a file of video: \
+             `sim:?format={format}&images=FILE`"
+        );
+    }
     // Drawing the simulated pictures takes too long for an async task.
     tokio::task::spawn_blocking(move || Simulator::start(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, &config)).await?
 }
