@@ -8,11 +8,11 @@ use clap::Args;
 use oaktap::live::{self, Camera, Sink as _};
 use oaktap::overlay::Style;
 use oaktap::serve::{
-    CameraViewers, KeptCamera, NameCamera, Serve, ServeAddress, ServeOptions, Tls, TlsFileError, Token, ViewerCounts,
-    is_host_name, rtsp_url,
+    CameraViewers, KeptCamera, Serve, ServeAddress, ServeOptions, Tls, TlsFileError, Token, ViewerCounts, is_host_name,
+    rtsp_url,
 };
 use oaktap::sink::record::{RecorderOutcome, RecordersMonitor};
-use oaktap::source::Session;
+use oaktap::source::{Advise, Session};
 use oaktap::units::count;
 use serde::Serialize;
 
@@ -180,8 +180,8 @@ impl Access {
         let Self { token, tls, host_names, address } = self.clone();
         let http = listener(address.0, 0, option)?;
         let is_encrypted = tls.is_some();
-        let name_camera = Some(present::advice_for as NameCamera);
-        let serve = Serve::new(ServeOptions { token, host_names, tls, name_camera, ..options });
+        let advise = Some(present::advice_for as Advise);
+        let serve = Serve::new(ServeOptions { token, host_names, tls, advise, ..options });
         let is_exposed = address.is_exposed();
         Ok(CameraServer {
             serve,

@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+use crate::source::Advise;
 use crate::sync::locked;
-
-/// Writes a camera into the commands of a help text: the text, and the name of the camera.
-pub type NameCamera = fn(&str, &str) -> String;
 
 /// Most texts that are kept: one may hold numbers from the network.
 const TEXTS_MAX: usize = 512;
@@ -14,23 +12,23 @@ const TEXTS_MAX: usize = 512;
 /// Help texts that name a camera. Pages ask for them twice a second, and writing one parses a command line.
 #[derive(Debug, Default)]
 pub(super) struct Advice {
-    name_camera: Option<NameCamera>,
+    advise: Option<Advise>,
     texts: Mutex<BTreeMap<(String, String), String>>,
 }
 
 impl Advice {
-    pub(super) fn new(name_camera: Option<NameCamera>) -> Self {
-        Self { name_camera, ..Self::default() }
+    pub(super) fn new(advise: Option<Advise>) -> Self {
+        Self { advise, ..Self::default() }
     }
 
     /// Returns the help text for this camera.
     pub(super) fn for_camera(&self, help: String, camera: &str) -> String {
-        let Some(name_camera) = self.name_camera.filter(|_| help.contains('`')) else { return help };
+        let Some(advise) = self.advise.filter(|_| help.contains('`')) else { return help };
         let mut texts = locked(&self.texts);
         if texts.len() >= TEXTS_MAX {
             texts.clear();
         }
-        texts.entry((camera.to_owned(), help)).or_insert_with_key(|(camera, help)| name_camera(help, camera)).clone()
+        texts.entry((camera.to_owned(), help)).or_insert_with_key(|(camera, help)| advise(help, camera)).clone()
     }
 }
 

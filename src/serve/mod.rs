@@ -58,7 +58,6 @@ use socket2::SockRef;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 pub use self::address::{ServeAddress, is_host_name};
-pub use self::advice::NameCamera;
 use self::camera::ServedCamera;
 use self::camera_port::Clients;
 pub use self::guard::{Token, TokenError};
@@ -70,7 +69,7 @@ pub use self::viewer::{ViewerCounts, ViewerKind};
 use crate::live::{Camera, Sink};
 use crate::overlay::Style;
 use crate::sink::record::{RecordOptions, RecorderOutcome, RecordersMonitor};
-use crate::source::Session;
+use crate::source::{Advise, Session};
 
 /// Threads that serve. Pictures are made on threads of the cameras.
 const SERVE_THREADS: usize = 2;
@@ -100,7 +99,7 @@ pub struct ServeOptions {
     /// How clients record cameras into a folder; `None`: they cannot.
     pub recordings: Option<RecordOptions>,
     /// Names a camera in the commands that are suggested to clients; `None`: they say `CAMERA`.
-    pub name_camera: Option<NameCamera>,
+    pub advise: Option<Advise>,
 }
 
 /// Counts of the viewers of one camera.

@@ -64,7 +64,7 @@ impl Server {
             style: options.style.clone(),
             cameras: cameras.iter().cloned().zip(sessions.iter().cloned()).collect(),
             status: watch::Sender::new("{\"cameras\":[]}".into()),
-            advice: Advice::new(options.name_camera),
+            advice: Advice::new(options.advise),
         })
     }
 

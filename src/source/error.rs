@@ -176,6 +176,9 @@ fn describe_server(found: &[u8]) -> &'static str {
     }
 }
 
+/// Completes the commands in a help text for the camera of a name: the text, and the name.
+pub type Advise = fn(help: &str, camera: &str) -> String;
+
 impl SourceError {
     /// Returns the file of a recording that it is about, if it knows it.
     #[must_use]

@@ -45,7 +45,7 @@ mod value_hints;
 
 #[cfg(any(feature = "http", feature = "mqtt"))]
 pub use credentials::{Credentials, Password};
-pub use error::{ConnContext, SourceError, SourceErrorClass, SourceErrorKind};
+pub use error::{Advise, ConnContext, SourceError, SourceErrorClass, SourceErrorKind};
 pub use file::FileSpec;
 #[cfg(feature = "serve")]
 pub(crate) use file::unescape;

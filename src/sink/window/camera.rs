@@ -17,9 +17,6 @@ use crate::stats::Ledger;
 use crate::sync::unpark_waker;
 use crate::view::{Note, Notify, View, Views};
 
-/// Completes the commands in a help text for the camera with this name.
-pub type Advise = fn(help: &str, camera: &str) -> String;
-
 #[derive(Debug)]
 pub(super) struct CameraInput {
     pub(super) name: String,

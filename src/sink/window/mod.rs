@@ -57,7 +57,7 @@ use std::time::Duration;
 use minifb::{ScaleMode, WindowOptions};
 
 use crate::net::clock::received_now;
-pub use camera::{Advise, Subscription, note_channel, subscribe};
+pub use camera::{Subscription, note_channel, subscribe};
 pub use design::SCALES;
 pub use hover::PixelAt;
 use keys::{KeyEvents, Keyboard};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use super::act::Interaction;
-use super::camera::{Advise, CameraInput, Subscription};
+use super::camera::{CameraInput, Subscription};
 use super::controls::Controls;
 use super::design::Design;
 use super::grid::{OPENING_ROOM, opening_size};
@@ -24,7 +24,7 @@ use crate::frame::{Frame, Picture};
 use crate::overlay::{Rect, Text};
 use crate::recording::playback::{Playback, PlaybackStatus};
 use crate::sink::record::{Recorders, RecordersHealth};
-use crate::source::{Session, SessionState};
+use crate::source::{Advise, Session, SessionState};
 use crate::stats::{FrameCounts, Stats};
 use crate::view::{Note, Notify, View, ViewHealth, Views};
 

@@ -2,10 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::camera::Advise;
 use super::design::{Ink, ink_of};
 use super::status::{CameraStatus, state_word};
-use crate::source::{Outside, SessionState};
+use crate::source::{Advise, Outside, SessionState};
 use crate::view::ViewHealth;
 
 /// A message over a picture that is not live, or in place of one that cannot be shown.

@@ -1,9 +1,8 @@
-use super::super::camera::Advise;
 use super::super::tile_message::{Advised, Message, is_past, message};
 use super::*;
 use crate::frame::{DeviceTime, Frame, PixelFormat, Staleness};
 use crate::sink::record::{RecorderCounts, RecorderHealth, RecorderState, RecordersHealth};
-use crate::source::Outside;
+use crate::source::{Advise, Outside};
 use crate::wire::ByteCounts;
 
 /// Returns counts of a camera that sends 20 frames per second.
