@@ -29,8 +29,7 @@ pub(crate) fn check_file(path: &Path) -> anyhow::Result<()> {
 
 /// Creates the folder that this file or folder will be in.
 pub(crate) fn create_parent(path: &Path) -> anyhow::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
-    folder.map_or(Ok(()), std::fs::create_dir_all).map_err(|error| not_written(path, error))
+    file::create_parent(path).map_err(|error| not_written(path, error))
 }
 
 /// Creates the folder, and checks that files can be written to it. `files` is what they are, such as `receipts`.

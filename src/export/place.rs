@@ -5,16 +5,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::ExportError;
-use crate::file::NewFile;
+use crate::file::{NewFile, create_parent};
 
 /// Creates a file that gets the name `path` when it is finished, and its folder.
 ///
 /// # Errors
 /// `path` exists, or the file or its folder cannot be created.
 pub(super) fn create(path: PathBuf) -> Result<NewFile, ExportError> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
-        fs::create_dir_all(folder).map_err(ExportError::io(&path))?;
-    }
+    create_parent(&path).map_err(ExportError::io(&path))?;
     NewFile::create(&path).map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists if path.symlink_metadata().is_err() => ExportError::Busy(path),
         io::ErrorKind::AlreadyExists => ExportError::Exists(path),

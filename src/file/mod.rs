@@ -211,6 +211,15 @@ impl Drop for NewFolders {
     }
 }
 
+/// Creates the folder that this file or folder will be in, unless it exists.
+///
+/// # Errors
+/// The folder cannot be created.
+pub fn create_parent(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+    folder.map_or(Ok(()), fs::create_dir_all)
+}
+
 /// Creates the folder, and checks that files can be created in it, by creating and removing one.
 ///
 /// # Errors

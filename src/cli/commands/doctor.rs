@@ -274,9 +274,9 @@ fn summary(findings: &[Finding], cameras: &[CheckedCamera]) -> String {
     let of =
         |camera: &CheckedCamera| findings.iter().filter(|finding| finding.subject == camera.name).collect::<Vec<_>>();
     let worst = |camera: &CheckedCamera| of(camera).iter().map(|finding| finding.level).max().unwrap_or(Level::Skip);
-    let is_stopped = |camera: &CheckedCamera| camera.not_run.is_some() && worst(camera) < Level::Warn;
-    let healthy = |camera: &&CheckedCamera| worst(camera) < Level::Warn && !is_stopped(camera);
-    let row = |camera: &CheckedCamera| {
+    let without_problem: Vec<_> = cameras.iter().filter(|camera| worst(camera) < Level::Warn).collect();
+    let is_stopped = |camera: &CheckedCamera| camera.not_run.is_some();
+    let row = |camera: &&CheckedCamera| {
         let observed = |check: &str| {
             let finding = of(camera).into_iter().find(|finding| finding.check == check);
             finding.map_or_else(|| "-".to_owned(), |finding| finding.observed.clone())
@@ -285,7 +285,7 @@ fn summary(findings: &[Finding], cameras: &[CheckedCamera]) -> String {
         let level = if is_stopped(camera) { Level::Skip } else { Level::Pass };
         [format!("{level:<4}  {}", camera.name), ip, observed("state"), observed("stream")]
     };
-    let rows: Vec<_> = cameras.iter().filter(|camera| healthy(camera) || is_stopped(camera)).map(row).collect();
+    let rows: Vec<_> = without_problem.iter().map(row).collect();
     text.push_str(&present::aligned(&rows, 4));
 
     let problems: Vec<_> = findings.iter().filter(is_camera).filter(is_problem).collect();
@@ -306,11 +306,9 @@ fn summary(findings: &[Finding], cameras: &[CheckedCamera]) -> String {
         printed.push(finding);
     }
     let count = |level| cameras.iter().filter(|camera| worst(camera) == level).count();
-    let healthy = cameras.iter().filter(healthy).count();
-    let stopped = match cameras.iter().filter(|camera| is_stopped(camera)).count() {
-        0 => String::new(),
-        stopped => format!(", {stopped} stopped"),
-    };
+    let stopped = without_problem.iter().filter(|camera| is_stopped(camera)).count();
+    let healthy = without_problem.len() - stopped;
+    let stopped = if stopped == 0 { String::new() } else { format!(", {stopped} stopped") };
     text.push_str(&format!(
         "{} cameras: {healthy} healthy, {} with warnings, {} failed{stopped} (-v shows every check)\n",
         cameras.len(),

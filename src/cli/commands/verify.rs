@@ -98,19 +98,19 @@ pub(crate) fn run(ctx: &Ctx, args: &VerifyArgs) -> anyhow::Result<Outcome> {
         all.push(verified);
     }
     let missing = missing_files(all.iter().filter_map(|verified| verified.part.clone()).collect());
+    let total = Total::of(&all, &unread);
+    let Total { damaged: bad, with_bad_pictures: short, .. } = total;
     if ctx.json {
         let (command, files, unread) = (ctx.command, &all, &unread);
-        let total = Total::of(files, unread);
         present::document(&VerifySummary { command, files, missing_files: &missing, unread, total })?;
     } else {
         for files in &missing {
             present::result(format!("{}\n", printable(&files.to_string())).as_bytes())?;
         }
         if files.len() > 1 {
-            present::result(Total::of(&all, &unread).text().as_bytes())?;
+            present::result(total.text().as_bytes())?;
         }
     }
-    let Total { damaged: bad, with_bad_pictures: short, .. } = Total::of(&all, &unread);
     let partly = all.iter().filter(|verified| verified.is_good() && !verified.unsupported.is_empty()).count();
     let wrong = [
         (bad, "damaged"),
