@@ -56,7 +56,7 @@ impl Staleness {
 pub struct Verdict {
     /// Number of the frame.
     pub id: u64,
-    /// The frame waited in the camera for longer than a frame period.
+    /// The camera took the frame more than a frame period before the connection was opened.
     pub stale: bool,
     /// Frame period of the camera in microseconds, as far as it is known.
     pub period_us: Option<i64>,
@@ -69,9 +69,21 @@ struct Undecided {
     arrived_us: i64,
     /// The frame was at least this old when it arrived.
     age_us: i64,
+    /// Time from the beginning of the connection to its arrival.
+    connected_us: i64,
     /// It arrived in less than half of the step of the camera's clock since the frame before.
     in_burst: bool,
     stale: Arc<OnceLock<bool>>,
+}
+
+impl Undecided {
+    /// Returns whether the camera took the frame more than a period before the connection was opened.
+    fn is_older_than(&self, period_us: Option<i64>) -> bool {
+        // A camera without a queue sends a picture that is up to one period old.
+        let period_us = period_us.unwrap_or(0);
+        let age_when_opened_us = self.age_us.saturating_sub(self.connected_us);
+        age_when_opened_us > period_us.saturating_add((period_us / 4).max(Backlog::MIN_JITTER_US))
+    }
 }
 
 /// Detects stale frames, which waited in the camera's queue before we connected. Use a new one for each connection.
@@ -84,8 +96,14 @@ struct Undecided {
 /// because the other one was captured before it arrived. So the frames after a frame decide, at any speed of arrival: the
 /// tenth frame of a connection at the latest. Of cameras that are too slow to wait for ten frames, one frame that arrives
 /// at the pace of the camera's clock decides, or a silence.
+///
+/// A frame that is younger than the connection was captured after we connected: the network delayed it.
 #[derive(Debug, Default)]
 pub struct Backlog {
+    /// Time at which the connection was opened; `None` if that is not known.
+    opened_us: Option<i64>,
+    /// Beginning of the connection: see [`Self::FIRST_DELAY_MAX_US`].
+    began_us: i64,
     seen_frames: u32,
     last: Option<(DeviceTime, i64)>,
     /// Device times between the frames.
@@ -104,12 +122,17 @@ pub const fn has_waited(step_us: i64, arrived_us: i64) -> bool {
     step_us > 0 && arrived_us < step_us / 2
 }
 
+/// Converts nanoseconds of the monotonic clock.
+fn micros(ns: u64) -> i64 {
+    i64::try_from(ns / 1000).unwrap_or(i64::MAX)
+}
+
 impl Backlog {
     /// Most frames that a camera keeps. A sender that is merely fast looks stale for no longer than this.
     pub const MAX_FRAMES: u32 = 9;
     /// Frames in a full queue, without the one that the producer is adding.
     const QUEUE_FRAMES: u32 = 8;
-    /// Steps that suffice for an early decision, although one of them may be the jump to the present.
+    /// Steps that suffice for an early decision.
     const MIN_STEPS: usize = 3;
     /// A network or a busy camera can imitate the pace of frames with a shorter step.
     const MIN_PACED_STEP_US: i64 = 500_000;
@@ -120,8 +143,17 @@ impl Backlog {
     const WRONG_UNITS: [i64; 3] = [1_000, 1_000_000, 1_000_000_000];
     /// Frames that waited in a queue may arrive faster, and then any factor is possible.
     const MIN_WRONG_UNIT_WAIT_US: i64 = 15_000;
+    /// Longest time between opening a connection and the first frame that counts as a delay by the network. After a longer one, a
+    /// camera was serving another client meanwhile, and its queue was filled after we connected.
+    const FIRST_DELAY_MAX_US: i64 = 250_000;
     const MIN_SILENCE: Duration = Duration::from_secs(3);
     const MAX_SILENCE: Duration = Duration::from_secs(8);
+
+    /// Judges the frames of a connection that was opened at this time of the monotonic clock.
+    #[must_use]
+    pub fn opened_at(opened_ns: u64) -> Self {
+        Self { opened_us: Some(micros(opened_ns)), ..Self::default() }
+    }
 
     /// Adds the next frame, and returns whether it is stale. `arrived_ns` is monotonic.
     pub fn observe(&mut self, id: u64, device: DeviceTime, arrived_ns: u64) -> Staleness {
@@ -129,7 +161,11 @@ impl Backlog {
         if self.over {
             return Staleness::Known(false);
         }
-        let arrived_us = i64::try_from(arrived_ns / 1000).unwrap_or(i64::MAX);
+        let arrived_us = micros(arrived_ns);
+        if self.seen_frames == 1 {
+            let earliest_us = arrived_us - Self::FIRST_DELAY_MAX_US;
+            self.began_us = self.opened_us.map_or(arrived_us, |opened_us| opened_us.clamp(earliest_us, arrived_us));
+        }
         let mut in_burst = false;
         if let Some((last_device, last_us)) = self.last.replace((device, arrived_us)) {
             let step_us = device.since(last_device);
@@ -163,12 +199,24 @@ impl Backlog {
             }
         }
         if self.steps_us.len() >= Self::MIN_STEPS {
-            while self.undecided.front().is_some_and(|first| self.is_old(first)) {
+            // The period is not known well yet: the longest step, although it may be the jump to the present.
+            let longest_us = self.sorted_step_us(|count| count.saturating_sub(1));
+            while self.undecided.front().is_some_and(|first| first.is_older_than(longest_us)) {
                 self.decide_first();
             }
         }
         let stale = Arc::new(OnceLock::new());
-        self.undecided.push_back(Undecided { id, device, arrived_us, age_us: 0, in_burst, stale: Arc::clone(&stale) });
+        let connected_us = arrived_us.saturating_sub(self.began_us);
+        let stale_later = Arc::clone(&stale);
+        self.undecided.push_back(Undecided {
+            id,
+            device,
+            arrived_us,
+            age_us: 0,
+            connected_us,
+            in_burst,
+            stale: stale_later,
+        });
         Staleness::Later(stale)
     }
 
@@ -228,24 +276,29 @@ impl Backlog {
 
     /// Returns the lower median of the steps: one of them may be the jump to the present.
     fn period_us(&self) -> Option<i64> {
+        self.sorted_step_us(|count| count.saturating_sub(1) / 2)
+    }
+
+    /// Returns the longest step without the one that may be the jump to the present. Capture times can be irregular.
+    fn longest_period_us(&self) -> Option<i64> {
+        self.sorted_step_us(|count| count.saturating_sub(2))
+    }
+
+    /// Returns the step at this place in their ascending order.
+    fn sorted_step_us(&self, place: impl FnOnce(usize) -> usize) -> Option<i64> {
         // On the stack, because this runs for every frame.
         let mut sorted = [0; Self::MAX_FRAMES as usize + 1];
         let count = self.steps_us.len().min(sorted.len());
         let steps = &mut sorted[..count];
         steps.copy_from_slice(&self.steps_us[..count]);
         steps.sort_unstable();
-        steps.get(count.saturating_sub(1) / 2).copied()
-    }
-
-    fn is_old(&self, frame: &Undecided) -> bool {
-        // A camera without a queue sends a picture that is up to one period old.
-        let period = self.period_us().unwrap_or(0);
-        frame.age_us > period.saturating_add((period / 4).max(Self::MIN_JITTER_US))
+        steps.get(place(count)).copied()
     }
 
     fn decide_first(&mut self) {
         let Some(frame) = self.undecided.pop_front() else { return };
-        let verdict = Verdict { id: frame.id, stale: self.is_old(&frame), period_us: self.period_us() };
+        let verdict =
+            Verdict { id: frame.id, stale: frame.is_older_than(self.longest_period_us()), period_us: self.period_us() };
         let _ = frame.stale.set(verdict.stale);
         self.verdicts.push_back(verdict);
     }
@@ -370,6 +423,42 @@ mod tests {
         assert_eq!(stale([(0, 24)].into_iter().chain((1..20).map(|i| (25 * i as i64, 25 * i)))), [false; 20]);
         // One late frame makes the next one look early.
         assert_eq!(stale([(0, 0), (25, 25), (50, 70), (75, 75), (100, 100)]), [false; 5]);
+    }
+
+    /// The same of frames (capture milliseconds, arrival milliseconds) of a connection that was opened at this time.
+    fn stale_since(opened_ms: u64, frames: &[(i64, u64)]) -> Vec<bool> {
+        let mut backlog = Backlog::opened_at(opened_ms * 1_000_000);
+        let observe = |(id, (device, arrival)): (usize, &(i64, u64))| {
+            backlog.observe(id as u64, DeviceTime(device * 1000), arrival * 1_000_000)
+        };
+        let ages: Vec<_> = frames.iter().enumerate().map(observe).collect();
+        backlog.end();
+        ages.iter().map(|age| age.get().expect("a decision at the end")).collect()
+    }
+
+    #[test]
+    fn frames_that_the_network_delays_after_connecting_are_not_stale() {
+        // 30 fps, the first picture taken when we connect. The network delays it by 90 ms, and later ones by 0 to 70 ms.
+        let delays = [90, 57, 24, 70, 37, 4, 60, 27, 50, 20, 0, 0];
+        let frames: Vec<_> = (0_u64..).zip(delays).map(|(n, delay)| (33 * n as i64, 1000 + 33 * n + delay)).collect();
+        assert_eq!(stale_since(1000, &frames), [false; 12]);
+        // The network pauses for 200 ms, and then everything arrives at once.
+        let frames: Vec<_> = (0_u64..12).map(|n| (33 * n as i64, 1000 + (33 * n).max(200))).collect();
+        assert_eq!(stale_since(1000, &frames), [false; 12]);
+        // The same frames of a connection that was opened only then have waited; the sixth one for about a period.
+        assert_eq!(stale_since(1200, &frames), first(5, 12));
+        // The camera served another client for a minute while we were connected.
+        let queued = (0_u64..9).map(|n| (33 * n as i64, 61_000 + n));
+        let frames: Vec<_> = queued.chain((0..3).map(|n| (40_000 + 33 * n as i64, 61_010 + 33 * n))).collect();
+        assert_eq!(stale_since(1000, &frames), first(9, 12));
+    }
+
+    #[test]
+    fn irregular_capture_times_do_not_make_the_first_frame_stale() {
+        // A camera without a queue keeps its newest picture. Its steps are 5 and 60 ms in turn.
+        let captured = |n: i64| n / 2 * 65 + n % 2 * 5;
+        let frames: Vec<_> = (0..12).map(|n| (captured(n), 1000 + captured(n).max(50).unsigned_abs())).collect();
+        assert_eq!(stale_since(1050, &frames), [false; 12]);
     }
 
     #[test]

@@ -45,6 +45,7 @@ impl<'a> Reception<'a> {
         opened: Received,
     ) -> Self {
         decoder.restart();
+        decoder.opened(opened);
         let silence = SilenceMonitor::new(attempts.options.timeouts, rhythm, opened.mono_ns);
         Self {
             attempts,

@@ -325,6 +325,20 @@ fn frames_from_the_cameras_queue_are_stale() {
 }
 
 #[test]
+fn frames_that_the_network_delays_after_connecting_are_not_stale() {
+    let (listener, address) = listener();
+    let bench = Bench::at(address, patient());
+    let mut camera = accept(&listener);
+    // The network pauses. Then the frames that the camera took in the last 180 ms arrive together.
+    std::thread::sleep(Duration::from_millis(300));
+    let burst: Vec<u8> = (0..10).flat_map(|i| message(1000 + 20 * i)).collect();
+    camera.write_all(&burst).unwrap();
+    let kept: Vec<_> = (0..9).map(|_| bench.kept().is_stale()).collect();
+    assert_eq!(kept, [false; 9]);
+    assert_eq!(bench.end().frames.stale, 0);
+}
+
+#[test]
 fn frames_wait_until_it_is_known_whether_they_are_stale() {
     let (listener, address) = listener();
     let bench = Bench::at(address, patient());

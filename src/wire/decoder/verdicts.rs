@@ -3,8 +3,15 @@
 use std::time::Duration;
 
 use super::{Decoder, Event};
+use crate::frame::{Backlog, Received};
 
 impl Decoder {
+    /// Sets the time at which the connection was opened. Frames that were captured later are not stale. Call it before the first
+    /// byte.
+    pub fn opened(&mut self, at: Received) {
+        self.backlog = Backlog::opened_at(at.mono_ns);
+    }
+
     /// Returns the time without a byte after which [`Self::settle`] is to be called; `None` if no frame is undecided.
     #[must_use]
     pub fn max_silence(&self) -> Option<Duration> {
