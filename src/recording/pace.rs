@@ -3,9 +3,11 @@
 use crate::frame::DeviceTime;
 use crate::stats::{Burst, BurstStep};
 
-/// Frames and bytes over time. Rates leave out the first frame, whose interval is not known.
+/// Frames and bytes over time. Rates leave out the first frame, whose interval is not known, and the first interval as soon as
+/// there are others: the first frame may have waited in the camera for up to a period.
 #[derive(Clone, Copy, Debug, Default)]
 struct Span {
+    has_left_out: bool,
     first_ns: i64,
     last_ns: i64,
     intervals: u64,
@@ -14,10 +16,13 @@ struct Span {
 
 impl Span {
     const fn new(at_ns: i64) -> Self {
-        Self { first_ns: at_ns, last_ns: at_ns, intervals: 0, bytes: 0 }
+        Self { has_left_out: false, first_ns: at_ns, last_ns: at_ns, intervals: 0, bytes: 0 }
     }
 
     fn add(&mut self, at_ns: i64, bytes: u64) {
+        if self.intervals == 1 && !self.has_left_out {
+            *self = Self { has_left_out: true, ..Self::new(self.last_ns) };
+        }
         self.first_ns = self.first_ns.min(at_ns);
         self.last_ns = self.last_ns.max(at_ns);
         self.intervals += 1;
@@ -79,6 +84,22 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_interval_of_a_short_recording_does_not_count() {
+        // 2 s at 30 frames/s; the first frame waited for nearly a period.
+        let mut pace = Pace::default();
+        for n in 0..61_i64 {
+            let at_ns = (n * 1_000_000_000 / 30).max(30_000_000);
+            pace.frame(at_ns, DeviceTime(n * 1_000_000 / 30), 1000, false);
+        }
+        assert!((pace.fps() - 30.0).abs() < 0.01, "{} fps", pace.fps());
+        assert!((pace.mbit_s() - 0.24).abs() < 0.001, "{} Mbit/s", pace.mbit_s());
+        // Two frames have no other interval.
+        let mut pace = Pace::default();
+        (0..2).for_each(|n| pace.frame(n * 500_000_000, DeviceTime(n * 500_000), 1000, false));
+        assert_eq!(pace.fps(), 2.0);
+    }
 
     #[test]
     fn frames_that_waited_do_not_inflate_the_rates() {

@@ -132,7 +132,7 @@ impl Stats {
         let Timed { device, received, bytes, is_numbered, follows, was_set, lost, .. } = timed;
         self.frames.stale += u64::from(stale && !timed.repeated);
         if !stale {
-            self.fresh.get_or_insert(Fresh { first: received, frames: 0, bytes_before: bytes }).frames += 1;
+            self.fresh.get_or_insert(Fresh::new(received, bytes)).add(received, bytes);
         }
         if follows && !stale {
             self.count_backlog(timed);

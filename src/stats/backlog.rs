@@ -49,10 +49,35 @@ impl Burst {
 /// Frames from the first one that was captured while we were connected, without stale ones.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fresh {
-    pub(super) first: Received,
-    pub(super) frames: u64,
+    first: Received,
+    frames: u64,
     /// Bytes received until the first of them was complete, on all connections.
-    pub(super) bytes_before: u64,
+    bytes_before: u64,
+    /// Arrival of the second one, and the bytes received until it was complete.
+    second: Option<(Received, u64)>,
+}
+
+impl Fresh {
+    /// The next frame, which arrived now, is the first one. `bytes`: received until it was complete.
+    pub(super) const fn new(first: Received, bytes: u64) -> Self {
+        Self { first, frames: 0, bytes_before: bytes, second: None }
+    }
+
+    pub(super) fn add(&mut self, received: Received, bytes: u64) {
+        self.frames += 1;
+        if self.frames == 2 {
+            self.second = Some((received, bytes));
+        }
+    }
+
+    /// Returns the arrival of the frame from which the rates count, the intervals since then, and the bytes received until then.
+    /// The first interval counts only if there is no other: the first frame may have waited in the camera for up to a period.
+    pub(super) fn measured(&self) -> (Received, u64, u64) {
+        match self.second {
+            Some((second, bytes)) if self.frames > 2 => (second, self.frames - 2, bytes),
+            _ => (self.first, self.frames.saturating_sub(1), self.bytes_before),
+        }
+    }
 }
 
 impl Stats {
@@ -63,10 +88,10 @@ impl Stats {
         let here = &mut self.connection;
         let step = here.backlog.frame(step_us, arrived_us);
         if step == BurstStep::Early {
-            here.after_backlog = Some(Fresh { first: received, frames: 0, bytes_before: bytes });
+            here.after_backlog = Some(Fresh::new(received, bytes));
         }
         if let Some(after) = &mut here.after_backlog {
-            after.frames += 1;
+            after.add(received, bytes);
         }
         let began_here = self.fresh.is_some_and(|fresh| fresh.first.mono_ns >= here.first.mono_ns);
         if step == BurstStep::Settled && began_here {

@@ -31,8 +31,8 @@ pub struct Summary {
     pub numbers: Option<SequenceCounts>,
     /// Received bytes by kind.
     pub bytes: ByteCounts,
-    /// Frames per second from the first fresh frame to the last frame, by this host's clock, without stale frames; 0 with
-    /// fewer than two of them.
+    /// Frames per second from the second fresh frame to the last frame, by this host's clock, without stale frames. With two fresh
+    /// frames from the first one, and 0 with fewer.
     pub fps: f64,
     /// Received megabits (10^6) per second over the same time.
     pub mbit_s: f64,
@@ -120,10 +120,12 @@ impl Stats {
         let ns = self.span.map_or(0, |(first, last)| last.mono_ns.saturating_sub(first.mono_ns));
         let seconds = ns as f64 / 1e9;
         let bytes = self.bytes();
-        let (mut fresh_s, mut fresh_frames, mut fresh_bytes) = (0.0, 0, 0);
+        let (mut fresh_s, mut intervals, mut fresh_bytes) = (0.0, 0, 0);
         if let (Some(fresh), Some((_, last))) = (self.fresh, self.span) {
-            fresh_s = last.mono_ns.saturating_sub(fresh.first.mono_ns) as f64 / 1e9;
-            (fresh_frames, fresh_bytes) = (fresh.frames, bytes.received.saturating_sub(fresh.bytes_before));
+            let (from, bytes_before);
+            (from, intervals, bytes_before) = fresh.measured();
+            fresh_s = last.mono_ns.saturating_sub(from.mono_ns) as f64 / 1e9;
+            fresh_bytes = bytes.received.saturating_sub(bytes_before);
         }
         let per_second = |amount: f64| if fresh_s > 0.0 { amount / fresh_s } else { 0.0 };
         let latency = self.latency_us();
@@ -138,7 +140,7 @@ impl Stats {
             streams: self.streams(),
             numbers: self.numbers(),
             bytes,
-            fps: per_second(fresh_frames.saturating_sub(1) as f64),
+            fps: per_second(intervals as f64),
             mbit_s: per_second(fresh_bytes as f64 * 8e-6),
             frame_time_us: self.frame_time_us(),
             recent: self.rates(),

@@ -123,6 +123,28 @@ fn rates_begin_with_the_first_frame_that_turns_out_to_be_fresh() {
 }
 
 #[test]
+fn the_first_interval_of_a_short_run_does_not_count() {
+    // 2 s at 30 frames/s; the first frame waited in the camera for nearly a period.
+    let mut stats = Stats::default();
+    stats.connected();
+    for n in 0..61_i64 {
+        let received = (n.unsigned_abs() + 1) * 1000;
+        stats.set_byte_counts(ByteCounts { received, payload: received, ..ByteCounts::default() });
+        let arrival_ns = (n.unsigned_abs() * 1_000_000_000 / 30).max(30_000_000);
+        stats.event(&frame_at(n * 1_000_000 / 30, arrival_ns, false));
+        stats.event(&Event::Confirmed(0));
+    }
+    let summary = stats.summary("");
+    assert!((summary.fps - 30.0).abs() < 0.01, "{summary:?}");
+    assert!((summary.mbit_s - 0.24).abs() < 0.001, "{summary:?}");
+    // Two frames have no other interval.
+    let mut stats = Stats::default();
+    stats.connected();
+    (0..2).for_each(|n| stats.event(&frame(500 * n, 500 * n.unsigned_abs(), false)));
+    assert_eq!(stats.summary("").fps, 2.0);
+}
+
+#[test]
 fn clock_going_backwards_counts_as_reboot_also_across_connections() {
     let mut stats = Stats::default();
     stats.connected();

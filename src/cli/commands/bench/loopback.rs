@@ -243,7 +243,7 @@ pub(super) fn watch(
     {
         return Err(error.into());
     }
-    let (end, end_cpu) = watching.ended.unwrap_or(now);
+    let (end, end_cpu) = watching.end(now);
     let measured = watching.began.map_or(0, |(.., before)| watching.frames - before);
     let Some(((began, cpu, _), (size, format, bytes))) = watching.began.zip(watching.first).filter(|_| measured > 0)
     else {
@@ -296,6 +296,8 @@ struct Watching {
     first: Option<((u32, u32), &'static str, usize)>,
     began: Option<(Instant, Option<Duration>, u64)>,
     ended: Option<(Instant, Option<Duration>)>,
+    /// Time of the last picture.
+    last: Option<Instant>,
     failed: Option<anyhow::Error>,
 }
 
@@ -314,8 +316,15 @@ impl Watching {
             first: None,
             began: None,
             ended: None,
+            last: None,
             failed: None,
         }
+    }
+
+    /// Returns the time and the CPU time at the end of the measurement. `now`: after the stream ended or was stopped, which may be a
+    /// whole interval after its last picture.
+    fn end(&self, now: (Instant, Option<Duration>)) -> (Instant, Option<Duration>) {
+        self.ended.unwrap_or((self.last.unwrap_or(now.0), now.1))
     }
 
     /// Processes a frame. Returns `false` if no more frames are needed.
@@ -348,6 +357,7 @@ impl Watching {
         }
         self.overlay.draw(&mut self.picture, &frame.detections, frame.labels.as_deref());
         self.frames += 1;
+        self.last = Some(Instant::now());
         if self.first.is_none() {
             // The size of a JPEG is known only after decoding.
             let size = (self.picture.width as u32, self.picture.height as u32);
@@ -381,6 +391,19 @@ mod tests {
         assert_eq!((watched.size, watched.format), ((64, 48), "BGR888p"));
         assert_eq!(watched.bytes, 64 * 48 * 3);
         assert!(watched.stats.balances());
+    }
+
+    #[test]
+    fn the_time_after_the_last_picture_is_not_measured() {
+        let mut watching = Watching::new(Style::default(), None);
+        let mut frame = Frame::with_payload([0; 192]);
+        frame.geometry = oaktap::frame::Geometry::tight(PixelFormat::Bgr888p, 8, 8).ok();
+        assert!(watching.picture(&frame), "{:?}", watching.failed);
+        let last = watching.last.expect("a picture");
+        let later = last + Duration::from_secs(1);
+        assert_eq!(watching.end((later, None)), (last, None));
+        watching.ended = Some((last, Some(Duration::ZERO)));
+        assert_eq!(watching.end((later, None)), (last, Some(Duration::ZERO)), "the wanted number of frames");
     }
 
     #[test]
