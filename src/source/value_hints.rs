@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::frame::{BBox, Detection, Frame, Geometry, PayloadKind};
 use crate::stats::is_restart;
+use crate::wire::{LINE, Record, records};
 
 /// Boxes whose values have to agree before they suggest a unit by being small. Networks without a threshold send many boxes
 /// of less than 1 %, but hardly these only.
@@ -65,7 +66,10 @@ pub(super) struct ValueHints {
     /// Boxes whose right or lower edge is before the other one.
     reversed: u32,
     small_distances: Small,
+    /// The capture times of the headers.
     clock: Clock,
+    /// Those of the `@F` records. Nothing else uses them.
+    record_clock: Clock,
     layouts: Vec<(Option<Arc<str>>, Layouts)>,
     merged: Once,
     numbers: Numbers,
@@ -171,6 +175,25 @@ impl Small {
     }
 }
 
+/// Where a camera sends capture times, which decides the unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Headers,
+    /// `@F`.
+    Records,
+}
+
+/// Returns the capture time of the `@F` record of a frame, in microseconds.
+fn recorded_us(frame: &Frame) -> Option<i64> {
+    frame.camera_seq?;
+    // The last one counts, as for numbers.
+    let line = frame.records.chunks_exact(LINE).rfind(|line| line.starts_with(b"@F "))?;
+    records(line).find_map(|record| match record {
+        Record::Frame { device_time, .. } => Some(device_time.0),
+        _ => None,
+    })
+}
+
 /// Compares capture times with arrivals.
 #[derive(Debug, Default)]
 struct Clock {
@@ -185,7 +208,9 @@ struct Clock {
 impl ValueHints {
     /// Prepares for the next connection, whose capture times may start anew.
     pub(super) fn restart(&mut self) {
-        (self.clock.first, self.clock.previous_us, self.clock.decreasing) = (None, None, 0);
+        for clock in [&mut self.clock, &mut self.record_clock] {
+            (clock.first, clock.previous_us, clock.decreasing) = (None, None, 0);
+        }
         self.numbers.last.clear();
     }
 
@@ -204,8 +229,10 @@ impl ValueHints {
         hints.extend(self.numbers.add(frame));
         // The pictures of further streams may be taken before the last one of the first.
         if !frame.no_clock && frame.stream.is_none() {
-            hints.extend(self.clock.pace(frame));
-            hints.extend(self.clock.backwards(frame));
+            hints.extend(self.clock.observe(Place::Headers, frame.device_time.0, frame));
+            if let Some(recorded_us) = recorded_us(frame) {
+                hints.extend(self.record_clock.observe(Place::Records, recorded_us, frame));
+            }
         }
         hints
     }
@@ -333,9 +360,14 @@ impl ValueHints {
 }
 
 impl Clock {
+    /// Takes the capture time of a frame.
+    fn observe(&mut self, place: Place, taken_us: i64, frame: &Frame) -> impl Iterator<Item = String> + use<> {
+        let pace = self.pace(place, taken_us, frame.received.mono_ns);
+        pace.into_iter().chain(self.backwards(place, taken_us, frame.id))
+    }
+
     /// Compares the capture times of the connection with its duration, once.
-    fn pace(&mut self, frame: &Frame) -> Option<String> {
-        let (taken_us, arrived_ns) = (frame.device_time.0, frame.received.mono_ns);
+    fn pace(&mut self, place: Place, taken_us: i64, arrived_ns: u64) -> Option<String> {
         let (first_us, first_ns) = *self.first.get_or_insert((taken_us, arrived_ns));
         let passed_ns = arrived_ns.saturating_sub(first_ns);
         if passed_ns < CLOCK_WINDOW_NS || self.pace.0 {
@@ -344,22 +376,24 @@ impl Clock {
         let _ = self.pace.take();
         let taken_in_us = taken_us.saturating_sub(first_us);
         let pace = taken_in_us as f64 * 1000.0 / passed_ns as f64;
-        let is_record = frame.camera_seq.is_some();
-        let units: &[(f64, &str)] = if is_record {
-            &[(1e-6, "seconds"), (1e-3, "milliseconds"), (1e3, "nanoseconds")]
-        } else {
-            &[(1e3, "milliseconds"), (1e6, "microseconds"), (1e9, "nanoseconds")]
+        let units: &[(f64, &str)] = match place {
+            Place::Headers => &[(1e3, "milliseconds"), (1e6, "microseconds"), (1e9, "nanoseconds")],
+            Place::Records => &[(1e-6, "seconds"), (1e-3, "milliseconds"), (1e3, "nanoseconds")],
         };
         let (_, unit) = units.iter().find(|(factor, _)| (factor / 3.0..factor * 3.0).contains(&pace))?;
         let (passed, taken) = (passed_ns as f64 / 1e9, taken_in_us as f64 / 1e6);
-        let (place, expected) = if is_record { ("`@F` records", "microseconds") } else { ("headers", "seconds") };
-        Some(format!(
-            "the capture times advanced by {taken} s in {passed:.1} s: expected {expected} in the {place}; these may be {unit}"
-        ))
+        Some(match place {
+            Place::Headers => format!(
+                "the capture times advanced by {taken} s in {passed:.1} s: expected seconds in the headers; these may be {unit}"
+            ),
+            Place::Records => format!(
+                "the capture times in the `@F` records advanced by {taken} s in {passed:.1} s: expected microseconds in the `@F` \
+                 records; these may be {unit}, and oaktap uses the times of the headers"
+            ),
+        })
     }
 
-    fn backwards(&mut self, frame: &Frame) -> Option<String> {
-        let taken_us = frame.device_time.0;
+    fn backwards(&mut self, place: Place, taken_us: i64, id: u64) -> Option<String> {
         let previous_us = self.previous_us.replace(taken_us)?;
         self.decreasing = if taken_us < previous_us { self.decreasing + 1 } else { 0 };
         let back_us = previous_us.saturating_sub(taken_us);
@@ -367,9 +401,9 @@ impl Clock {
             return None;
         }
         let (taken, previous) = (taken_us as f64 / 1e6, previous_us as f64 / 1e6);
+        let of = if place == Place::Records { " of the `@F` record" } else { "" };
         Some(format!(
-            "the capture time went back from {previous} s to {taken} s at frame {}: expected times that increase; use a clock that is not reset, such as time.monotonic()",
-            frame.id
+            "the capture time{of} went back from {previous} s to {taken} s at frame {id}: expected times that increase; use a clock that is not reset, such as time.monotonic()"
         ))
     }
 }
@@ -518,16 +552,44 @@ mod tests {
         assert_eq!(hints("", &[(0.5, GOOD)]), [""; 0]);
     }
 
-    /// The hints about 100 frames, taken every `step_us` by their own account and 25 ms apart.
-    fn clock_hints(step_us: i64, record: bool) -> Vec<String> {
+    /// The hints about 100 frames that arrive every 25 ms. By their headers they were taken every `header_us`, by their `@F`
+    /// records every `record_us`.
+    fn hints_about_steps(header_us: i64, record_us: Option<i64>) -> Vec<String> {
         let mut hints = ValueHints::default();
         let frames = (0..100).map(|id| {
+            let at = |step_us: i64| 1_000_000_000 + id as i64 * step_us;
             let mut frame = frame(id, "", &[]);
-            frame.device_time = DeviceTime(1_000_000_000 + id as i64 * step_us);
-            frame.camera_seq = record.then_some(id);
+            frame.device_time = DeviceTime(at(header_us));
+            if let Some(step_us) = record_us {
+                frame.camera_seq = Some(id);
+                frame.records = format!("{:<32}{:<32}", "@T t=60.0", format!("@F {id} {}", at(step_us))).into_bytes();
+            }
             frame
         });
         frames.flat_map(|frame| hints.of(&frame)).collect()
+    }
+
+    /// The same of a camera whose other times are right.
+    fn clock_hints(step_us: i64, record: bool) -> Vec<String> {
+        if record { hints_about_steps(25_000, Some(step_us)) } else { hints_about_steps(step_us, None) }
+    }
+
+    #[test]
+    fn capture_times_in_headers_and_records_are_judged_apart() {
+        let found = hints_about_steps(25_000_000, Some(25_000));
+        let header = "expected seconds in the headers; these may be milliseconds";
+        assert!(matches!(&found[..], [one] if one.ends_with(header)), "{found:?}");
+        let found = hints_about_steps(25_000_000, Some(25));
+        let record = "expected microseconds in the `@F` records; these may be milliseconds, and oaktap uses the times of the \
+                      headers";
+        assert!(
+            matches!(&found[..], [first, second] if first.ends_with(header) && second.ends_with(record)),
+            "{found:?}"
+        );
+        let found = hints_about_steps(25_000, Some(-1000));
+        let expected =
+            "the capture time of the `@F` record went back from 999.998 s to 999.997 s at frame 3: expected ";
+        assert!(matches!(&found[..], [one] if one.starts_with(expected)), "{found:?}");
     }
 
     #[test]
@@ -536,8 +598,14 @@ mod tests {
             (25_000_000, false, Some("expected seconds in the headers; these may be milliseconds")),
             (25_000_000_000, false, Some("these may be microseconds")),
             (25_000_000_000_000, false, Some("these may be nanoseconds")),
-            (25_000_000, true, Some("expected microseconds in the `@F` records; these may be nanoseconds")),
-            (25, true, Some("these may be milliseconds")),
+            (
+                25_000_000,
+                true,
+                Some(
+                    "expected microseconds in the `@F` records; these may be nanoseconds, and oaktap uses the times of the headers",
+                ),
+            ),
+            (25, true, Some("these may be milliseconds, and oaktap uses the times of the headers")),
             (25_000, false, None),
             (25_000, true, None),
             // Slow motion, or frames that waited.
