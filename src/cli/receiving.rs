@@ -87,12 +87,27 @@ impl Receiving {
         until: &Until,
         recording: RecordersMonitor,
     ) -> anyhow::Result<Self> {
+        Self::start_beside(None, ctx, cameras, args, until, recording)
+    }
+
+    /// The same on the receiving threads of other sessions, if there are some.
+    pub(crate) fn start_beside(
+        other: Option<&Self>,
+        ctx: &Ctx,
+        cameras: Vec<Camera>,
+        args: &SourceArgs,
+        until: &Until,
+        recording: RecordersMonitor,
+    ) -> anyhow::Result<Self> {
         ctx.stop.on_signals()?;
         let style = args.style()?;
         let short_names = cameras.iter().map(|camera| camera.short_name.clone()).collect();
         let started = received_now();
         let options = SessionOptions { names: style.names.clone().map(Arc::new), ..args.session_options() };
-        let live = Live::start(cameras, &options).context("cannot start the receiving threads")?;
+        let live = match other {
+            Some(other) => Live::start_beside(cameras, &options, &other.live),
+            None => Live::start(cameras, &options).context("cannot start the receiving threads")?,
+        };
         let only = Arc::new(Only::new(args.only.clone(), style));
         let advised = Advised::new(until.duration.is_some());
         let watch = |session: &Session| {

@@ -120,7 +120,8 @@ fn unique_names(sources: &[NamedSource], name_of: fn(&SourceSpec) -> String) -> 
 pub struct Live {
     sessions: Vec<Session>,
     runtime: Handle,
-    own_runtime: Option<Runtime>,
+    /// The runtime that [`Self::start`] created, shared with those of [`Self::start_beside`]. The last one ends it.
+    own_runtime: Option<Arc<Runtime>>,
 }
 
 /// Longest time that [`Live`] waits for blocking work when it is dropped: the system may still resolve a host name.
@@ -129,7 +130,7 @@ const SHUTDOWN_MAX: Duration = Duration::from_millis(500);
 impl Drop for Live {
     fn drop(&mut self) {
         self.sessions.clear();
-        if let Some(runtime) = self.own_runtime.take() {
+        if let Some(runtime) = self.own_runtime.take().and_then(Arc::into_inner) {
             runtime.shutdown_timeout(SHUTDOWN_MAX);
         }
     }
@@ -144,8 +145,16 @@ impl Live {
         let runtime =
             Builder::new_multi_thread().worker_threads(RECEIVE_THREADS).thread_name("receive").enable_all().build()?;
         let mut live = Self::start_on(cameras, options, runtime.handle());
-        live.own_runtime = Some(runtime);
+        live.own_runtime = Some(Arc::new(runtime));
         Ok(live)
+    }
+
+    /// Starts a session for each camera on the threads of other sessions, which may end before.
+    #[must_use]
+    pub fn start_beside(cameras: Vec<Camera>, options: &SessionOptions, other: &Self) -> Self {
+        let mut live = Self::start_on(cameras, options, &other.runtime);
+        live.own_runtime.clone_from(&other.own_runtime);
+        live
     }
 
     /// Starts a session for each camera on the threads of `runtime`.
@@ -226,6 +235,24 @@ mod tests {
         fn finish(self) -> Vec<usize> {
             self.0.iter().map(|taker| std::iter::from_fn(|| taker.recv()).count()).collect()
         }
+    }
+
+    #[test]
+    fn sessions_on_the_threads_of_others_outlive_them() {
+        let camera = |seed: u32| {
+            let spec: SourceSpec = format!("sim:?size=16x16&fps=0&seed={seed}").parse().expect("a source");
+            vec![Camera::new("sim", spec)]
+        };
+        let options = SessionOptions::default();
+        let first = Live::start(camera(1), &options).expect("threads");
+        let second = Live::start_beside(camera(2), &options, &first);
+        assert_eq!(first.runtime().id(), second.runtime().id());
+        drop(first);
+        let before = second.sessions()[0].stats().frames.confirmed;
+        while second.sessions()[0].stats().frames.confirmed < before + 10 {
+            std::thread::yield_now();
+        }
+        assert!(second.stop().iter().all(Result::is_ok) && second.ended());
     }
 
     #[test]

@@ -29,7 +29,7 @@ struct Member {
 pub(super) struct ConnectedFleet<'a> {
     ctx: &'a Ctx,
     args: &'a ServeArgs,
-    /// Cameras that were added together.
+    /// Cameras that were added together. All of them use the threads of the first ones.
     groups: Vec<Receiving>,
     /// In the order of the plan.
     members: Vec<Member>,
@@ -83,7 +83,8 @@ impl<'a> ConnectedFleet<'a> {
         let mut sessions = Vec::new();
         if !added.is_empty() {
             let recordings = server.recordings(&added);
-            let group = Receiving::start(self.ctx, added, &self.args.source, &self.args.until, recordings)?;
+            let (args, until) = (&self.args.source, &self.args.until);
+            let group = Receiving::start_beside(self.groups.first(), self.ctx, added, args, until, recordings)?;
             sessions = group.sessions().to_vec();
             self.groups.push(group);
         }
@@ -118,9 +119,9 @@ impl<'a> ConnectedFleet<'a> {
         }
     }
 
-    /// Returns the runtimes of the sessions.
-    pub(super) fn runtimes(&self) -> impl Iterator<Item = &Handle> {
-        self.groups.iter().map(Receiving::runtime)
+    /// Returns the runtime of the sessions; `None` before the first one is connected.
+    pub(super) fn runtime(&self) -> Option<&Handle> {
+        self.groups.first().map(Receiving::runtime)
     }
 
     /// Returns whether a stop condition holds.

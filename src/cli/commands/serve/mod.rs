@@ -143,7 +143,7 @@ fn wait(
 ) -> Option<Plan> {
     let status = count(plan.sources.len() as u64, "camera", "cameras");
     supervisor.ready(&status);
-    let mut pulse = Pulse::new(fleet.runtimes().chain(server.runtime()).cloned().collect());
+    let mut pulse = Pulse::new(fleet.runtime().into_iter().chain(server.runtime()).cloned().collect());
     while !fleet.is_over() {
         supervisor.feed(&mut pulse);
         if ctx.stop.take_reload() {
