@@ -119,10 +119,11 @@ fn every_field_of_recordings_and_their_status_is_documented() {
 #[test]
 fn every_field_of_a_benchmark_is_documented() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
-    let cameras = ["sim:?size=64x48&fps=0", &format!("tcp://{closed}")];
-    let mut printed = lines(&["bench", cameras[0], cameras[1], "--frames", "60", "--json", "-q"]);
+    let cameras = ["a=sim:?size=64x48&fps=0", "b=sim:?size=64x48&fps=0", &format!("tcp://{closed}")];
+    let mut printed = lines(&[&["bench"][..], &cameras[..], &["--frames", "60", "--json", "-q"]].concat());
     let report = printed.last_mut().expect("a summary")["summary"].as_object_mut().expect("an object");
     assert!(report.remove("cameras").is_some(), "described as the summary of a camera");
+    assert_eq!(report["fleet"]["cameras"], 2, "two were measured: {report:#?}");
     check(&["Benchmark"], [&Value::Object(report.clone())]);
 }
 

@@ -47,7 +47,8 @@ Examples:
 Without a camera, measures each stage with simulated frames of three sizes, or of --size and --format. With cameras, measures \
 their streams, one after the other.
 
-The first lines answer how many cameras this machine takes: as many as both its processors and a network port of 1 Gbit/s take.";
+The first lines answer how many cameras this machine takes: as many as both its processors and a network port of 1 Gbit/s take. \
+With several cameras, a line before them has the load of all of them together.";
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, arg = json_option("Print the measurements as one line of JSON"))]

@@ -123,6 +123,46 @@ impl fmt::Display for Capacity {
     }
 }
 
+/// The load of several measured cameras that stream at the same time.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct FleetLoad {
+    pub(crate) cameras: usize,
+    /// Frames per second of all of them.
+    pub(crate) fps: f64,
+    /// Frames that were lost while each was measured alone.
+    pub(crate) frames_lost: u64,
+    /// Processors that receive, convert and draw these frames. `None` if the system does not report CPU time.
+    pub(crate) cores: Option<f64>,
+    /// Share of a network port of 1 Gbit/s.
+    pub(crate) gigabit_port_share: f64,
+}
+
+impl FleetLoad {
+    /// Adds the streams up; `rates`: frames per second of each.
+    fn of(rows: &[Row], rates: &[f64]) -> Self {
+        let each = || rows.iter().zip(rates);
+        let bytes_per_s: f64 = each().map(|(row, fps)| fps * row.bytes_per_frame as f64).sum();
+        Self {
+            cameras: rows.len(),
+            fps: rates.iter().sum(),
+            frames_lost: rows.iter().map(|row| row.frames_lost).sum(),
+            cores: each().map(|(row, fps)| row.cpu_us_per_frame.map(|us| fps * us / 1e6)).sum(),
+            gigabit_port_share: bytes_per_s * 8.0 / 1e6 / tcp_capacity_mbit_s(1000, 1500),
+        }
+    }
+
+    /// Describes the load of a machine with this number of processors in one line.
+    fn text(&self, cpus: usize) -> String {
+        let Self { cameras, fps, frames_lost, cores, gigabit_port_share } = self;
+        let lost = count(*frames_lost, "frame", "frames");
+        let cores = cores.map_or_else(String::new, |cores| format!(", ~{cores:.2} of {cpus} processors"));
+        format!(
+            "all {cameras} measured cameras together: {fps:.1} frames/s, {lost} lost{cores}, {:.0} % of a port of 1 Gbit/s",
+            100.0 * gigabit_port_share
+        )
+    }
+}
+
 /// A camera that could not be measured.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct NotMeasured {
@@ -143,6 +183,9 @@ pub(crate) struct BenchReport {
     pub(crate) cpus: usize,
     /// The instruction set that conversion uses.
     pub(crate) instructions: &'static str,
+    /// The load of all measured cameras; `None` of fewer than two.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fleet: Option<FleetLoad>,
     /// How many cameras this machine takes, per size of their pictures.
     pub(crate) capacity: Vec<Capacity>,
     pub(crate) rows: Vec<Row>,
@@ -162,12 +205,14 @@ impl BenchReport {
             Some(camera) => camera.frame_time_us.filter(|us| *us > 0).map_or(row.frames_per_s, |us| 1e6 / us as f64),
             None => SIMULATED_FPS,
         };
+        let rates: Vec<_> = rows.iter().enumerate().map(|(at, row)| fps(at, row)).collect();
         Self {
             command,
             version: env!("CARGO_PKG_VERSION"),
             cpu: cpu_name(),
             cpus,
-            capacity: rows.iter().enumerate().filter_map(|(at, row)| Capacity::of(row, cpus, fps(at, row))).collect(),
+            fleet: (cameras.len() > 1).then(|| FleetLoad::of(&rows, &rates)),
+            capacity: rows.iter().zip(&rates).filter_map(|(row, fps)| Capacity::of(row, cpus, *fps)).collect(),
             instructions: oaktap::convert::SimdLevel::best().name(),
             rows,
             cameras,
@@ -197,8 +242,11 @@ impl BenchReport {
         format!("oaktap {} on {}, {} CPUs, {}", self.version, self.cpu, self.cpus, self.instructions)
     }
 
-    /// Answers first how many cameras this machine takes.
+    /// Answers first how many cameras this machine takes: those that were measured, and as many as it can of each kind.
     fn write_capacity(&self, to: &mut impl Write) -> io::Result<()> {
+        if let Some(fleet) = &self.fleet {
+            writeln!(to, "{}", fleet.text(self.cpus))?;
+        }
         for capacity in &self.capacity {
             let (frames, lost) = capacity.frames;
             write!(to, "{capacity}")?;
@@ -322,6 +370,35 @@ mod tests {
         // Its own clock says 20 frames/s: most of them were lost.
         let camera = Summary { frame_time_us: Some(50_000), ..Stats::default().summary("a") };
         assert!(text(&report(vec![few], vec![camera])).starts_with("8 cameras of 640x352 NV12 at 20 frames/s: "));
+    }
+
+    #[test]
+    fn several_cameras_are_added_up_in_the_first_line() {
+        let row = |bytes_per_frame, cpu_us, frames_lost| {
+            let mut row = Row { stage: "stream", bytes_per_frame, frames: 100, frames_lost, ..Row::default() };
+            row.set_times(1e-3, cpu_us);
+            row
+        };
+        let at = |frame_time_us| Summary { frame_time_us: Some(frame_time_us), ..Stats::default().summary("a") };
+        let text = |rows: Vec<Row>, cameras: Vec<Summary>| {
+            let mut text = Vec::new();
+            let report = BenchReport::new("bench", rows, cameras);
+            report.write_table(&mut text).expect("a Vec takes everything");
+            (String::from_utf8(text).expect("UTF-8"), report.cpus)
+        };
+        // 40 and 20 frames/s with 250 and 500 us each; 216 and 54 of 941 Mbit/s.
+        let rows = |cpu: Option<f64>| vec![row(675_840, cpu, 0), row(337_920, cpu.map(|us| 2.0 * us), 3)];
+        let (found, cpus) = text(rows(Some(250.0)), vec![at(25_000), at(50_000)]);
+        let first = format!(
+            "all 2 measured cameras together: 60.0 frames/s, 3 frames lost, ~0.02 of {cpus} processors, 29 % of a port of 1 \
+             Gbit/s\n"
+        );
+        assert!(found.starts_with(&first), "{found}");
+        let (found, _) = text(rows(None), vec![at(25_000), at(50_000)]);
+        let first = "all 2 measured cameras together: 60.0 frames/s, 3 frames lost, 29 % of a port of 1 Gbit/s\n";
+        assert!(found.starts_with(first), "{found}");
+        assert!(!text(rows(None), Vec::new()).0.contains("together"), "simulated sizes are not a fleet");
+        assert!(!text(vec![row(1000, None, 0)], vec![at(25_000)]).0.contains("together"), "one camera");
     }
 
     #[test]
