@@ -239,13 +239,13 @@ impl CameraServer {
         if let Some(recorders) = recorders {
             self.serve.show_recordings(recorders);
         }
-        self.names.extend(cameras.iter().map(|camera| camera.short_name.clone()));
+        self.names.extend(cameras.iter().map(|camera| camera.name.clone()));
         Ok(live::connect(cameras, &mut self.serve)?)
     }
 
     /// Serves a camera that another server has served, after those that were connected before.
-    pub(crate) fn keep(&mut self, short_name: String, camera: KeptCamera) {
-        self.names.push(short_name);
+    pub(crate) fn keep(&mut self, name: String, camera: KeptCamera) {
+        self.names.push(name);
         self.serve.keep(camera);
     }
 

@@ -35,8 +35,6 @@ const ABSENCE_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Receiving {
     live: Live,
-    /// Names for files, in the order of the cameras.
-    short_names: Vec<String>,
     troubles: Vec<LastTrouble>,
     started: Received,
     /// Time at which the sessions were stopped, and which of them play a recording whose beginning was not reached.
@@ -101,7 +99,6 @@ impl Receiving {
     ) -> anyhow::Result<Self> {
         ctx.stop.on_signals()?;
         let style = args.style()?;
-        let short_names = cameras.iter().map(|camera| camera.short_name.clone()).collect();
         let started = received_now();
         let options = SessionOptions { names: style.names.clone().map(Arc::new), ..args.session_options() };
         let live = match other {
@@ -127,7 +124,6 @@ impl Receiving {
         let strict = args.strict;
         Ok(Self {
             live,
-            short_names,
             troubles,
             started,
             stopped: OnceLock::new(),
@@ -354,11 +350,10 @@ impl Receiving {
         }
         let recorded = recording_summary::check(recordings);
         if let Some(lines) = self.status.take() {
-            let each = summaries.iter().zip(&failures).zip(&self.short_names);
-            let last = each.map(|((counts, failure), name)| LastStatus {
+            let last = summaries.iter().zip(&failures).map(|(counts, failure)| LastStatus {
                 counts,
                 reason: failure.as_ref().map(|failure| failure.text.clone()),
-                recording: recording_summary::finished(recordings, name),
+                recording: recording_summary::finished(recordings, &counts.name),
             });
             lines.finish(last.collect())?;
         }

@@ -66,7 +66,10 @@ impl Failure {
     pub(super) fn new(session: &Session, trouble: Trouble, is_fatal: bool) -> Self {
         let task = if matches!(trouble, Trouble::NoPicture { .. }) { "show" } else { "receive" };
         let what = match (session.name(), session.spec().to_string()) {
-            (name, spec) if name == spec => format!("cannot {task} the stream of {name}"),
+            // Its name is a part of the source.
+            (name, spec) if session.spec().recording().is_none() && name == session.spec().name() => {
+                format!("cannot {task} the stream of {spec}")
+            }
             (name, spec) => format!("cannot {task} the stream of {name} ({spec})"),
         };
         let help = session.spec().help_without_frames();

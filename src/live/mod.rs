@@ -22,10 +22,9 @@ const RECEIVE_THREADS: usize = 2;
 /// A camera before its session starts: its names, its source, and the outlets that sinks subscribe to.
 #[derive(Clone, Debug)]
 pub struct Camera {
-    /// Name for people: the given one or the source as it was given, unique among the cameras of a [`Live`].
+    /// The given name, or that of the source ([`SourceSpec::name`]); unique among the cameras of a [`Live`]. People, JSON, files and
+    /// channels have the same one.
     pub name: String,
-    /// Name for files and channels, as short as possible: an address without scheme and default port.
-    pub short_name: String,
     /// Source of the frames.
     pub spec: SourceSpec,
     /// Hubs of the session, and its ledger.
@@ -35,19 +34,17 @@ pub struct Camera {
 }
 
 impl Camera {
-    /// Creates a camera with one name for people and files.
+    /// Creates a camera with this name.
     #[must_use]
     pub fn new(name: impl Into<String>, spec: SourceSpec) -> Self {
-        let name = name.into();
-        Self { short_name: name.clone(), name, spec, outlets: Outlets::default(), stream: None }
+        Self { name: name.into(), spec, outlets: Outlets::default(), stream: None }
     }
 
     /// Returns the camera for views of another stream of the same session, which is that of this camera.
     #[must_use]
     pub fn of_stream(&self, stream: &str) -> Self {
-        let name = format!("{}_{stream}", self.name);
-        let short_name = format!("{}_{}", self.short_name, stream.replace('/', "_"));
-        Self { name, short_name, stream: Some(stream.into()), ..self.clone() }
+        let name = format!("{}_{}", self.name, stream.replace('/', "_"));
+        Self { name, stream: Some(stream.into()), ..self.clone() }
     }
 }
 
@@ -80,20 +77,12 @@ pub fn connect<S: Sink>(cameras: &[Camera], sink: &mut S) -> io::Result<()> {
 #[must_use]
 pub fn cameras<S: Clone + Into<NamedSource>>(sources: &[S]) -> Vec<Camera> {
     let sources: Vec<NamedSource> = sources.iter().cloned().map(Into::into).collect();
-    let names = unique_names(&sources, SourceSpec::name);
-    let short_names = unique_names(&sources, SourceSpec::short_name);
-    let camera = |((name, short_name), source): ((String, String), NamedSource)| Camera {
-        name,
-        short_name,
-        spec: source.spec,
-        outlets: Outlets::default(),
-        stream: None,
-    };
-    names.into_iter().zip(short_names).zip(sources).map(camera).collect()
+    let names = unique_names(&sources);
+    names.into_iter().zip(sources).map(|(name, source)| Camera::new(name, source.spec)).collect()
 }
 
 /// Numbers simulated cameras, and appends `-2`, `-3` to names that occur again. Given names stay as they are.
-fn unique_names(sources: &[NamedSource], name_of: fn(&SourceSpec) -> String) -> Vec<String> {
+fn unique_names(sources: &[NamedSource]) -> Vec<String> {
     let given: Vec<&String> = sources.iter().filter_map(|source| source.name.as_ref()).collect();
     let mut names: Vec<String> = Vec::new();
     let mut simulated = 0;
@@ -102,7 +91,7 @@ fn unique_names(sources: &[NamedSource], name_of: fn(&SourceSpec) -> String) -> 
             names.push(name.clone());
             continue;
         }
-        let mut name = name.clone().unwrap_or_else(|| name_of(spec));
+        let mut name = name.clone().unwrap_or_else(|| spec.name());
         if matches!(spec, SourceSpec::Sim(_)) {
             simulated += 1;
             name = format!("{name}-{simulated}");
@@ -199,16 +188,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_unique_and_short_names_are_short() {
+    fn names_are_unique_and_short() {
         let specs = ["10.0.0.5", "tcp://10.0.0.5:9876", "sim:", "10.0.0.5", "sim:?fps=5", "listen://:5001"];
         let specs: [SourceSpec; 6] = specs.map(|uri| uri.parse().expect("a source"));
         let cameras = cameras(&specs);
-        let short: Vec<_> = cameras.iter().map(|camera| camera.short_name.as_str()).collect();
-        assert_eq!(short, ["10.0.0.5", "10.0.0.5:9876", "sim-1", "10.0.0.5-2", "sim-2", "listen:5001"]);
         let names: Vec<_> = cameras.iter().map(|camera| camera.name.as_str()).collect();
-        let first = "tcp://10.0.0.5:5000";
-        let again = "tcp://10.0.0.5:5000-2";
-        assert_eq!(names, [first, "tcp://10.0.0.5:9876", "sim-1", again, "sim-2", "listen://0.0.0.0:5001"]);
+        assert_eq!(names, ["10.0.0.5", "10.0.0.5:9876", "sim-1", "10.0.0.5-2", "sim-2", "listen:5001"]);
     }
 
     #[test]
@@ -216,9 +201,8 @@ mod tests {
         let sources: [NamedSource; 4] =
             ["sim:", "front=10.0.0.5", "sim-1=sim:?seed=2", "sim:"].map(|text| text.parse().expect("a source"));
         let cameras = cameras(&sources);
-        let names: Vec<_> = cameras.iter().map(|camera| (camera.name.as_str(), camera.short_name.as_str())).collect();
-        let same = |name| (name, name);
-        assert_eq!(names, [same("sim-1-2"), same("front"), same("sim-1"), same("sim-2")]);
+        let names: Vec<_> = cameras.iter().map(|camera| camera.name.as_str()).collect();
+        assert_eq!(names, ["sim-1-2", "front", "sim-1", "sim-2"]);
     }
 
     /// Counts confirmed frames.

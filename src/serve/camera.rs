@@ -51,10 +51,7 @@ pub(super) struct NoPicture {
 
 /// A camera, or a further stream of one, and its viewers. Dropping it ends its thread.
 pub(super) struct ServedCamera {
-    /// Name in addresses.
     pub(super) name: String,
-    /// Name for people.
-    pub(super) title: String,
     pub(super) viewers: Arc<Viewers>,
     pub(super) style: Style,
     pub(super) rtsp: Feed,
@@ -191,8 +188,7 @@ impl ServedCamera {
         });
         let encoding = Encoding::new(camera);
         Ok(Arc::new(Self {
-            name: camera.short_name.clone(),
-            title: camera.name.clone(),
+            name: camera.name.clone(),
             viewers: Arc::default(),
             style,
             rtsp: Feed::new(&super::rtsp::PROTOCOL, &encoding),
@@ -242,11 +238,9 @@ impl ServedCamera {
         let names = self.camera.outlets.ledger.update(|stats| stats.further_streams());
         for (place, name) in self.further.iter().zip(&names).filter(|(place, _)| place.get().is_none()) {
             let mut camera = self.camera.of_stream(name);
-            for name in [&mut camera.name, &mut camera.short_name] {
-                let numbered = (2..).map(|number| format!("{name}-{number}"));
-                let free = std::iter::once(name.clone()).chain(numbered).find(|name| !is_taken(name));
-                *name = free.unwrap_or_default();
-            }
+            let numbered = (2..).map(|number| format!("{}-{number}", camera.name));
+            let free = std::iter::once(camera.name.clone()).chain(numbered).find(|name| !is_taken(name));
+            camera.name = free.unwrap_or_default();
             let stream = Self::start(
                 &camera,
                 self.style.clone(),
@@ -259,7 +253,7 @@ impl ServedCamera {
                     of_stream.follow();
                 }
             }
-            tracing::info!(camera = self.title, "serves the stream `{name}` as {}", stream.name);
+            tracing::info!(camera = self.name, "serves the stream `{name}` as {}", stream.name);
             place.get_or_init(|| stream);
         }
         Ok(())

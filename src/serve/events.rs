@@ -33,7 +33,7 @@ impl Events {
     fn event(&mut self, detected: &DetectedFrame) -> String {
         let number = self.numbers.number(detected.frame.id);
         let record = DetectionRecord::new(detected, number, &self.camera.style);
-        let record = DetectionRecord { camera: Some(&self.camera.title), ..record };
+        let record = DetectionRecord { camera: Some(&self.camera.name), ..record };
         // Strings and numbers: serializing them cannot fail.
         format!("data: {}\n\n", serde_json::to_string(&record).unwrap_or_default())
     }

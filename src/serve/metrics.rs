@@ -119,7 +119,7 @@ struct Cameras(Arc<Server>);
 impl Cameras {
     fn samples(&self) -> Vec<Sample> {
         let sample = |(camera, session): (&Arc<super::camera::ServedCamera>, &crate::source::Session)| Sample {
-            camera: camera.title.clone(),
+            camera: camera.name.clone(),
             received: camera.stream().is_none().then(|| Received {
                 is_streaming: matches!(session.state(), SessionState::Streaming),
                 stats: session.stats(),

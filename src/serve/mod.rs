@@ -114,7 +114,7 @@ pub struct CameraViewers {
 /// Returns the counts of the viewers of a camera and of its further streams.
 fn counts(camera: &Arc<ServedCamera>) -> impl Iterator<Item = CameraViewers> {
     let of =
-        |camera: &Arc<ServedCamera>| CameraViewers { camera: camera.title.clone(), viewers: camera.viewers.by_kind() };
+        |camera: &Arc<ServedCamera>| CameraViewers { camera: camera.name.clone(), viewers: camera.viewers.by_kind() };
     camera.with_streams().map(of)
 }
 
@@ -231,7 +231,7 @@ impl Serve {
     /// Returns an observer of the recordings that clients start of these cameras.
     #[must_use]
     pub fn recordings(&self, cameras: &[Camera]) -> RecordersMonitor {
-        let served = |camera: &Camera| self.cameras.iter().find(|served| served.title == camera.name);
+        let served = |camera: &Camera| self.cameras.iter().find(|served| served.name == camera.name);
         let recorders = cameras.iter().filter_map(|camera| served(camera)?.recorder.as_ref());
         RecordersMonitor::of_each(recorders.map(|recorder| recorder.monitor()))
     }

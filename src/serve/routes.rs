@@ -78,10 +78,7 @@ impl Server {
     /// # Errors
     /// The system refuses a thread.
     pub(super) fn add_streams(&self) -> io::Result<()> {
-        let is_taken = |name: &str| {
-            self.each()
-                .any(|(camera, _)| [&camera.name, &camera.title].iter().any(|taken| taken.eq_ignore_ascii_case(name)))
-        };
+        let is_taken = |name: &str| self.each().any(|(camera, _)| camera.name.eq_ignore_ascii_case(name));
         self.cameras.iter().try_for_each(|(camera, _)| camera.add_streams(is_taken))
     }
 

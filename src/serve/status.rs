@@ -111,7 +111,7 @@ fn for_page<'a>(server: &Server, camera: &'a ServedCamera, session: &Session, no
     let now = |rate: f64| if matches!(state, SessionState::Streaming) { rate } else { 0.0 };
     PageCamera {
         name: &camera.name,
-        camera: &camera.title,
+        camera: &camera.name,
         told: Told { no_picture: told.no_picture.filter(|_| streams), ..told },
         fps: now(rates.fps_arrival),
         mbit_s: now(rates.mbit_s),

@@ -48,7 +48,7 @@ impl Session {
         Self { name, spec, ledger, state, stop, playback, runtime: runtime.clone() }
     }
 
-    /// Returns the name of the camera, for people.
+    /// Returns the name of the camera.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name

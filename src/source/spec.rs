@@ -355,30 +355,21 @@ impl SourceSpec {
         if let Self::File(file) = self { Some(file) } else { None }
     }
 
-    /// Returns a name for people: the source as it was given, except that a recording has the name of its camera or file.
-    /// Not unique.
+    /// Returns the name of a camera without a given one: the address without scheme and default port, or the name of the camera or
+    /// file of a recording. Not unique.
     #[must_use]
     pub fn name(&self) -> String {
-        match self {
-            Self::Sim(_) | Self::File(_) => self.short_name(),
-            _ => self.to_string(),
-        }
-    }
-
-    /// Returns a name for files and channels: the address without scheme and default port. Not unique.
-    #[must_use]
-    pub fn short_name(&self) -> String {
         match self {
             Self::Tcp { host, port } if *port == PORT => host.clone(),
             Self::Tcp { host, port } => format!("{host}:{port}"),
             Self::Listen { port, .. } => format!("listen:{port}"),
             #[cfg(feature = "http")]
-            Self::Http(url) => url.short_name(),
+            Self::Http(url) => url.name(),
             #[cfg(feature = "http")]
             Self::HttpPost(spec) => format!("http-post:{}", spec.port),
             Self::Udp(spec) => format!("udp:{}", spec.port),
             #[cfg(feature = "mqtt")]
-            Self::Mqtt(spec) => spec.short_name(),
+            Self::Mqtt(spec) => spec.name(),
             Self::Sim(_) => "sim".to_owned(),
             Self::File(file) => file.name(),
         }

@@ -439,7 +439,7 @@ mod tests {
             ("udp://[::]:5000", "udp://[::]:5000"),
         ] {
             let spec: SourceSpec = text.parse().expect(text);
-            assert_eq!((spec.to_string().as_str(), spec.short_name().as_str()), (shown, "udp:5000"));
+            assert_eq!((spec.to_string().as_str(), spec.name().as_str()), (shown, "udp:5000"));
             assert_eq!(shown.parse(), Ok(spec), "{text}");
         }
         for (text, why) in [

@@ -20,6 +20,28 @@ fn config() -> (tempfile::TempDir, String) {
 }
 
 #[test]
+fn a_camera_without_a_given_name_has_one_name_live_and_in_its_recording() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let camera = oaktap::sim::Simulator::start(listener, &"size=64x48".parse().expect("a stream")).expect("a stream");
+    let address = camera.local_addr().to_string();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("a.mcap");
+    let file = file.to_str().expect("UTF-8");
+    let source = format!("tcp://{address}");
+    let (_, out, err) = run(&["record", &source, "-o", file, "-n", "20", "--status", "50ms", "--json"]);
+    let (summaries, states): (Vec<_>, Vec<_>) = lines(&out).into_iter().partition(|line| line.get("summary").is_some());
+    assert_eq!(summaries[0]["summary"]["cameras"][0]["camera"], address.as_str(), "{out}");
+    assert!(!states.is_empty() && states.iter().all(|line| line["status"]["camera"] == address.as_str()), "{out}");
+    assert!(err.contains(&format!("{address}: streaming")) && !err.contains(&format!("{source}: ")), "{err}");
+    let (_, out, _) = run(&["inspect", file, "--json"]);
+    assert_eq!(lines(&out)[0]["summary"]["files"][0]["cameras"][0]["name"], address.as_str(), "{out}");
+    let (_, out, err) = run(&["detections", &source, "-n", "3", "--json"]);
+    assert_eq!(lines(&out)[0]["camera"], address.as_str(), "{out}{err}");
+    let (_, out, err) = run(&["bench", &source, "-n", "30", "--json"]);
+    assert_eq!(lines(&out)[0]["summary"]["cameras"][0]["camera"], address.as_str(), "{out}{err}");
+}
+
+#[test]
 fn detections_of_several_cameras_carry_their_names() {
     let (code, out, err) = run(&["detections", "a=sim:?size=64x48", "b=sim:?size=64x48&seed=2", "-n", "3", "--json"]);
     assert_eq!(code, 0, "{err}");

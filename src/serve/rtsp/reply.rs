@@ -174,7 +174,7 @@ impl Player {
         let base = base(request);
         Ok(Success {
             headers: vec![("Content-Type", "application/sdp".to_owned()), ("Content-Base", base + "/")],
-            body: sdp::describe(&camera.title, &media, self.local.ip()),
+            body: sdp::describe(&camera.name, &media, self.local.ip()),
         })
     }
 

@@ -143,7 +143,7 @@ impl Peer {
         let Some(id) = self.channel else { return Ok(()) };
         let detected = DetectedFrame::new(frame, false, 0);
         let record = DetectionRecord::new(&detected, number, &self.camera.style);
-        let record = DetectionRecord { camera: Some(&self.camera.title), ..record };
+        let record = DetectionRecord { camera: Some(&self.camera.name), ..record };
         // Strings and numbers: serializing them cannot fail.
         let message = serde_json::to_vec(&ChannelMessage { rtp_time: time as u32, record }).unwrap_or_default();
         let is_accepted = match self.rtc.channel(id) {

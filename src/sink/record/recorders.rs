@@ -206,7 +206,7 @@ impl Sink for Recorders {
 
     fn connect(&mut self, camera: &Camera) -> std::io::Result<()> {
         let info = CameraInfo {
-            name: camera.short_name.clone(),
+            name: camera.name.clone(),
             address: camera.spec.to_string(),
             labels: self.options.labels.clone(),
         };

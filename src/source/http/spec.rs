@@ -72,8 +72,8 @@ impl HttpSpec {
         self.every.unwrap_or(DEFAULT_POLL_INTERVAL)
     }
 
-    /// Returns the address without scheme, path and default port, for names of files and channels.
-    pub(in crate::source) fn short_name(&self) -> String {
+    /// Returns the address without scheme, path and default port.
+    pub(in crate::source) fn name(&self) -> String {
         if self.port == default_port(self.tls) { self.host.clone() } else { format!("{}:{}", self.host, self.port) }
     }
 

@@ -64,8 +64,8 @@ impl MqttSpec {
         filters
     }
 
-    /// Returns the levels of the topic without wildcards, for names of files and channels; the broker if there is none.
-    pub(in crate::source) fn short_name(&self) -> String {
+    /// Returns the levels of the topic without wildcards; the broker if there is none.
+    pub(in crate::source) fn name(&self) -> String {
         let levels: Vec<&str> = self.topic.split('/').filter(|level| !["", "+", "#"].contains(level)).collect();
         if levels.is_empty() { self.authority() } else { levels.join("-") }
     }
@@ -152,7 +152,7 @@ mod tests {
         ] {
             let parsed = spec(text);
             assert_eq!((parsed.to_string().as_str(), parsed.topic.as_str()), (shown, topic), "{text}");
-            assert_eq!((spec(shown), SourceSpec::Mqtt(parsed.clone()).short_name().as_str()), (parsed, name), "{text}");
+            assert_eq!((spec(shown), SourceSpec::Mqtt(parsed.clone()).name().as_str()), (parsed, name), "{text}");
         }
     }
 

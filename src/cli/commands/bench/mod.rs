@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use oaktap::frame::PixelFormat;
+use oaktap::live;
 use oaktap::source::NamedSource;
 use oaktap::stats::Summary;
 use oaktap::units::count;
@@ -140,11 +141,12 @@ fn simulated(sizes: &[(u32, u32)], format: Option<PixelFormat>) -> anyhow::Resul
 /// None of them could be measured.
 fn streams(ctx: &Ctx, sources: &[NamedSource], args: &BenchArgs) -> anyhow::Result<BenchReport> {
     let (mut rows, mut cameras, mut failed) = (Vec::new(), Vec::new(), Vec::new());
-    for (source, turn) in sources.iter().zip(1..) {
+    let names: Vec<_> = live::cameras(sources).into_iter().map(|camera| camera.name).collect();
+    for ((source, name), turn) in sources.iter().zip(&names).zip(1..) {
         let what = format!("cannot measure the stream of {source}");
         let measured = match turn {
             2.. if ctx.stop.asked() => Err(anyhow::anyhow!("stopped before its turn")),
-            _ => stream(ctx, source, args),
+            _ => stream(ctx, source, name, args),
         };
         match measured {
             Ok((row, camera)) => {
@@ -153,8 +155,8 @@ fn streams(ctx: &Ctx, sources: &[NamedSource], args: &BenchArgs) -> anyhow::Resu
             }
             Err(error) if sources.len() == 1 => return Err(error.context(what)),
             Err(error) => {
-                present::failure_of(&what, &error, ctx.command, Some(&name(source)));
-                failed.push(NotMeasured { camera: name(source), error: printable(&format!("{error:#}")) });
+                present::failure_of(&what, &error, ctx.command, Some(name));
+                failed.push(NotMeasured { camera: name.clone(), error: printable(&format!("{error:#}")) });
             }
         }
     }
@@ -165,19 +167,14 @@ fn streams(ctx: &Ctx, sources: &[NamedSource], args: &BenchArgs) -> anyhow::Resu
     Ok(BenchReport { failed, ..BenchReport::new(ctx.command, rows, cameras) })
 }
 
-/// Returns the name of a camera in the results.
-fn name(source: &NamedSource) -> String {
-    source.name.clone().unwrap_or_else(|| source.spec.to_string())
-}
-
-fn stream(ctx: &Ctx, source: &NamedSource, args: &BenchArgs) -> anyhow::Result<(Row, Summary)> {
+fn stream(ctx: &Ctx, source: &NamedSource, name: &str, args: &BenchArgs) -> anyhow::Result<(Row, Summary)> {
     ctx.stop.on_signals()?;
     let deadline = args.until.deadline();
     let over = || ctx.stop.asked() || deadline.is_some_and(|deadline| deadline <= Instant::now());
     let style = args.source.style()?;
     present::say(&format!("measuring the stream of {source}, {}", until_text(&args.until)));
     let watched = loopback::watch(source.spec.clone(), args.source.session_options(), style, args.until.frames, over)?;
-    let summary = watched.stats.summary(&name(source));
+    let summary = watched.stats.summary(name);
     // Encoded frames have different lengths.
     let bytes = summary.bytes.payload.checked_div(summary.frames.confirmed).map_or(watched.bytes, |mean| mean as usize);
     let mut copying = Copying::new(bytes);

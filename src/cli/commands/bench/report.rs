@@ -166,7 +166,7 @@ impl FleetLoad {
 /// A camera that could not be measured.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct NotMeasured {
-    /// Its name, or else its source.
+    /// Its name.
     pub(crate) camera: String,
     /// Why, in one line.
     pub(crate) error: String,

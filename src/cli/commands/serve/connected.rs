@@ -19,7 +19,6 @@ use crate::cli::{Ctx, Outcome};
 #[derive(Debug)]
 struct Member {
     source: NamedSource,
-    short_name: String,
     session: Session,
     /// Between two servers.
     kept: Option<KeptCamera>,
@@ -60,11 +59,7 @@ impl<'a> ConnectedFleet<'a> {
         let mut rest = std::mem::take(&mut self.members);
         let mut found = Vec::new();
         for (source, camera) in sources.iter().zip(&cameras) {
-            let is_it = |member: &Member| {
-                member.source == *source
-                    && member.session.name() == camera.name
-                    && member.short_name == camera.short_name
-            };
+            let is_it = |member: &Member| member.source == *source && member.session.name() == camera.name;
             found.push(rest.iter().position(is_it).map(|at| rest.remove(at)));
         }
         for member in rest {
@@ -73,7 +68,7 @@ impl<'a> ConnectedFleet<'a> {
         let mut added = Vec::new();
         for (camera, member) in cameras.iter().zip(&mut found) {
             match member.as_mut().and_then(|member| member.kept.take()) {
-                Some(kept) => server.keep(camera.short_name.clone(), kept),
+                Some(kept) => server.keep(camera.name.clone(), kept),
                 None => {
                     server.connect(std::slice::from_ref(camera), None)?;
                     added.push(camera.clone());
@@ -89,10 +84,10 @@ impl<'a> ConnectedFleet<'a> {
             self.groups.push(group);
         }
         let mut sessions = sessions.into_iter();
-        for ((source, camera), member) in sources.iter().zip(cameras).zip(found) {
+        for (source, member) in sources.iter().zip(found) {
             let member = member.or_else(|| {
                 let session = sessions.next()?;
-                Some(Member { source: source.clone(), short_name: camera.short_name, session, kept: None })
+                Some(Member { source: source.clone(), session, kept: None })
             });
             self.members.extend(member);
         }
