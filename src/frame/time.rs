@@ -263,7 +263,7 @@ impl Backlog {
 
     /// Decides all frames. A burst at the end is stale if there are so many frames.
     fn end_after(&mut self, frames: u32) {
-        let mut in_burst = self.seen_frames >= frames && self.undecided.back().is_some_and(|last| last.in_burst);
+        let mut in_burst = self.seen_frames >= frames && self.ends_in_early_burst();
         for frame in self.undecided.iter_mut().rev() {
             if !in_burst {
                 break;
@@ -272,6 +272,16 @@ impl Backlog {
             in_burst = frame.in_burst;
         }
         self.decide_all();
+    }
+
+    /// Returns whether the last frames arrived together, and the connection was too young to have captured all of them meanwhile. In an
+    /// older one the network may have delayed them.
+    fn ends_in_early_burst(&self) -> bool {
+        let Some(last) = self.undecided.back() else { return false };
+        let before = self.undecided.iter().rev().find(|frame| !frame.in_burst);
+        let first = before.or(self.undecided.front()).unwrap_or(last);
+        let period_us = self.longest_period_us().unwrap_or(0);
+        last.in_burst && last.device.since(first.device).saturating_add(period_us) > last.connected_us
     }
 
     /// Returns the lower median of the steps: one of them may be the jump to the present.
@@ -451,6 +461,13 @@ mod tests {
         let queued = (0_u64..9).map(|n| (33 * n as i64, 61_000 + n));
         let frames: Vec<_> = queued.chain((0..3).map(|n| (40_000 + 33 * n as i64, 61_010 + 33 * n))).collect();
         assert_eq!(stale_since(1000, &frames), first(9, 12));
+    }
+
+    #[test]
+    fn burst_at_the_end_is_stale_only_on_a_young_connection() {
+        let late = [(0, 1040), (33, 1070), (66, 1145), (99, 1146)];
+        assert_eq!(stale_since(1000, &late), [false; 4], "the network delayed the third one");
+        assert_eq!(stale_since(1140, &[(0, 1143), (33, 1144), (66, 1145), (99, 1146)]), [true; 4]);
     }
 
     #[test]
