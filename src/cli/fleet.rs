@@ -4,11 +4,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use oaktap::discovery::{CameraState, DiscoveredCamera};
 use oaktap::frame::LabelMap;
 use oaktap::net::discovery::{Targets, find};
 use oaktap::recording::RecordingError;
-use oaktap::source::{FileSpec, NamedSource, SourceSpec, SourceSpecError, check_name, split_name};
+use oaktap::source::{FileSpec, NamedSource, SourceSpec, SourceSpecError, check_name, source_text, split_name};
 
 use super::application::{CONFIG_FILE, ConfigFile};
 use super::camera_arg::{CameraArg, SearchArgs, runtime};
@@ -23,7 +24,7 @@ pub(crate) struct FleetArgs {
     /// Cameras: addresses (192.168.1.50, tcp://HOST:PORT), ids, http://HOST/PATH, mqtt://BROKER/TOPIC, listen://:PORT or http-post://:PORT/PATH for a camera that connects to this host, udp://:PORT for one that sends datagrams, sim:
     /// for a simulated camera (its options: `oaktap help simulate`), or FILE.mcap for a recording, or a folder of them (with options:
     /// file:PATH?speed=2). NAME=URI names a camera, with 1 to 64 letters, digits, -, _ or .; with --config, a name of the file selects that camera
-    #[arg(value_name = "URI")]
+    #[arg(value_name = "URI", value_parser = OsStringValueParser::new().map(|word| source_text(&word)))]
     uris: Vec<String>,
 
     /// Use the cameras of this file, with their names

@@ -1,6 +1,7 @@
 //! The FILE argument of `--plot`: drawings as SVG, or as PNG with our own pictures and glyphs.
 
 use std::convert::Infallible;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -80,12 +81,11 @@ pub(crate) enum PlotFile {
     Png(PathBuf),
 }
 
-impl std::str::FromStr for PlotFile {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let path = PathBuf::from(text);
-        if text.is_empty() {
+impl PlotFile {
+    /// Returns the file of this path, which may be empty.
+    pub(crate) fn new(path: OsString) -> Result<Self, String> {
+        let path = PathBuf::from(path);
+        if path.as_os_str().is_empty() {
             return Ok(Self::Svg(path));
         }
         match path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase).as_deref() {
@@ -95,9 +95,7 @@ impl std::str::FromStr for PlotFile {
                 .to_owned()),
         }
     }
-}
 
-impl PlotFile {
     pub(crate) fn path(&self) -> &Path {
         let (Self::Svg(path) | Self::Png(path)) = self;
         path

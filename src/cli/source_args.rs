@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use oaktap::device::contract::Contract;
 use oaktap::frame::{Frame, Interpreter, Overrides, PixelFormat, Pool};
 use oaktap::overlay::Style;
@@ -46,7 +47,8 @@ pub(crate) struct SourceArgs {
     pub(crate) only: Vec<String>,
 
     /// Fail unless the camera runs this application: oaktap.toml, FILE.dap, or the contract stored in the package
-    #[arg(long, value_name = "APPLICATION", value_parser = contract_arg::contract, help_heading = STREAM)]
+    #[arg(long, value_name = "APPLICATION", help_heading = STREAM,
+          value_parser = OsStringValueParser::new().try_map(|word| contract_arg::contract(&word)))]
     pub(crate) expect: Option<Contract>,
 
     /// Reject frames with a payload larger than this

@@ -1,8 +1,10 @@
 //! Parses and formats recordings as sources: `file:PATH[?speed=2&loop&camera=NAME&then=PATH]`.
 
+use std::ffi::OsStr;
 use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use super::check_name;
 use crate::recording::playback::Speed;
 
 /// A camera of a recording, with the options of its playback. Parsing its text form returns the same value.
@@ -99,20 +101,55 @@ impl fmt::Display for FileSpec {
     }
 }
 
+/// Returns a word of a command line as the text of a source. A recording whose path is not UTF-8 becomes a `file:` URI that
+/// opens it; the word may have a name before the path and options after it.
+#[must_use]
+pub fn source_text(word: &OsStr) -> String {
+    if let Some(text) = word.to_str() {
+        return text.to_owned();
+    }
+    let word = path_bytes(Path::new(word)).into_owned();
+    let exists = |bytes: &[u8]| path_from_bytes(bytes.to_vec()).is_ok_and(|path| path.exists());
+    let split = word.iter().position(|byte| *byte == b'=').filter(|_| !exists(&word));
+    let named = split.and_then(|at| Some((str::from_utf8(&word[..at]).ok()?, &word[at + 1..])));
+    let (name, source) = match named.filter(|(name, _)| check_name(name).is_ok()) {
+        Some((name, source)) => (format!("{name}="), source),
+        None => (String::new(), &word[..]),
+    };
+    let scheme = if source.starts_with(b"file:") { "" } else { "file:" };
+    match path_from_bytes(source.to_vec()) {
+        Ok(path) if !scheme.is_empty() && (path.exists() || !source.contains(&b'?')) => {
+            format!("{name}{}", FileSpec::new(path))
+        }
+        _ => {
+            let mut text = name + scheme;
+            for chunk in source.utf8_chunks() {
+                text.push_str(chunk.valid());
+                escape_bytes(&mut text, chunk.invalid()).expect("writing to a string cannot fail");
+            }
+            text
+        }
+    }
+}
+
 /// Writes bytes with a special meaning as `%` and two hexadecimal digits.
 fn escape(f: &mut fmt::Formatter<'_>, bytes: &[u8], special: &[u8]) -> fmt::Result {
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
             let is_special = c == '%' || c.is_control() || u8::try_from(c).is_ok_and(|c| special.contains(&c));
             if is_special {
-                c.encode_utf8(&mut [0; 4]).bytes().try_for_each(|byte| write!(f, "%{byte:02X}"))?;
+                escape_bytes(f, c.encode_utf8(&mut [0; 4]).as_bytes())?;
             } else {
                 f.write_char(c)?;
             }
         }
-        chunk.invalid().iter().try_for_each(|byte| write!(f, "%{byte:02X}"))?;
+        escape_bytes(f, chunk.invalid())?;
     }
     Ok(())
+}
+
+fn escape_bytes(to: &mut impl fmt::Write, bytes: &[u8]) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(to, "%{byte:02X}"))
 }
 
 /// Reverses [`escape`]. A `%` without two hexadecimal digits after it stands for itself.
@@ -156,4 +193,33 @@ fn path_bytes(path: &Path) -> std::borrow::Cow<'_, [u8]> {
     #[cfg(not(unix))]
     let bytes = path.to_string_lossy().into_owned().into_bytes().into();
     bytes
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    use super::*;
+    use crate::source::NamedSource;
+
+    #[test]
+    fn words_that_are_not_utf_8_are_recordings_with_a_name_and_options() {
+        let parsed = |word: &[u8]| source_text(OsStr::from_bytes(word)).parse::<NamedSource>().expect("a source");
+        let file = |path: &[u8]| FileSpec::new(OsStr::from_bytes(path));
+        let looped = |path: &[u8]| FileSpec { looped: true, ..file(path) };
+        for (word, name, spec) in [
+            (&b"50%\xff.mcap"[..], None, file(b"50%\xff.mcap")),
+            (b"a#=\xff.mcap", None, file(b"a#=\xff.mcap")),
+            (b"\xff=a.mcap", None, file(b"\xff=a.mcap")),
+            (b"front=/\xff/a.mcap", Some("front"), file(b"/\xff/a.mcap")),
+            (b"\xff.mcap?loop", None, looped(b"\xff.mcap")),
+            (b"front=file:\xff%41.mcap?loop", Some("front"), looped(b"\xffA.mcap")),
+        ] {
+            let NamedSource { name: found, spec: crate::source::SourceSpec::File(found_spec) } = parsed(word) else {
+                panic!("a recording: {word:?}")
+            };
+            assert_eq!((found.as_deref(), found_spec), (name, spec), "{}", word.escape_ascii());
+        }
+        assert_eq!(source_text(OsStr::new("front=192.168.1.50")), "front=192.168.1.50");
+    }
 }

@@ -46,9 +46,9 @@ mod value_hints;
 #[cfg(any(feature = "http", feature = "mqtt"))]
 pub use credentials::{Credentials, Password};
 pub use error::{Advise, ConnContext, SourceError, SourceErrorClass, SourceErrorKind};
-pub use file::FileSpec;
 #[cfg(feature = "serve")]
 pub(crate) use file::unescape;
+pub use file::{FileSpec, source_text};
 #[cfg(feature = "http")]
 pub use http::{HttpError, HttpSpec};
 #[cfg(feature = "http")]

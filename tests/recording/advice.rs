@@ -109,6 +109,19 @@ fn names_that_are_not_utf_8_are_exported_and_reported() {
     assert!(export.status.success() && table.exists(), "{export:?}");
     let line: Value = serde_json::from_slice(&export.stdout).expect("JSON");
     assert!(line["summary"]["output"].as_str().is_some_and(|name| name.ends_with("bad\u{fffd}.csv")), "{line}");
+    let mut named = std::ffi::OsString::from("front=");
+    named.push(&file);
+    for word in [file.as_os_str(), &named] {
+        let shots = tempfile::tempdir().expect("a folder");
+        let shot = ["snapshot", "-o", shots.path().to_str().expect("UTF-8")];
+        for command in [&["detections"][..], &["view", "--no-window"], &["replay", "--no-window"], &shot] {
+            let done = oaktap(command).arg(word).output().expect("the program starts");
+            assert!(done.status.success(), "{command:?} {word:?}: {done:?}");
+        }
+    }
+    let plot = name(b"plot\xff.svg");
+    let done = oaktap(&["inspect"]).arg(&file).arg("--plot").arg(&plot).output().expect("the program starts");
+    assert!(done.status.success() && plot.exists(), "{done:?}");
     for command in ["verify", "inspect"] {
         let done = oaktap(&[command, "--json"]).arg(folder.path()).output().expect("the program starts");
         assert!(done.status.success(), "{done:?}");

@@ -14,6 +14,7 @@ use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use oaktap::frame::PixelFormat;
 use oaktap::live;
 use oaktap::source::NamedSource;
@@ -58,7 +59,8 @@ pub(crate) struct BenchArgs {
     fleet: FleetArgs,
 
     /// Plot the results to this .svg or .png file [default: bench.svg]
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "")]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "",
+          value_parser = OsStringValueParser::new().try_map(PlotFile::new))]
     plot: Option<PlotFile>,
 
     #[command(flatten)]

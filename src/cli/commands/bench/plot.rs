@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn bars_are_as_long_as_their_shares_and_none_is_cut() {
         let folder = tempfile::tempdir().unwrap();
-        let file: PlotFile = folder.path().join("plot.png").to_str().unwrap().parse().unwrap();
+        let file = PlotFile::new(folder.path().join("plot.png").into()).unwrap();
         file.write(&report()).unwrap();
         let image = image::open(file.path()).unwrap().to_rgb8();
         let RGBColor(r, g, b) = stage_color("convert");
@@ -132,10 +132,10 @@ mod tests {
     #[test]
     fn an_svg_names_stages_formats_and_speeds() {
         let folder = tempfile::tempdir().unwrap();
-        let file: PlotFile = folder.path().join("plot.SVG").to_str().unwrap().parse().unwrap();
+        let file = PlotFile::new(folder.path().join("plot.SVG").into()).unwrap();
         file.write(&report()).unwrap();
         let text = std::fs::read_to_string(file.path()).unwrap();
         assert!(text.starts_with("<svg") && text.contains("10000 frames/s") && text.contains("BGR888p"));
-        assert!("plot.pdf".parse::<PlotFile>().unwrap_err().contains(".svg or .png"));
+        assert!(PlotFile::new("plot.pdf".into()).unwrap_err().contains(".svg or .png"));
     }
 }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use oaktap::file::shell_word;
 use oaktap::recording::inspect::{CameraReport, MeasurementReport, RecordingReport, inspect_watched};
 use oaktap::recording::{MissingFiles, missing_files};
@@ -53,7 +54,8 @@ pub(crate) struct InspectArgs {
     extract: Option<PathBuf>,
 
     /// Plot frames per second, gaps and detections over time to this .svg or .png file [default: NAME.svg]
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "")]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "",
+          value_parser = OsStringValueParser::new().try_map(PlotFile::new))]
     plot: Option<PlotFile>,
 }
 
