@@ -81,7 +81,7 @@ impl<'a> Reception<'a> {
     /// continuing, or if the stream is from an unexpected application.
     pub(super) fn events(&mut self, now: Received) -> Result<(), SourceErrorKind> {
         let delivery = &mut self.attempts.delivery;
-        let (mut has_frame, mut reconnect) = (false, false);
+        let (mut has_frame, mut has_no_memory, mut reconnect) = (false, false, false);
         while !self.turn.is_over() {
             let before = self.decoder.work();
             let Some(event) = self.decoder.poll() else { break };
@@ -100,6 +100,7 @@ impl<'a> Reception<'a> {
                 }
                 // A frame of a camera, although there is no memory for it.
                 Event::Lost(Damage::NoMemory { .. }) => {
+                    has_no_memory = true;
                     self.frames += 1;
                     self.silence.frame(now.mono_ns);
                 }
@@ -116,6 +117,8 @@ impl<'a> Reception<'a> {
         });
         if has_frame {
             self.silence.set_frame_time(frame_time_us);
+        }
+        if has_frame || has_no_memory {
             self.set_state(SessionState::Streaming);
         }
         self.attempts.delivery.check_application()?;

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use oaktap::frame::Frame;
+use oaktap::frame::{Frame, Pool};
 use oaktap::hub::{Policy, Taker};
 use oaktap::source::{
     Incident, IncidentEvent, Outlets, Session, SessionOptions, SessionState, SourceErrorClass, SourceErrorKind,
@@ -154,6 +154,14 @@ fn hears_the_end(mut camera: TcpStream) -> bool {
     camera.set_read_timeout(Some(AGES)).unwrap();
     // A reset is an end too: our bytes may have been in transit when we closed.
     !matches!(camera.read(&mut [0; 16]), Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut))
+}
+
+#[test]
+fn a_camera_streams_although_there_is_no_memory_for_its_frames() {
+    let bench = Bench::new("sim:?size=64x48&fps=0", SessionOptions { frames: Pool::bounded(1), ..patient() });
+    bench.reach("the frames", |state| matches!(state, SessionState::Streaming));
+    let stats = bench.end();
+    assert!(stats.frames.no_memory > 0 && stats.frames.received == 0, "{stats:?}");
 }
 
 #[test]
