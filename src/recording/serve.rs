@@ -153,6 +153,7 @@ impl CameraServer {
                 None => match playback.end() {
                     AtEnd::Seek(_) => {
                         self.series.rewind()?;
+                        last_ns = None;
                         continue;
                     }
                     AtEnd::Stop | AtEnd::Wait => {

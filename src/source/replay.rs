@@ -9,14 +9,12 @@ use super::beside::{Beside, next_entry};
 use super::delivery::{Delivery, Progress};
 use super::error::SourceErrorKind;
 use super::lead_in::{self, LeadIn};
-use super::place::Place;
+use super::place::{Place, Shown, around};
 use super::played::Played;
 use super::{Continuity, FileSpec, IncidentEvent, Outside, SessionOptions, SessionState};
 use crate::frame::Received;
 use crate::net::clock::received_now;
-use crate::recording::playback::{
-    Arrival, AtEnd, CameraPlayback, Due, FramesAround, MOMENT_NS, Rhythm, SeekTarget, Speed,
-};
+use crate::recording::playback::{Arrival, AtEnd, CameraPlayback, Due, Rhythm, SeekTarget, Speed};
 use crate::recording::schema::IncidentKind;
 use crate::recording::{ConnectionEntry, Reader, RecordedFrame, RecordingEntry, RecordingError, Series, feed};
 use crate::stats::Stats;
@@ -38,15 +36,6 @@ pub(super) struct Replay {
     /// Speed at which the last frame was played.
     speed: Option<Speed>,
     lead_in: LeadIn,
-}
-
-/// The frame that a camera has shown last.
-#[derive(Clone, Copy, Debug)]
-struct Shown {
-    /// Its arrival in nanoseconds since 1970, UTC.
-    ns: i64,
-    /// It is more than a moment before the position of the playback.
-    is_before: bool,
 }
 
 /// Action after a wait.
@@ -103,6 +92,8 @@ impl Replay {
         let mut sought = false;
         // The next frame is shown at once: it was current at the position of the playback.
         let mut holds = false;
+        // The next frame does not follow the last one in the recording.
+        let mut jumps = false;
         while !self.stopped() {
             let (ledger, depth) = (self.delivery.outlets.ledger.clone(), self.delivery.outlets.depth_beside.clone());
             let Some((back, entry)) = on_blocking_thread(move || {
@@ -128,20 +119,21 @@ impl Replay {
             let action = match entry {
                 Some(RecordingEntry::Frame(recorded)) if recorded.log_ns >= from_ns => {
                     let is_held = std::mem::take(&mut holds);
-                    let pause_ns = delivered_ns.map_or(0, |last_ns| recorded.log_ns.saturating_sub(last_ns));
+                    let last_ns = delivered_ns.filter(|_| !jumps);
+                    let pause_ns = last_ns.map_or(0, |last_ns| recorded.log_ns.saturating_sub(last_ns));
                     // Another recording of the camera: nothing is missing between them.
                     let is_apart = series.begins_file() && self.rhythm.is_gap(pause_ns);
                     let action = if is_held {
                         self.room().await
                     } else {
                         let begins = series.begins_file() || delivered_ns.is_none();
-                        self.wait_for(&recorded, delivered_ns, begins).await
+                        self.wait_for(&recorded, last_ns, begins).await
                     };
                     if matches!(action, Action::Continue) {
                         if is_apart {
                             self.leave();
                         }
-                        (delivered_ns, sought) = (Some(recorded.log_ns), false);
+                        (delivered_ns, sought, jumps) = (Some(recorded.log_ns), false, false);
                         let is_outside = matches!(*self.state.borrow(), SessionState::Outside(_));
                         // Before the window gets the picture, which it does not show outside of the recording.
                         if is_outside && !is_held {
@@ -192,10 +184,11 @@ impl Replay {
                     self.leave();
                     let (around, at_ns) = loop {
                         let shown = delivered_ns.map(|ns| Shown { ns, is_before: self.playback.is_before(ns) });
-                        let search = move || around(&mut series, target, shown).map(|found| (series, found));
+                        let rhythm = self.rhythm;
+                        let search = move || around(&mut series, target, shown, rhythm).map(|found| (series, found));
                         let Some(found) = on_blocking_thread(search).await else { return Ok(()) };
                         let around;
-                        (series, around) = found.map_err(SourceErrorKind::Recording)?;
+                        (series, (around, self.rhythm)) = found.map_err(SourceErrorKind::Recording)?;
                         self.playback.report(around);
                         match self.arrival().await {
                             Arrival::At(at_ns) => break (around, at_ns),
@@ -215,13 +208,19 @@ impl Replay {
                         self.delivery.outlets.continuity.offer(&Continuity::LeadIn(frames));
                     }
                     (from_ns, sought, holds) = (from, true, matches!(place, Place::Hold { .. }));
-                    match place {
-                        Place::Play { .. } => {}
-                        Place::Blank { .. } => delivered_ns = None,
-                        Place::Hold { .. } | Place::Stay { .. } => {}
+                    jumps = matches!(place, Place::Play { .. });
+                    if matches!(place, Place::Blank { .. }) {
+                        delivered_ns = None;
                     }
-                    if !matches!(place, Place::Play { .. }) {
+                    if !jumps {
                         self.playback.pass();
+                    }
+                    let until_ns = around.after.or(at_ns.filter(|_| target == SeekTarget::Back));
+                    let shown_for_ns = place.shown_ns().zip(until_ns).map(|(from, until)| until.saturating_sub(from));
+                    if shown_for_ns.is_some_and(|interval_ns| !self.rhythm.is_gap(interval_ns)) {
+                        // Between two frames of a slow camera.
+                        self.state_is(SessionState::Streaming);
+                    } else if !jumps {
                         let later = around.after.map(|ns| self.playback.after_start(ns));
                         self.outside(match (place, later) {
                             (Place::Blank { .. }, Some(begins)) => Outside::Before { begins },
@@ -309,7 +308,9 @@ impl Replay {
         if self.speed.replace(speed) != Some(speed) || was_paused || is_gap {
             self.delivery.outlets.ledger.update(Stats::restart_rates);
         }
-        self.rhythm.frame(interval_ns);
+        if interval_ns.is_some() {
+            self.rhythm.frame(interval_ns);
+        }
         self.room().await
     }
 
@@ -406,55 +407,6 @@ impl Replay {
 fn deliver_all(decoder: &mut Decoder, delivery: &mut Delivery) {
     while let Some(event) = decoder.poll() {
         delivery.deliver(event, &Progress::of(decoder));
-    }
-}
-
-/// Finds the frames around the target of a seek. Moves the reader.
-fn around(series: &mut Series, target: SeekTarget, shown: Option<Shown>) -> Result<FramesAround, RecordingError> {
-    let (SeekTarget::From(target_ns) | SeekTarget::BackTo(target_ns)) = target else {
-        let before = match shown {
-            Some(Shown { ns, is_before: true }) => Some(ns),
-            Some(Shown { ns, .. }) => arrival_before(series, ns)?,
-            None => None,
-        };
-        return Ok(FramesAround { before, after: None });
-    };
-    let start_ns = series.span().map_or(target_ns, |(first_ns, _)| first_ns);
-    if target_ns <= start_ns {
-        series.rewind()?;
-    } else {
-        series.seek(target_ns)?;
-    }
-    let after = std::iter::from_fn(|| series.next_entry()).find_map(|entry| match entry {
-        RecordingEntry::Frame(frame) if frame.log_ns >= target_ns => Some(frame.log_ns),
-        RecordingEntry::Frame(_) | RecordingEntry::Incident { .. } => None,
-    });
-    let is_near = after.is_some_and(|ns| ns.saturating_sub(target_ns) <= MOMENT_NS);
-    let before = if is_near { None } else { arrival_before(series, target_ns)? };
-    Ok(FramesAround { before, after })
-}
-
-/// Returns the arrival of a camera's last frame before a time. Reads 1 s before the time, and more only for cameras that are
-/// slower than that.
-fn arrival_before(series: &mut Series, before_ns: i64) -> Result<Option<i64>, RecordingError> {
-    let first_ns = series.span().map_or(before_ns, |(first_ns, _)| first_ns);
-    let mut reach_ns = 1_000_000_000;
-    loop {
-        let from_ns = before_ns.saturating_sub(reach_ns);
-        series.seek(from_ns)?;
-        let mut found = None;
-        // Playing reports damage when it gets there.
-        while let Some(entry) = series.next_entry() {
-            match entry {
-                RecordingEntry::Frame(frame) if frame.log_ns >= before_ns => break,
-                RecordingEntry::Frame(frame) => found = Some(frame.log_ns),
-                RecordingEntry::Incident { .. } => {}
-            }
-        }
-        if found.is_some() || from_ns <= first_ns {
-            return Ok(found);
-        }
-        reach_ns = reach_ns.saturating_mul(8);
     }
 }
 

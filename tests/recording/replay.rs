@@ -517,6 +517,58 @@ async fn seeks_and_steps_pass_a_gap() {
     assert!(matches!(session.state(), SessionState::Streaming));
 }
 
+/// A camera with a frame every 4 s has no gap between two of them, also if a seek ends there.
+#[tokio::test(start_paused = true)]
+async fn a_seek_between_two_frames_of_a_slow_camera_is_not_in_a_gap() {
+    let config = "size=64x48&records=on".parse().expect("a configuration");
+    let fast = arriving(&config, 500, |n| n * 40 * MS);
+    let slow = arriving(&config, 6, |n| n * 4000 * MS);
+    // 12 s are missing after the frame 9.
+    let off = arriving(&config, 20, |n| (n * 40 + if n > 9 { 12_000 } else { 0 }) * MS);
+    let recording = Recording::of(vec![fast, slow, off]);
+    let playback = Playback::new(Speed::Times(1.0), false).waiting_at_end();
+    playback.pause(true);
+    let options = SessionOptions { playback: Some(playback.clone()), ..SessionOptions::default() };
+    let camera = |n: usize| FileSpec { camera: Some(format!("cam {n}")), ..spec(&recording) };
+    let [mut fast, mut slow, mut off] = [0, 1, 2].map(|n| play(camera(n), options.clone()));
+    // Without a frame played so far, and after others.
+    for (ms, number_of_slow) in [(10_000, 2), (5_000, 1), (11_000, 2)] {
+        playback.seek(START_NS + ms * MS);
+        for ((_, frames), expected_ms) in [(&mut fast, ms), (&mut slow, 4000 * number_of_slow), (&mut off, 360)] {
+            let (_, frame) = frames.recv().await.expect("a frame");
+            assert_eq!((frame.received.unix_ns - START_NS) / MS, expected_ms, "after a seek to {ms} ms");
+        }
+        assert!(matches!(slow.0.state(), SessionState::Streaming), "{}", slow.0.state());
+        assert!(matches!(off.0.state(), SessionState::Outside(Outside::Gap { .. })), "{}", off.0.state());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_camera_has_no_gap_after_a_seek_back() {
+    let config = "size=64x48&records=on".parse().expect("a configuration");
+    let recording = Recording::of(vec![arriving(&config, 6, |n| n * 4000 * MS)]);
+    let playback = Playback::new(Speed::Times(1.0), false).waiting_at_end();
+    let options = SessionOptions { playback: Some(playback.clone()), ..SessionOptions::default() };
+    let (session, mut frames) = play(spec(&recording), options);
+    let mut changes = session.changes();
+    let gap = tokio::spawn(async move {
+        let is_gap = |state: &SessionState| {
+            matches!(state, SessionState::Outside(Outside::Gap { .. } | Outside::Skipped { .. }))
+        };
+        changes.wait_for(is_gap).await.map(|state| state.to_string())
+    });
+    for _ in 0..4 {
+        frames.recv().await.expect("a frame");
+    }
+    playback.seek(START_NS);
+    let (begun, _) = frames.recv().await.expect("a frame");
+    for number in 1..6 {
+        let (at, _) = frames.recv().await.expect("a frame");
+        assert_eq!((at - begun).as_secs(), 4 * number, "frame {number} when it is due");
+    }
+    assert!(!gap.is_finished(), "{:?}", gap.await);
+}
+
 /// An hour without a frame is skipped after 2 s. While another camera has frames it is not, but for the last 3 minutes.
 #[tokio::test(start_paused = true)]
 async fn an_hour_in_which_no_camera_has_frames_is_skipped() {

@@ -17,6 +17,13 @@ impl Default for Rhythm {
 }
 
 impl Rhythm {
+    /// The rhythm of frames that are this many nanoseconds apart.
+    pub(crate) fn of(interval_ns: i64) -> Self {
+        let mut rhythm = Self::default();
+        rhythm.frame(Some(interval_ns));
+        rhythm
+    }
+
     /// Returns whether an interval of this many nanoseconds after the last frame is a gap.
     pub(crate) const fn is_gap(self, interval_ns: i64) -> bool {
         interval_ns > self.gap_min_ns
