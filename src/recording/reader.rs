@@ -38,6 +38,10 @@ pub struct Reader {
     from_start: bool,
     /// Found, but not returned yet.
     queue: VecDeque<Result<RecordingEntry, RecordingError>>,
+    /// Damage after [`Self::torn_at`]: it is the end of the file, unless something intact follows.
+    torn: Option<RecordingError>,
+    /// Found after that damage, but not returned yet.
+    after_torn: Option<RecordingEntry>,
     /// Arrival of the first frame, if one was found.
     first_frame_ns: Option<i64>,
 }
@@ -56,9 +60,6 @@ struct Continuity {
     /// Arrival of the last frame in nanoseconds since 1970, UTC.
     last_ns: i64,
 }
-
-/// Entries in which the first frame of a file is looked for: a camera may be lost many times before it sends one.
-const ENTRIES_BEFORE_FRAMES_MAX: usize = 10_000;
 
 impl std::fmt::Debug for Reader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -103,6 +104,8 @@ impl Reader {
             continuity: Vec::new(),
             from_start: true,
             queue: VecDeque::new(),
+            torn: None,
+            after_torn: None,
             first_frame_ns: None,
         };
         reader.clocks = reader.cameras().map(|camera| reader.clock(&camera.name)).collect();
@@ -172,46 +175,6 @@ impl Reader {
         Some((self.first_frame_ns.unwrap_or(from), to))
     }
 
-    /// Finds the arrival of the last frame in nanoseconds since 1970, UTC. Moves the reader.
-    pub fn last_frame_ns(&mut self) -> Option<i64> {
-        for chunk in (0..self.survey.chunks.len()).rev() {
-            self.seek_chunk(chunk);
-            let mut last_ns = None;
-            // Reading reports damage when it gets there.
-            while let Ok(Some(entry)) = self.next_entry() {
-                if let RecordingEntry::Frame(frame) = entry {
-                    last_ns = last_ns.max(Some(frame.log_ns));
-                }
-            }
-            if last_ns.is_some() {
-                return last_ns;
-            }
-        }
-        None
-    }
-
-    /// Finds the arrival of the first frame. Messages before it report that the camera was connected.
-    fn first_frame(&mut self) -> Option<i64> {
-        let mut first_ns = None;
-        // Frames of several cameras are not exactly in the order of their arrival.
-        let mut left = 2 * self.cameras().len() + 1;
-        for _ in 0..ENTRIES_BEFORE_FRAMES_MAX {
-            match self.next_entry() {
-                Ok(Some(RecordingEntry::Frame(frame))) => {
-                    first_ns = Some(first_ns.unwrap_or(frame.log_ns).min(frame.log_ns));
-                    left -= 1;
-                }
-                Ok(Some(RecordingEntry::Incident { .. })) => {}
-                // Reading reports damage when it gets there.
-                Ok(None) | Err(_) => break,
-            }
-            if left == 0 {
-                break;
-            }
-        }
-        first_ns
-    }
-
     /// Returns whether the recorder finished the file.
     #[must_use]
     pub fn is_finished(&self) -> bool {
@@ -259,7 +222,8 @@ impl Reader {
     /// # Errors
     /// The file cannot be read.
     pub fn rewind(&mut self) -> Result<(), RecordingError> {
-        self.go_to(self.survey.chunks.first().map_or(self.survey.file_len, |chunk| chunk.at));
+        let end = || self.torn_at().unwrap_or(self.survey.file_len);
+        self.go_to(self.survey.chunks.first().map_or_else(end, |chunk| chunk.at));
         Ok(())
     }
 
@@ -312,6 +276,9 @@ impl Reader {
     }
 
     fn read(&mut self) -> Result<Option<RecordingEntry>, RecordingError> {
+        if let Some(entry) = self.after_torn.take() {
+            return Ok(Some(entry));
+        }
         while !self.ended && self.queue.is_empty() {
             let piece = self.walk.next().map_err(|source| RecordingError::Read { at: self.at, source })?;
             // A torn file ends here without an error. The messages in its last chunk have checksums of their own.
@@ -320,20 +287,26 @@ impl Reader {
             match piece {
                 None => self.end(),
                 Some(WalkItem::Chunk(FoundChunk { at, .. })) if torn(at) => {}
-                Some(WalkItem::Damage { at, .. }) if torn(at) => self.end(),
+                Some(WalkItem::Damage { at, len, .. }) if torn(at) => self.torn_by(at, not_a_record(len)),
                 Some(WalkItem::Chunk(FoundChunk { at, damage: Some(why), .. })) => {
                     return Err(RecordingError::Damaged { at, why });
                 }
                 Some(WalkItem::Damage { at, len, .. }) => {
-                    let why = format!("expected a record, found {len} bytes that are not a record");
-                    return Err(RecordingError::Damaged { at, why });
+                    return Err(RecordingError::Damaged { at, why: not_a_record(len) });
                 }
                 Some(WalkItem::Message(message)) => {
                     self.at = message.at;
                     match self.message(&message) {
-                        Ok(Some(entry)) => return Ok(Some(entry)),
+                        Ok(Some(entry)) => return self.past_torn(entry),
                         Ok(None) => {}
-                        Err(JoinError::Damaged(_) | JoinError::Picture(_)) if torn(message.at) => self.end(),
+                        Err(JoinError::Damaged(why)) if torn(message.at) => self.torn_by(message.at, why),
+                        Err(JoinError::Picture(mut damaged)) if torn(message.at) => {
+                            let before = damaged.before.take().map(|before| self.past_torn(before));
+                            self.torn_by(message.at, damaged.why);
+                            if let Some(before) = before {
+                                return before;
+                            }
+                        }
                         Err(JoinError::Damaged(why)) => return Err(RecordingError::Damaged { at: message.at, why }),
                         Err(JoinError::Picture(damaged)) => self.damaged_picture(*damaged),
                         Err(JoinError::Unsupported { camera, topic, why }) => {
@@ -351,6 +324,22 @@ impl Reader {
         }
         // Frames that waited for boxes.
         self.join.finish(&self.survey.channels).map_err(|why| RecordingError::Damaged { at: self.at, why })
+    }
+
+    /// Notes damage in the last part of a torn file.
+    fn torn_by(&mut self, at: u64, why: String) {
+        self.torn.get_or_insert(RecordingError::Damaged { at, why });
+    }
+
+    /// Returns an entry, or first the damage before it in the last part of a torn file.
+    fn past_torn(&mut self, entry: RecordingEntry) -> Result<Option<RecordingEntry>, RecordingError> {
+        match self.torn.take() {
+            None => Ok(Some(entry)),
+            Some(damage) => {
+                self.after_torn = Some(entry);
+                Err(damage)
+            }
+        }
     }
 
     /// Takes a message. Where the checksum of the chunk does not show that it is intact, its own checksums have to.
@@ -465,6 +454,7 @@ impl Reader {
         self.from_start = self.survey.chunks.first().is_none_or(|chunk| at == chunk.at);
         self.continuity.clear();
         self.queue.clear();
+        (self.torn, self.after_torn) = (None, None);
         self.time_line.go_to(at);
         self.walk.go_to(at);
         self.at = at;
@@ -474,6 +464,10 @@ impl Reader {
             self.join.number_from(camera, pictures);
         }
     }
+}
+
+fn not_a_record(len: u64) -> String {
+    format!("expected a record, found {len} bytes that are not a record")
 }
 
 /// Moves the times of an entry to the time line of its file.

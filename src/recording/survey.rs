@@ -1,6 +1,6 @@
 //! Finds the cameras, metadata and chunks of a file by the heads of its records, without reading the contents of chunks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::Path;
@@ -13,7 +13,7 @@ use super::checksum;
 use super::mcap_record::{self, METADATA_BYTES_MAX, RECORD_HEAD_BYTES};
 use super::parts::{Part, PartFile};
 use super::picture_numbers::PictureNumbers;
-use super::walk::{FoundChunk, PRIVATE_OPCODE_MIN, RecordWalk, WalkItem};
+use super::walk::{FoundChunk, FoundMessage, PRIVATE_OPCODE_MIN, RecordWalk, WalkItem};
 use super::writer::{CAMERA_METADATA, CLOCK_METADATA, FILE_METADATA, PART_METADATA};
 use super::{RecordingError, writer};
 
@@ -54,6 +54,8 @@ pub(super) struct Survey {
     pub(super) continues_at: Option<u64>,
     /// Position and description of damaged metadata and summaries.
     pub(super) damage: Vec<(u64, String)>,
+    /// Something intact follows bytes that are not a record.
+    has_damage_inside: bool,
     /// Empty for a file of oaktap, whose frames have numbers.
     pub(super) pictures: PictureNumbers,
     /// Number of messages of each channel according to the summary.
@@ -214,16 +216,32 @@ pub(super) fn survey(file: File) -> Result<Survey, RecordingError> {
     if let Some(at) = data_end {
         summary(&mut file, &mut found, at).map_err(|source| RecordingError::Read { at, source })?;
     }
-    if !found.channels.any_declared() && !found.in_order() {
+    let lacks_metadata = data_end.is_none()
+        && (found.has_damage_inside || !found.damage.is_empty() || found.channels.cameras().len() == 0);
+    let mut intact = BTreeSet::new();
+    if lacks_metadata || (!found.channels.any_declared() && !found.in_order()) {
         // Without a summary the channels are known only from inside the chunks.
         let mut walk = RecordWalk::new(again, false).map_err(failed)?;
         while let Some(item) = walk.next().map_err(failed)? {
-            if let WalkItem::Record { opcode, data, .. } = item {
-                found.channels.record(opcode, &data);
+            match item {
+                WalkItem::Record { opcode, data, .. } => found.channels.record(opcode, &data),
+                WalkItem::Message(FoundMessage { trusted, header, .. })
+                    if trusted || checksum::is_intact(&header, walk.data()) == Some(true) =>
+                {
+                    intact.insert(header.channel_id);
+                }
+                _ => {}
             }
         }
     }
     found.channels.resolve(found.in_order());
+    if found.in_order() {
+        for channel in intact {
+            if found.channels.role(channel).is_none() && !found.channels.is_declared(channel) {
+                found.channels.add_unnamed(channel);
+            }
+        }
+    }
     Ok(found)
 }
 
@@ -294,14 +312,14 @@ fn intact_records(file: File, found: &mut Survey) -> io::Result<Option<u64>> {
                         continue;
                     }
                 } else {
-                    damaged_at = None;
+                    found.has_damage_inside |= damaged_at.take().is_some();
                 }
                 let time = |ns| i64::try_from(ns).unwrap_or(i64::MAX);
                 let (from_unix_ns, to_unix_ns) = (time(header.message_start_time), time(header.message_end_time));
                 found.chunk(ChunkRange { at, len, from_unix_ns, to_unix_ns });
             }
             WalkItem::Message(message) if !message.in_chunk => {
-                damaged_at = None;
+                found.has_damage_inside |= damaged_at.take().is_some();
                 let MessageHeader { channel_id, log_time, .. } = message.header;
                 found.message(message.at, message.at + message.len, channel_id, log_time);
             }
@@ -313,7 +331,7 @@ fn intact_records(file: File, found: &mut Survey) -> io::Result<Option<u64>> {
             WalkItem::Record { at, opcode: op::FOOTER, .. } if at >= chunk_end => return Ok(None),
             WalkItem::Record { at, opcode, data } => {
                 if at >= chunk_end {
-                    damaged_at = None;
+                    found.has_damage_inside |= damaged_at.take().is_some();
                 }
                 if opcode == op::MESSAGE_INDEX && !found.in_order() {
                     found.pictures.message_index(&data);

@@ -16,10 +16,14 @@ const FRAMES_IN_CHUNK: usize = 3;
 
 /// A small recording of several chunks.
 fn recording(folder: &Path, compression: Compression) -> Vec<u8> {
+    recording_of(folder, compression, FRAMES_IN_CHUNK)
+}
+
+fn recording_of(folder: &Path, compression: Compression, frames_in_chunk: usize) -> Vec<u8> {
     let path = folder.join("good.mcap");
     let file = fs::File::create(&path).expect("a file");
     let mut writer = SegmentWriter::new(file, compression, &[camera("door")], START_NS).expect("a recording");
-    for chunk in frames("size=64x48", FRAMES as usize).chunks(FRAMES_IN_CHUNK) {
+    for chunk in frames("size=64x48", FRAMES as usize).chunks(frames_in_chunk) {
         for frame in chunk {
             writer.frame(0, frame, taken_ns(frame)).expect("write");
         }
@@ -127,6 +131,39 @@ fn every_command_reads_the_same_frames_of_a_file_that_was_cut_in_a_chunk() {
         }
     }
     assert!(of_part_of_a_chunk > 0, "one of the cuts is between frames of a chunk");
+}
+
+/// Damage before the place of the cut, or in the chunk that was cut, does not hide the frames after it.
+#[test]
+fn every_command_reads_the_frames_that_recover_saves_from_a_file_that_is_cut_and_damaged() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let good = recording_of(folder.path(), Compression::None, 8);
+    let chunks = Reader::open(&folder.path().join("good.mcap")).expect("a recording").chunks().to_vec();
+    let [_, middle, last] = chunks[..] else { panic!("three chunks") };
+    let metadata = good.windows(18).position(|bytes| bytes == b"oaktap.camera/door").expect("metadata of the camera");
+    let message = last.at as usize + 9 + 40;
+    let damaged: [(&str, &[usize]); 8] = [
+        ("first picture of the chunk that is cut", &[message + 9 + 22 + 200]),
+        ("opcode of the first message of the chunk that is cut", &[message]),
+        ("middle of the chunk that is cut", &[(last.at + last.len / 2) as usize]),
+        ("middle of two chunks", &[(middle.at + middle.len / 2) as usize, (last.at + last.len / 3) as usize]),
+        ("length of the chunk in the middle", &[middle.at as usize + 3]),
+        ("name of the camera", &[metadata + 15]),
+        ("name of the metadata", &[metadata + 8]),
+        ("length of the metadata", &[metadata - 4 - 9 + 1]),
+    ];
+    let path = folder.path().join("bad.mcap");
+    for (what, places) in damaged {
+        let mut bytes = good[..(last.at + last.len * 7 / 8) as usize].to_vec();
+        places.iter().for_each(|at| bytes[*at] ^= 0xff);
+        fs::write(&path, bytes).expect("a file");
+        let found = read_by_all(folder.path(), &path, what);
+        let (saved, _) = found["recover"];
+        assert!(saved > 18, "frames after the damage: {what}: {found:?}");
+        for (command, (read, _)) in &found {
+            assert_eq!(*read, saved, "{what}, {command}: {found:?}");
+        }
+    }
 }
 
 #[test]
