@@ -5,6 +5,7 @@
 
 mod font;
 mod palette;
+mod places;
 mod raster;
 mod text;
 mod title;
@@ -13,6 +14,7 @@ mod trails;
 use std::fmt::Write;
 
 pub use palette::class_color;
+use places::Places;
 pub use raster::{Canvas, Rect};
 pub use text::Text;
 use title::TitleCache;
@@ -102,6 +104,9 @@ pub struct Overlay {
     text: Text,
     titles: TitleCache,
     visible: Vec<VisibleBox>,
+    /// Indices in `visible`, the highest confidence first.
+    by_confidence: Vec<usize>,
+    places: Places,
     trails: Trails,
     counters: Option<Counters>,
     covered: i32,
@@ -151,13 +156,15 @@ impl Overlay {
 
     /// Draws the detections selected by the style: first the trails, then all boxes, then all titles. Tracked objects have
     /// the number of their track in the title; those without a box have a mark. Counters are in the lower left corner, above the
-    /// [covered](Self::set_covered) rows.
+    /// [covered](Self::set_covered) rows. No title covers another: the box with the lower confidence has its title elsewhere, or
+    /// none.
     ///
     /// Places boxes on the [part](Picture::part) of the frame that the picture shows. Clips them to the picture, and omits
-    /// boxes outside it or with a `NaN`. The cost is linear in the number of boxes, and bounded for each box by the size
-    /// of the picture.
+    /// boxes outside it or with a `NaN`. The cost is about linear in the number of boxes, and bounded for each box by the size
+    /// of the picture. The 256 boxes with the highest confidence can have a title.
     pub fn draw(&mut self, picture: &mut Picture, detections: &[Detection], stream_names: Option<&LabelMap>) {
-        let Self { style, strokes, text, titles, visible, trails, counters, covered, label } = self;
+        let Self { style, strokes, text, titles, visible, by_confidence, places, trails, counters, covered, label } =
+            self;
         let names = style.names(stream_names);
         let part = picture.part;
         let mut canvas = Canvas::of(picture);
@@ -178,38 +185,57 @@ impl Overlay {
         }
         if style.boxes {
             visible.iter().for_each(|each| canvas.outline(each.rect, line, class_color(each.label)));
+            for (Track { id, .. }, at) in trails.marks(&part, width, height) {
+                canvas.outline(mark(at, line), line, class_color(*id));
+            }
         }
-        if style.labels {
-            let room = (width - 2 * text::margin(px_height)) / text.advance(px_height);
-            let room = usize::try_from(room).unwrap_or(0).min(MAX_TITLE_CHARS);
-            for each in visible.iter() {
-                write_label(label, each, names, room);
-                let title = titles.get(text, px_height, class_color(each.label), label);
-                let (x, y) = title.place(&each.rect, width, height);
+        if !style.labels {
+            return;
+        }
+        places.clear();
+        if let Some(counters) = counters {
+            label.clear();
+            write!(label, "{counters}").expect("writing to a string cannot fail");
+            let title = titles.get(text, px_height, COUNTERS_COLOR, label);
+            let y = height.saturating_sub(title.height).saturating_sub(*covered).max(0);
+            title.draw(&mut canvas, 0, y);
+            places.take(Rect::new(0, y, title.width, title.height));
+        }
+        by_confidence.clear();
+        by_confidence.extend(0..visible.len());
+        let confidence = |index: usize| visible[index].confidence.max(-1.0); // Not `NaN`.
+        by_confidence.sort_unstable_by(|a, b| confidence(*b).total_cmp(&confidence(*a)).then(a.cmp(b)));
+        let room = (width - 2 * text::margin(px_height)) / text.advance(px_height);
+        let room = usize::try_from(room).unwrap_or(0).min(MAX_TITLE_CHARS);
+        for each in by_confidence.iter().map(|index| &visible[*index]) {
+            if places.is_full() {
+                break;
+            }
+            write_label(label, each, names, room);
+            let title = titles.get(text, px_height, class_color(each.label), label);
+            if let Some((x, y)) = places.find(title, &each.rect, width, height) {
                 title.draw(&mut canvas, x, y);
             }
         }
         if style.boxes {
             for (Track { id, .. }, at) in trails.marks(&part, width, height) {
-                let color = class_color(*id);
-                let rect = Rect::new(at.0 - 2 * line, at.1 - 2 * line, 4 * line, 4 * line);
-                canvas.outline(rect, line, color);
-                if style.labels {
-                    label.clear();
-                    write!(label, "ID {id}").expect("writing to a string cannot fail");
-                    let title = titles.get(text, px_height, color, label);
-                    let (x, y) = title.place(&rect, width, height);
+                if places.is_full() {
+                    break;
+                }
+                label.clear();
+                write!(label, "ID {id}").expect("writing to a string cannot fail");
+                let title = titles.get(text, px_height, class_color(*id), label);
+                if let Some((x, y)) = places.find(title, &mark(at, line), width, height) {
                     title.draw(&mut canvas, x, y);
                 }
             }
         }
-        if let Some(counters) = counters.filter(|_| style.labels) {
-            label.clear();
-            write!(label, "{counters}").expect("writing to a string cannot fail");
-            let title = titles.get(text, px_height, COUNTERS_COLOR, label);
-            title.draw(&mut canvas, 0, height.saturating_sub(title.height).saturating_sub(*covered).max(0));
-        }
     }
+}
+
+/// Returns the mark of a tracked object without a box.
+const fn mark(at: (i32, i32), line: i32) -> Rect {
+    Rect::new(at.0 - 2 * line, at.1 - 2 * line, 4 * line, 4 * line)
 }
 
 /// Returns a confidence, 0 to 1, in whole percent, as it is written everywhere: halves are rounded up.
@@ -362,6 +388,46 @@ mod tests {
             let advance = Text::new().advance(16);
             assert_eq!(covered as i32, (10 * advance + 8) * 18, "{corner:?}");
         }
+    }
+
+    #[test]
+    fn titles_of_boxes_at_one_place_do_not_cover_one_another() {
+        let place = [0.25, 0.25, 0.5, 0.75];
+        let all =
+            [detection(0, 0.8, place), detection(1, 0.9, place), detection(0, 0.7, place), detection(1, 0.6, place)];
+        let words = drawn(Style { boxes: false, ..Style::default() }, &all);
+        let covered = words.words().iter().filter(|word| **word != 0x40_4040).count();
+        // `person 80%`, `bicycle 90%`, `person 70%` and `bicycle 60%` with their margins.
+        let advance = Text::new().advance(16);
+        assert_eq!(covered as i32, 2 * (10 * advance + 8) * 18 + 2 * (11 * advance + 8) * 18);
+        let above = words.words()[640 * (88 - 18) + 160];
+        assert_eq!(above, BICYCLE, "the usual place is that of the highest confidence");
+    }
+
+    #[test]
+    fn a_tile_without_room_has_the_titles_of_the_highest_confidence() {
+        let full = [0.0, 0.0, 1.0, 1.0];
+        let all =
+            [detection(0, 0.2, full), detection(1, f32::NAN, full), detection(2, 0.9, full), detection(3, 0.3, full)];
+        let mut tile = picture(160, 40);
+        let mut overlay = Overlay::new(Style { boxes: false, ..Style::default() });
+        overlay.set_strokes(Some(Strokes { line: 1, text: 12 }));
+        overlay.draw(&mut tile, &all, None);
+        let is_titled = [0, 1, 2, 3].map(|class| tile.words().contains(&class_color(class)));
+        assert_eq!(is_titled, [false, false, true, true]);
+    }
+
+    #[test]
+    fn titles_do_not_cover_the_counters() {
+        let mut overlay = Overlay::new(Style { boxes: false, ..Style::default() });
+        let mut frame = Frame::default();
+        frame.counters = Some(Counters { left: 3, right: 14, ..Counters::default() });
+        overlay.follow(&frame);
+        let mut picture = picture(640, 352);
+        overlay.draw(&mut picture, &[detection(0, 0.9, [0.0, 0.99, 0.1, 1.0])], None);
+        let covered = picture.words().iter().filter(|word| **word != 0x40_4040).count() as i32;
+        let advance = Text::new().advance(16);
+        assert_eq!(covered, (10 * advance + 8) * 18 + (16 * advance + 8) * 18);
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl Rect {
         Self { x, y, width, height }
     }
 
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.width <= 0 || self.height <= 0
     }
 }
