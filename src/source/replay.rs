@@ -16,7 +16,7 @@ use crate::frame::Received;
 use crate::net::clock::received_now;
 use crate::recording::playback::{Arrival, AtEnd, CameraPlayback, Due, Rhythm, SeekTarget, Speed};
 use crate::recording::schema::IncidentKind;
-use crate::recording::{ConnectionEntry, Reader, RecordedFrame, RecordingEntry, RecordingError, Series, feed};
+use crate::recording::{ConnectionEntry, Reader, RecordedFrame, RecordingEntry, Series, feed};
 use crate::stats::Stats;
 use crate::wire::Decoder;
 
