@@ -43,6 +43,7 @@ impl Reader {
         }
         0
     }
+
     /// Finds the arrival of the last frame in nanoseconds since 1970, UTC. Moves the reader.
     pub fn last_frame_ns(&mut self) -> Option<i64> {
         for chunk in (0..self.chunks().len()).rev() {
