@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::Reader;
 use crate::units::count;
 
 /// Missing files that a description names; further ones are counted.
@@ -79,13 +80,16 @@ pub struct MissingFiles {
     pub files: u64,
     /// Name of the last one.
     pub name: Option<String>,
-    /// Frames in them, by camera; `null` if the file before them does not count its frames.
+    /// Frames in them, by camera, with those after the last intact one of the file before them; `null` if that file cannot be read.
     pub frames: BTreeMap<String, Option<u64>>,
+    /// The file before them was not finished, so that some of the frames may be from its end.
+    #[serde(skip)]
+    pub is_after_torn: bool,
 }
 
 impl std::fmt::Display for MissingFiles {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { after, before, files, name, frames } = self;
+        let Self { after, before, files, name, frames, is_after_torn } = self;
         let folder = after.parent().unwrap_or(Path::new(""));
         match (name, files) {
             (Some(name), 1) => write!(f, "{} is missing", folder.join(name).display())?,
@@ -106,6 +110,9 @@ impl std::fmt::Display for MissingFiles {
         }
         if frames.len() > CAMERAS_NAMED {
             write!(f, " and frames of {} more cameras", frames.len() - CAMERAS_NAMED)?;
+        }
+        if *is_after_torn && frames.values().any(Option::is_some) {
+            write!(f, ", some of them perhaps from the damaged end of {}", file_name(after))?;
         }
         Ok(())
     }
@@ -131,6 +138,8 @@ pub(super) fn between(first: &PartFile, second: &PartFile) -> Option<MissingFile
         return None;
     }
     let files = second.part.number.checked_sub(first.part.number)?.checked_sub(1).filter(|files| *files > 0)?;
+    let is_after_torn = first.frames.values().any(Option::is_none);
+    let frames_of_first = if is_after_torn { read_frames(first) } else { first.frames.clone() };
     let frames = second.part.frames_before.iter().filter_map(|(camera, all)| {
         let before = first.part.frames_before.get(camera).copied().unwrap_or(0);
         // Earlier versions counted the further streams of a connection with its camera.
@@ -139,7 +148,8 @@ pub(super) fn between(first: &PartFile, second: &PartFile) -> Option<MissingFile
             rest == Some("")
                 || rest.is_some_and(|rest| rest.starts_with('_')) && !second.part.frames_before.contains_key(name)
         };
-        let here: Option<u64> = first.frames.iter().filter(|(name, _)| is_its(name)).map(|(_, frames)| *frames).sum();
+        let here: Option<u64> =
+            frames_of_first.iter().filter(|(name, _)| is_its(name)).map(|(_, frames)| *frames).sum();
         let missing = here.map(|here| all.saturating_sub(before).saturating_sub(here));
         (missing != Some(0)).then(|| (camera.clone(), missing))
     });
@@ -149,7 +159,22 @@ pub(super) fn between(first: &PartFile, second: &PartFile) -> Option<MissingFile
         files,
         name: second.part.previous.clone(),
         frames: frames.collect(),
+        is_after_torn,
     })
+}
+
+/// Returns the frames of each camera up to the last intact one of a file whose summary does not count them.
+fn read_frames(file: &PartFile) -> BTreeMap<String, Option<u64>> {
+    let mut frames = file.frames.clone();
+    let Ok(mut reader) = Reader::open(&file.path) else { return frames };
+    let names: Vec<_> = reader.cameras().map(|camera| camera.name.clone()).collect();
+    for (camera, name) in names.into_iter().enumerate() {
+        let counted = frames.entry(name).or_default();
+        if counted.is_none() {
+            *counted = Some(reader.frame_count(camera));
+        }
+    }
+    frames
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 //!
 //! [`join`] finds the files that belong together, and [`Series`] reads them one after the other.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
@@ -122,30 +121,6 @@ pub fn join(found: Vec<CameraFiles>, joining: Joining) -> Vec<CameraFiles> {
     }
     joined.sort_by_key(|(number, _)| *number);
     joined.into_iter().map(|(_, files)| files).collect()
-}
-
-/// Compares names like people do: `line-2` is before `line-10`.
-#[must_use]
-pub fn natural_order(a: &str, b: &str) -> Ordering {
-    let number = |text: &str| text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let (mut left, mut right) = (a, b);
-    while let (Some(x), Some(y)) = (left.chars().next(), right.chars().next()) {
-        if !(x.is_ascii_digit() && y.is_ascii_digit()) {
-            if x != y {
-                return x.cmp(&y);
-            }
-            (left, right) = (&left[x.len_utf8()..], &right[y.len_utf8()..]);
-            continue;
-        }
-        let ((n, rest), (m, other_rest)) = (left.split_at(number(left)), right.split_at(number(right)));
-        let (n, m) = (n.trim_start_matches('0'), m.trim_start_matches('0'));
-        let order = n.len().cmp(&m.len()).then_with(|| n.cmp(m));
-        if order != Ordering::Equal {
-            return order;
-        }
-        (left, right) = (rest, other_rest);
-    }
-    left.len().cmp(&right.len()).then_with(|| a.cmp(b))
 }
 
 /// Reads one camera from consecutive files, of which one is open at a time.
@@ -410,10 +385,12 @@ impl Series {
 
     fn open_next(&mut self) {
         let before = self.reader.part();
+        let torn = self.reader.torn_at().map(|_| self.reader.path().to_owned());
         for number in self.number + 1..self.files.len() {
             match self.open(number) {
                 Ok(()) => {
-                    self.queue.extend(before.and_then(|before| self.missing_files_after(&before)));
+                    let missing = before.and_then(|before| self.missing_files_after(&before));
+                    self.queue.extend(missing.or_else(|| torn.map(|path| self.end_is_missing(&path))));
                     return;
                 }
                 Err(error) => self.note(Some(error)),
@@ -425,11 +402,23 @@ impl Series {
     /// Returns an incident for the frames in the files that are missing between this one and the open one.
     fn missing_files_after(&self, before: &PartFile) -> Option<RecordingEntry> {
         let missing = parts::between(before, &self.reader.part()?)?;
-        let frames = (*missing.frames.get(&self.camera)?).unwrap_or(0);
+        Some(self.missing(*missing.frames.get(&self.camera)?, missing.to_string()))
+    }
+
+    /// Returns an incident for the frames after the last intact one of a file that was not finished.
+    fn end_is_missing(&self, path: &Path) -> RecordingEntry {
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+        self.missing(None, format!("an unknown number of frames is missing at the end of {name}"))
+    }
+
+    /// Returns an incident for frames that are missing before those of the open file. `frames`: `None` for an unknown number. The
+    /// camera has sent them, although their numbers do not arrive.
+    fn missing(&self, frames: Option<u64>, text: String) -> RecordingEntry {
         let at_unix_ns = self.files[self.number].1.map_or(0, |(from, _)| from);
-        let (kind, text) = (IncidentKind::Gap.to_string(), missing.to_string());
-        let incident = RecordedIncident { kind, text, frames, ..RecordedIncident::default() };
-        Some(RecordingEntry::Incident { camera: self.index, at_unix_ns, incident })
+        let kind = if frames.is_some() { IncidentKind::Gap } else { IncidentKind::Skipped };
+        let frames = frames.unwrap_or(0);
+        let incident = RecordedIncident { kind: kind.to_string(), text, frames, ..RecordedIncident::default() };
+        RecordingEntry::Incident { camera: self.index, at_unix_ns, incident }
     }
 
     fn open(&mut self, number: usize) -> Result<(), RecordingError> {
@@ -561,14 +550,5 @@ mod tests {
             ("a", "a/copy.mcap a/4.mcap", Some((0, 120))),
         ];
         assert_eq!(joined, expected.map(|(name, paths, span)| (name.to_owned(), paths.to_owned(), span)));
-    }
-
-    #[test]
-    fn numbers_in_names_are_compared_as_numbers() {
-        let mut names = ["line-10", "line-2", "line-1", "line-02", "line", "Line-3", "line-2b", "a", "\u{fc}-2"];
-        names.sort_by(|a, b| natural_order(a, b));
-        assert_eq!(names, ["Line-3", "a", "line", "line-1", "line-02", "line-2", "line-2b", "line-10", "\u{fc}-2"]);
-        let long = "9".repeat(100);
-        assert_eq!(natural_order(&long, &format!("{long}0")), Ordering::Less, "more digits than an integer has");
     }
 }

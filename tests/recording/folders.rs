@@ -189,6 +189,45 @@ fn a_missing_file_of_a_split_recording_is_named_with_its_frames() {
     assert_eq!(document["summary"]["missing_files"].as_array().map(Vec::len), Some(1), "{said}");
 }
 
+/// The file before the missing one was cut: its summary does not count its frames.
+#[test]
+fn frames_of_a_missing_file_after_one_that_was_cut_are_counted_and_not_blamed_on_the_camera() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = text(folder.path());
+    let sim = "cam=sim:?size=64x48&format=GRAY8&fps=100";
+    let (code, _, said) = run(&["record", sim, "-o", output, "--split", "30kB", "-n", "60"]);
+    assert!(code == 0 || code == 3, "{said}");
+    let replay = ["replay", output, "--no-window", "--speed", "max"];
+    let (_, document, _) = json(&replay);
+    let not_sent = document["summary"]["cameras"][0]["numbers"]["not_sent"].clone();
+    let (_, document, _) = json(&["inspect", output]);
+    let files = document["summary"]["files"].as_array().expect("files");
+    let counts: Vec<u64> = files.iter().map(frames_in).collect();
+    let path = |number: usize| Path::new(files[number]["path"].as_str().expect("a path"));
+    tear(path(0), path(0));
+    let (_, document, _) = json(&["inspect", output]);
+    let saved = frames_in(&document["summary"]["files"][0]);
+    assert!(saved > 0 && saved < counts[0], "{saved} of {counts:?}");
+    // The next file continues it: the frames at its end were sent, however many they are. Frames that the simulated camera left out
+    // there are not known.
+    let (code, document, said) = json(&replay);
+    let of_camera = &document["summary"]["cameras"][0]["numbers"]["not_sent"];
+    assert!(code == 3 && of_camera.as_u64() <= not_sent.as_u64(), "{said}");
+    std::fs::remove_file(path(1)).expect("the file");
+    let lost = counts[0] - saved + counts[1];
+    let expected = format!("{lost} frames of cam, some of them perhaps from the damaged end of ");
+    let table = folder.path().join("boxes.csv");
+    let export = ["export", output, "-o", text(&table)];
+    for words in [&["inspect", output][..], &["verify", output], &export, &replay] {
+        let (code, out, said) = run(words);
+        assert_eq!(code, 3, "{words:?}: {out}{said}");
+        assert!((out.clone() + &said).contains(&expected), "{words:?}: {out}{said}, expected {expected}");
+    }
+    let (_, document, said) = json(&replay);
+    let camera = &document["summary"]["cameras"][0];
+    assert_eq!((&camera["missing_in_recording"], &camera["numbers"]["not_sent"]), (&lost.into(), &not_sent), "{said}");
+}
+
 /// Color and depth of one connection are two cameras of the files.
 #[test]
 fn a_missing_file_is_named_with_the_frames_of_each_stream() {
