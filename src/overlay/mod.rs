@@ -192,7 +192,7 @@ impl Overlay {
         if !style.labels {
             return;
         }
-        places.clear();
+        places.clear(visible.capacity());
         if let Some(counters) = counters {
             label.clear();
             write!(label, "{counters}").expect("writing to a string cannot fail");
@@ -202,6 +202,7 @@ impl Overlay {
             places.take(Rect::new(0, y, title.width, title.height));
         }
         by_confidence.clear();
+        by_confidence.reserve(visible.capacity());
         by_confidence.extend(0..visible.len());
         let confidence = |index: usize| visible[index].confidence.max(-1.0); // Not `NaN`.
         by_confidence.sort_unstable_by(|a, b| confidence(*b).total_cmp(&confidence(*a)).then(a.cmp(b)));

@@ -15,9 +15,10 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// Begins with the next picture.
-    pub(super) fn clear(&mut self) {
+    /// Begins with the next picture. `room`: the boxes that pictures have had; as long as none has more, nothing is allocated.
+    pub(super) fn clear(&mut self, room: usize) {
         self.taken.clear();
+        self.taken.reserve(room.min(TITLES_MAX) + 1);
         self.titles = 0;
     }
 

@@ -220,7 +220,7 @@ pub(super) fn survey(file: File) -> Result<Survey, RecordingError> {
         && (found.has_damage_inside || !found.damage.is_empty() || found.channels.cameras().len() == 0);
     let mut intact = BTreeSet::new();
     if lacks_metadata || (!found.channels.any_declared() && !found.in_order()) {
-        // Without a summary the channels are known only from inside the chunks.
+        // Without a summary or metadata the channels are known only from inside the chunks.
         let mut walk = RecordWalk::new(again, false).map_err(failed)?;
         while let Some(item) = walk.next().map_err(failed)? {
             match item {
