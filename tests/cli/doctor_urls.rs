@@ -1,8 +1,9 @@
 //! `oaktap doctor` with streams that are named by a URL.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -148,7 +149,7 @@ fn a_stopped_diagnosis_prints_its_findings() {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
-        let held: Vec<_> = (0..2).map(|_| silent.accept().expect("a connection")).collect();
+        let held: Vec<_> = (0..2).map(|_| connection(&silent, &mut child)).collect();
         signal(&child, name);
         let (mut out, mut err) = (String::new(), String::new());
         child.stdout.take().expect("it is piped").read_to_string(&mut out).expect("UTF-8");
@@ -169,6 +170,21 @@ fn a_stopped_diagnosis_prints_its_findings() {
             let found = of(check).unwrap_or_else(|| panic!("no {check}: {out}"));
             assert_eq!((&found["level"], &found["observed"]), (&"SKIP".into(), &"stopped".into()), "{out}");
         }
+    }
+}
+
+/// Waits for a connection by a program that is running.
+#[cfg(unix)]
+fn connection(listener: &TcpListener, program: &mut Child) -> TcpStream {
+    listener.set_nonblocking(true).expect("an option of the socket");
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => return stream,
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
+        }
+        let ended = program.try_wait().expect("a child");
+        assert!(ended.is_none(), "it ended before it connected: {ended:?}");
+        std::thread::park_timeout(Duration::from_millis(10));
     }
 }
 
