@@ -32,7 +32,7 @@ impl From<RecorderOutcome> for RecordingSummary {
         let has_all = outcome.is_complete() && outcome.gaps == 0 && outcome.is_undamaged();
         let complete = has_all && outcome.unfinished.is_empty() && silent.is_empty();
         if !silent.is_empty() {
-            let problem = format!("no frame of {} received", silent.join(", "));
+            let problem = format!("no frame of {} to record", silent.join(", "));
             outcome.problems.push(problem);
         }
         let balances = outcome.cameras.iter().all(RecorderCounts::balances);
@@ -49,7 +49,18 @@ impl RecordingSummary {
     /// Returns the summary as lines of text.
     pub(crate) fn text(&self) -> String {
         let RecorderOutcome {
-            summed, files, unfinished, deleted, frames, bytes, gaps, dropped, lost, problems, ..
+            summed,
+            files,
+            unfinished,
+            deleted,
+            frames,
+            bytes,
+            gaps,
+            unmarked,
+            dropped,
+            lost,
+            problems,
+            ..
         } = &self.outcome;
         let names = self.names();
         let kept: u64 = files.iter().map(|file| file.frames).sum();
@@ -88,6 +99,11 @@ impl RecordingSummary {
                 "frames not recorded because the disk was too slow or the memory too small",
             ),
             (*gaps, "gap is marked in the files", "gaps are marked in the files"),
+            (
+                if *frames > 0 { *unmarked } else { 0 },
+                "missing frame is marked in no file, so that `oaktap inspect` does not count it",
+                "missing frames are marked in no file, so that `oaktap inspect` does not count them",
+            ),
             (*deleted, "old file was deleted because of --keep", "old files were deleted because of --keep"),
         ];
         let counted =
@@ -261,7 +277,7 @@ fn texts_of_start(recordings: &[RecordingSummary], prefix: &str, shares: bool) -
         let names = silent.iter().map(|recorded| recorded.names()).collect::<Vec<_>>().join(", ");
         let several = format!("{} cameras", silent.len());
         let who = if silent.len() > present::LISTED_CAMERAS_MAX { several } else { names };
-        texts.push(format!("{prefix}nothing recorded: no frame of {who} received"));
+        texts.push(format!("{prefix}nothing recorded: no frame of {who} to record"));
     }
     if !idle.is_empty() {
         let who = if let [one] = &*idle { one.names() } else { format!("{prefix}{} cameras", idle.len()) };
@@ -332,6 +348,12 @@ mod tests {
         );
         assert!(text.starts_with("a: at least 10 frames in 2 files"), "{text}");
         assert!(text.contains("cannot finish z.mcap.partial: `oaktap recover z.mcap.partial`"), "{text}");
+        let outcome = RecorderOutcome { gaps: 0, unmarked: 3, ..torn.outcome };
+        let unmarked = RecordingSummary::from(outcome).text();
+        assert!(
+            unmarked.contains("\n  3 missing frames are marked in no file") && !unmarked.contains("gap"),
+            "{unmarked}"
+        );
     }
 
     #[test]
@@ -378,12 +400,12 @@ mod tests {
             let problems = problem.map(str::to_owned).into_iter().collect();
             RecordingSummary::from(RecorderOutcome { cameras: vec![counts], problems, ..RecorderOutcome::default() })
         };
-        assert_eq!(texts(&[silent("a", None)]), ["nothing recorded: no frame of a received"]);
+        assert_eq!(texts(&[silent("a", None)]), ["nothing recorded: no frame of a to record"]);
         assert_eq!(
             texts(&[silent("a", None), saved(0, "b"), silent("c", None)]),
-            ["b: 1 frame in b.mcap, 1.0 MB", "nothing recorded: no frame of a, c received"]
+            ["b: 1 frame in b.mcap, 1.0 MB", "nothing recorded: no frame of a, c to record"]
         );
-        let refused = "d: 0 frames recorded, no file finished\n  the folder was removed\n  no frame of d received";
+        let refused = "d: 0 frames recorded, no file finished\n  the folder was removed\n  no frame of d to record";
         assert_eq!(texts(&[silent("d", Some("the folder was removed"))]), [refused]);
     }
 

@@ -55,8 +55,8 @@ fn port(target: &CheckedCamera) -> Option<Finding> {
         finding(Level::Fail, format!("no program on the camera listens on TCP port {ports}")).hint(match target.source {
             Some(_) => "the server has ended, or uses another port: give that in the URL",
             None => {
-                "the application uses another port (pass --ports), has ended (power-cycle the camera), or connects to a \
-                 host or sends datagrams itself"
+                "the application may still be starting (try again in a minute), uses another port (pass --ports), has ended \
+                 (power-cycle the camera), or connects to a host or sends datagrams itself"
             }
         })
     } else if let Some(why) = unreachable {

@@ -463,6 +463,14 @@ fn every_fault_is_found_with_advice() {
 }
 
 #[test]
+fn an_application_that_is_still_starting_is_the_first_reason_for_a_closed_port() {
+    let mut facts = healthy();
+    facts.targets[0].ports = vec![(5000, PortProbe::Refused)];
+    let hint = format!("{:?}", worst(&facts, "stream-port").hint);
+    assert!(hint.contains("the application may still be starting (try again in a minute), uses another"), "{hint}");
+}
+
+#[test]
 fn host_route_makes_several_paths_acceptable() {
     let mut facts = healthy();
     facts.host.links.push(link("eth1", [10, 0, 0, 2], 24));

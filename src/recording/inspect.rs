@@ -421,11 +421,13 @@ impl CameraTally {
                 }
             }
             Some(IncidentKind::Measurement) => self.measurements.observe(&incident.text, incident.value),
+            Some(IncidentKind::Withdrawn | IncidentKind::Lost) => {
+                let missing = incident.frames.max(1);
+                self.timeline.add(at_unix_ns, &TimelineStep { missing, ..TimelineStep::default() });
+            }
             // Counted as damage, or not. `None`: another version wrote it.
             Some(
-                IncidentKind::Withdrawn
-                | IncidentKind::Lost
-                | IncidentKind::Skipped
+                IncidentKind::Skipped
                 | IncidentKind::BadDetections
                 | IncidentKind::Disconnected
                 | IncidentKind::ClockJump,

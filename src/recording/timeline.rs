@@ -21,7 +21,7 @@ pub struct TimelineStep {
     pub frames: u64,
     /// Boxes in them.
     pub detections: u64,
-    /// Frames that are missing.
+    /// Frames that are missing, or did not arrive intact.
     pub missing: u64,
     /// Times that the trigger of the recording fired.
     pub triggers: u64,

@@ -179,9 +179,10 @@ impl Delivery {
         self.unexpected.take().map_or(Ok(()), Err)
     }
 
-    /// Announces the end of the connection, before its last events are delivered. `by_us`: we closed it, so a truncated
-    /// frame does not count as lost.
-    pub(super) fn ending(&mut self, by_us: bool) {
+    /// Announces the end of the connection, before its last events are delivered. If we close it, because the session is
+    /// stopped or the application is another one, a truncated frame does not count as lost.
+    pub(super) fn ending<T>(&mut self, ended: &Result<T, SourceErrorKind>) {
+        let by_us = matches!(ended, Ok(_) | Err(SourceErrorKind::UnexpectedApplication { .. }));
         self.leaving = by_us;
         self.outlets.ledger.update(|stats| stats.ending(by_us));
     }

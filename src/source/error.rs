@@ -306,7 +306,7 @@ impl SourceError {
                 Some("check the address and port: camera streams usually use port 5000 or 9876")
             }
             SourceErrorKind::UnexpectedApplication { .. } => Some(
-                "flash the expected application with `oaktap flash CAMERA`, or change --expect; without --expect, every \
+                "flash the expected application with `oaktap flash CAMERA --app app.dap`, or change --expect; without --expect, every \
                  application is accepted",
             ),
             SourceErrorKind::Sim(_) => Some("`oaktap simulate --help` lists the options of simulated cameras"),

@@ -357,7 +357,7 @@ impl Source for HttpPost {
         };
         reception.decoder.unused_detections(&detections, received_now());
         reception.count_outage(&ended);
-        let result = reception.finish(ended.is_ok()).and(ended);
+        let result = reception.finish(&ended).and(ended);
         let (frames, bytes) = (reception.frames, reception.decoder.byte_counts().received);
         *rhythm = reception.rhythm(&result);
         ConnectionEnd { result, frames, bytes }

@@ -194,7 +194,7 @@ impl<'a> Reception<'a> {
         let since_ns = match ended {
             Err(SourceErrorKind::Idle(_)) => self.silence.last_byte_ns(),
             _ if self.is_outage() => self.silence.last_byte_ns(),
-            Ok(()) => return,
+            Ok(()) | Err(SourceErrorKind::UnexpectedApplication { .. }) => return,
             // The stream has ended, and nobody waits for another one.
             Err(SourceErrorKind::Closed) if !options.reconnect => return,
             Err(_) => received_now().mono_ns,
@@ -202,9 +202,9 @@ impl<'a> Reception<'a> {
         self.attempts.delivery.outlets.ledger.update(|stats| stats.outage(since_ns));
     }
 
-    /// Delivers the events that are left in the decoder, and the final byte counts of the connection.
-    pub(super) fn finish(&mut self, by_us: bool) -> Result<(), SourceErrorKind> {
-        self.attempts.delivery.ending(by_us);
+    /// Delivers the events that are left in the decoder, and the final byte counts of a connection that has ended like this.
+    pub(super) fn finish(&mut self, ended: &Result<(), SourceErrorKind>) -> Result<(), SourceErrorKind> {
+        self.attempts.delivery.ending(ended);
         self.decoder.finish();
         let mut found = Ok(());
         while self.decoder.has_events() && found.is_ok() {

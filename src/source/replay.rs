@@ -396,7 +396,7 @@ impl Replay {
     }
 
     fn close(&mut self) {
-        self.delivery.ending(true);
+        self.delivery.ending(&Ok(()));
         self.decoder.finish();
         deliver_all(&mut self.decoder, &mut self.delivery);
         let byte_counts = self.decoder.byte_counts();

@@ -102,12 +102,11 @@ impl Source for HeaderStream {
         // Streams of other programs may end, or we may stop, before they are long enough to be rejected.
         let is_foreign =
             connection.reception.frames == 0 && !connection.first_bytes.is_empty() && !connection.begins_well();
-        let by_us = ended.is_ok();
         connection.reception.count_outage(&ended);
-        let ended = if is_foreign { Err(connection.not_a_camera()) } else { ended };
+        let foreign = is_foreign.then(|| connection.not_a_camera());
         let Connection { mut reception, .. } = connection;
         // An unexpected application may be recognized only by the last frame, which is confirmed at the end.
-        let result = reception.finish(by_us).and(ended);
+        let result = reception.finish(&ended).and(foreign.map_or(ended, Err));
         let (frames, bytes) = (reception.frames, reception.decoder.byte_counts().received);
         self.rhythm = reception.rhythm(&result);
         // Half-open connections occupy the camera's only slot (wire.md 4.13).

@@ -206,7 +206,7 @@ impl Source for UdpSource {
         port.end(reception.decoder, ended.is_ok());
         port.count(&reception, received_now(), true);
         reception.count_outage(&ended);
-        let result = reception.finish(ended.is_ok()).and(ended);
+        let result = reception.finish(&ended).and(ended);
         let (frames, bytes) = (reception.frames, reception.decoder.byte_counts().received);
         *rhythm = reception.rhythm(&result);
         ConnectionEnd { result, frames, bytes }

@@ -169,6 +169,27 @@ fn an_unexpected_application_is_rejected() {
     ] {
         assert!(err.contains(told), "{told}\n{err}");
     }
+    // We close the connection within a frame: that is not a loss.
+    let mut cut = lines(&DOOR);
+    cut.extend(lines(&["@C abda5f13 2"]));
+    cut.extend(frames(0..3));
+    cut.truncate(cut.len() - 100);
+    let camera = Camera::that_sends(cut);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("x.mcap");
+    let (code, out, err) = run(&[
+        "record",
+        &camera.uri,
+        "-o",
+        file.to_str().expect("UTF-8"),
+        "--expect",
+        "gate oaktap/1 16x6 BGR888p 30 -",
+    ]);
+    camera.end();
+    assert!(code == 1 && err.contains("unexpected application"), "{code} {out}{err}");
+    for untrue in ["frame lost", "first damage", " received\n"] {
+        assert!(!(out.clone() + &err).contains(untrue), "{untrue}: {out}{err}");
+    }
     // A camera that does not identify itself proves nothing, even if its frames have the expected size.
     let silent: Vec<u8> =
         frames(0..3).chunks(32).skip_while(|line| !line.starts_with(b"IMG")).flatten().copied().collect();

@@ -41,6 +41,10 @@ fn damage_of_a_stream_has_one_count_in_all_commands() {
     for (key, count) in damage {
         assert_eq!(&camera[key], count, "{key}: {damage:?}");
     }
+    let steps = camera["timeline"]["steps"].as_array().expect("steps");
+    let marked: u64 = steps.iter().filter_map(|step| step["missing"].as_u64()).sum();
+    let missing = camera["missing"].as_u64().expect("a count");
+    assert_eq!(marked, absent + missing, "the timeline of the window and of `serve` marks them");
     assert_eq!(run(&["verify", text(&path)]).0, 0, "the file is intact");
     let (_, shown, _) = run(&["inspect", text(&path)]);
     let words = format!("{absent} frames missing in the recording");

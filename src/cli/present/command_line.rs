@@ -68,7 +68,18 @@ pub(crate) fn repeating(text: &str) -> String {
     }
     let given = given();
     let text = if text.contains("`oaktap ") { repeating_of(text, &given) } else { text.to_owned() };
-    naming_given(&text, &given)
+    naming_given(&naming_expected(&text, &options(&given, &["--expect"])), &given)
+}
+
+/// Replaces `--app app.dap` in each command that a text quotes by the package or the configuration file of `--expect`.
+fn naming_expected(text: &str, expect: &[String]) -> String {
+    let [_, value] = expect else { return text.to_owned() };
+    let word = shell_word(Path::new(value));
+    match Path::new(value).extension().map(|end| end.to_string_lossy().to_ascii_lowercase()).as_deref() {
+        Some("dap") => replacing(text, "app.dap", &word),
+        Some("toml") => text.replace("--app app.dap`", &format!("--config {word}`")),
+        _ => text.to_owned(),
+    }
 }
 
 /// Replaces `FILE` in each command that a text quotes by this path.
@@ -303,6 +314,19 @@ mod tests {
         }
         let of_the_file = naming_one_of("`oaktap doctor CAMERA`", "front", &[], true, &[]);
         assert_eq!(of_the_file, "`oaktap doctor front`");
+    }
+
+    #[test]
+    fn the_expected_application_is_named() {
+        for (expect, command) in [
+            ("--expect my/j.dap", "oaktap flash 10.0.0.5 --app my/j.dap"),
+            ("--expect my.toml", "oaktap flash 10.0.0.5 --config my.toml"),
+            ("", "oaktap flash 10.0.0.5 --app app.dap"),
+        ] {
+            let found = naming_expected("`oaktap flash 10.0.0.5 --app app.dap` or", &words(expect));
+            assert_eq!(found, format!("`{command}` or"));
+            parses(command).unwrap();
+        }
     }
 
     #[test]

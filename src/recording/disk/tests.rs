@@ -210,7 +210,7 @@ fn disk_that_stays_full_ends_with_an_error() {
     let error = disk.finish(|| monitor.condition() != DiskCondition::Full).expect_err("a full disk");
     assert_eq!(
         (error.kind(), error.to_string().as_str()),
-        (ErrorKind::StorageFull, "the disk is full: the last 5.0 kB cannot be written")
+        (ErrorKind::StorageFull, "the disk is full: its queue of 5.0 kB cannot be written")
     );
     assert_same(&memory.0.lock().unwrap(), &[1; 5000], "the bytes before the disk was full");
 }
@@ -229,7 +229,7 @@ fn give_up_ends_the_wait_for_a_full_disk() {
         faults.until_tried(2);
         monitor.give_up();
         let error = flushing.join().expect("no panic").expect_err("given up");
-        assert_eq!(error.to_string(), "the disk is full: the last 16.8 MB cannot be written");
+        assert_eq!(error.to_string(), "the disk is full: its queue of 16.8 MB cannot be written");
     });
     assert_eq!(disk.finish(|| true).expect_err("given up").kind(), ErrorKind::StorageFull);
 }
@@ -242,7 +242,7 @@ fn finish_gives_up_on_a_disk_that_does_not_respond() {
     let error = disk.finish(|| false).expect_err("a blocked write");
     assert_eq!(
         (error.kind(), error.to_string().as_str()),
-        (ErrorKind::TimedOut, "the disk is too slow: the last 5.0 kB were not written in time")
+        (ErrorKind::TimedOut, "the disk is too slow: its queue of 5.0 kB was not written in time")
     );
 }
 

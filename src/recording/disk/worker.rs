@@ -126,10 +126,10 @@ impl SharedState {
             (state.full, state.queued())
         };
         let error = if full {
-            let why = format!("the disk is full: the last {} cannot be written", Bytes(queued));
+            let why = format!("the disk is full: its queue of {} cannot be written", Bytes(queued));
             io::Error::new(io::ErrorKind::StorageFull, why)
         } else {
-            let why = format!("the disk is too slow: the last {} were not written in time", Bytes(queued));
+            let why = format!("the disk is too slow: its queue of {} was not written in time", Bytes(queued));
             io::Error::new(io::ErrorKind::TimedOut, why)
         };
         self.change(|state| {

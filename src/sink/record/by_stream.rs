@@ -40,7 +40,7 @@ impl ByStream {
         self.0.iter().map(|(stream, frames)| (stream.as_ref(), *frames))
     }
 
-    fn total(&self) -> u64 {
+    pub(super) fn total(&self) -> u64 {
         self.0.iter().map(|(_, frames)| frames).sum()
     }
 }

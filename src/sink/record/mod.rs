@@ -253,6 +253,7 @@ impl Recorder {
             lost: sum(|camera| camera.lost + camera.held + camera.queued),
             bytes: progress.files.iter().map(|file| file.bytes).sum(),
             gaps: progress.gaps,
+            unmarked: progress.unmarked,
             deleted: progress.deleted,
             files: std::mem::take(&mut progress.files),
             unfinished: std::mem::take(&mut progress.unfinished),

@@ -203,6 +203,8 @@ pub struct RecorderOutcome {
     pub bytes: u64,
     /// Gaps, each marked in its file.
     pub gaps: u64,
+    /// Missing frames that no file marks, because it could not be written.
+    pub unmarked: u64,
     /// Frames missing because the disk was too slow or the memory too small.
     pub dropped: u64,
     /// Frames missing because a file could not be written.
@@ -233,6 +235,7 @@ impl RecorderOutcome {
         sum.frames += other.frames;
         sum.bytes += other.bytes;
         sum.gaps += other.gaps;
+        sum.unmarked += other.unmarked;
         sum.dropped += other.dropped;
         sum.lost += other.lost;
         sum.unfinished.extend(other.unfinished);

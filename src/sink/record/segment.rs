@@ -309,6 +309,8 @@ pub(super) struct LostFrames {
     pub(super) frames: Vec<u64>,
     /// The same by stream, with those that were missing before, whose gap markers are missing as well.
     pub(super) unmarked: Vec<ByStream>,
+    /// Gap markers that are missing as well.
+    pub(super) gap_markers: u64,
     /// Frames that are in the file, by camera of the file. Empty if it has none.
     pub(super) in_file: BTreeMap<String, u64>,
 }
@@ -324,7 +326,7 @@ impl LostFrames {
     ) -> Self {
         let in_file = channels.iter().zip(&all.frames).zip(&lost.frames).map(|((name, all), lost)| (name, all - lost));
         let in_file = in_file.filter(|(_, frames)| *frames > 0).map(|(name, frames)| (name.clone(), frames)).collect();
-        let FrameCounts { mut frames, gaps } = lost;
+        let FrameCounts { mut frames, gaps, gap_markers } = lost;
         let mut unmarked = vec![ByStream::default(); cameras];
         for (number, missing) in frames.iter().zip(&gaps).map(|(frames, gaps)| frames + gaps).enumerate() {
             match streams.iter().find(|stream| stream.number == number) {
@@ -333,7 +335,7 @@ impl LostFrames {
             }
         }
         per_camera(&mut frames, cameras, streams);
-        Self { frames, unmarked, in_file }
+        Self { frames, unmarked, gap_markers, in_file }
     }
 }
 
@@ -342,11 +344,12 @@ impl LostFrames {
 struct FrameCounts {
     frames: Vec<u64>,
     gaps: Vec<u64>,
+    gap_markers: u64,
 }
 
 impl FrameCounts {
     fn new(cameras: usize) -> Self {
-        Self { frames: vec![0; cameras], gaps: vec![0; cameras] }
+        Self { frames: vec![0; cameras], gaps: vec![0; cameras], gap_markers: 0 }
     }
 
     fn grow(&mut self, channels: usize) {
@@ -358,6 +361,7 @@ impl FrameCounts {
     fn add(&mut self, other: &Self) {
         self.frames.iter_mut().zip(&other.frames).for_each(|(all, more)| *all += more);
         self.gaps.iter_mut().zip(&other.gaps).for_each(|(all, more)| *all += more);
+        self.gap_markers += other.gap_markers;
     }
 }
 
@@ -387,8 +391,10 @@ impl ChunkTally {
     }
 
     fn gap(&mut self, camera: usize, frames: u64) {
-        self.all.gaps[camera] += frames;
-        self.open.gaps[camera] += frames;
+        for counts in [&mut self.all, &mut self.open] {
+            counts.gaps[camera] += frames;
+            counts.gap_markers += 1;
+        }
     }
 
     /// Ends the open chunk at offset `end`. Bytes before `written` are in the file.
@@ -427,7 +433,10 @@ mod tests {
     #[test]
     fn lost_frames_are_those_of_unwritten_chunks() {
         let mut tally = ChunkTally::new(2);
-        let lost = |frames: [u64; 2], gaps: [u64; 2]| FrameCounts { frames: frames.to_vec(), gaps: gaps.to_vec() };
+        let lost = |frames: [u64; 2], gaps: [u64; 2]| {
+            let gap_markers = gaps.iter().filter(|frames| **frames > 0).count() as u64;
+            FrameCounts { frames: frames.to_vec(), gaps: gaps.to_vec(), gap_markers }
+        };
         tally.frame(0);
         tally.flushed(100, 0);
         tally.gap(1, 7);
@@ -468,7 +477,8 @@ mod tests {
             let mut unmarked = vec![ByStream::default(); 2];
             unmarked[1].add(None, first);
             unmarked[1].add(Some(&depth), of_depth);
-            LostFrames { frames: vec![0, first + of_depth], unmarked, in_file: in_file(counts) }
+            let in_file = in_file(counts);
+            LostFrames { frames: vec![0, first + of_depth], unmarked, gap_markers: 0, in_file }
         };
         assert_eq!(of(200, true), lost(1, 1, &[("b", 1), ("b_depth", 2)]));
         assert_eq!(of(100, true), lost(1, 3, &[("b", 1)]));

@@ -33,7 +33,10 @@ pub(super) struct Progress {
     pub(super) unwritten: Vec<u64>,
     /// Per camera, why the trigger cannot match: no label has its name.
     pub(super) cannot_match: Vec<Option<String>>,
+    /// Gap markers in files, or queued for one.
     pub(super) gaps: u64,
+    /// Missing frames that no file marks, known at the end.
+    pub(super) unmarked: u64,
     pub(super) files: Vec<RecordedFile>,
     pub(super) unfinished: Vec<PathBuf>,
     pub(super) unfinished_bytes: u64,

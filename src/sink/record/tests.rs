@@ -448,6 +448,28 @@ fn finishing_does_not_wait_forever_for_a_full_disk() {
 }
 
 #[test]
+fn a_gap_that_a_full_disk_leaves_unmarked_is_not_counted_as_marked() {
+    let root = tempfile::tempdir().expect("a folder");
+    let bytes = 1_000_000;
+    let recording = Recording::start(root.path(), |options| {
+        options.budget = Budget::new(10 * frame(0, bytes).memory_bytes());
+    });
+    recording.faults.room(Some(6_000_000));
+    let mut next = 0;
+    until("frames to be dropped", || {
+        recording.offer([next], bytes);
+        next += 1;
+        recording.recorder.health().missing >= 3
+    });
+    let outcome = recording.recorder.finish();
+    assert_balanced(&outcome);
+    let [unfinished] = outcome.unfinished.as_slice() else { panic!("{outcome:?}") };
+    let (missing, markers) = gaps(&read(unfinished));
+    assert_eq!((missing, markers, outcome.gaps), (0, 0, 0), "{outcome:?}");
+    assert_eq!(outcome.unmarked, outcome.dropped + outcome.lost, "{outcome:?}");
+}
+
+#[test]
 fn finishing_does_not_wait_for_a_disk_that_does_not_respond() {
     let root = tempfile::tempdir().expect("a folder");
     let recording = Recording::start(root.path(), |_| {});

@@ -70,7 +70,7 @@ impl Source for HttpSource {
         let ended = connection.receive(stream).await;
         let mut reception = connection.reception;
         reception.count_outage(&ended);
-        let result = reception.finish(ended.is_ok()).and(ended);
+        let result = reception.finish(&ended).and(ended);
         let (frames, bytes) = (reception.frames, reception.decoder.byte_counts().received);
         *rhythm = reception.rhythm(&result);
         ConnectionEnd { result, frames, bytes }
@@ -216,7 +216,7 @@ impl Connection<'_> {
             self.reception.turn.work += data.len() as u64;
             self.reception.pause().await;
         };
-        self.reception.attempts.delivery.ending(ended.is_ok());
+        self.reception.attempts.delivery.ending(&ended);
         while let Some(part) = parser.finish() {
             take(self.reception.decoder, part, limits.payload, received_now()).await;
         }
@@ -262,7 +262,7 @@ impl Connection<'_> {
             data = match self.data(&mut body).await {
                 Ok(Some(data)) => data,
                 stopped => {
-                    self.reception.attempts.delivery.ending(stopped.is_ok());
+                    self.reception.attempts.delivery.ending(&stopped);
                     self.lose(&frame, received, expected);
                     return stopped.map(|_| false);
                 }

@@ -80,7 +80,7 @@ impl Source for MqttSource {
         connection.forget_detections(received_now());
         let mut reception = connection.reception;
         reception.count_outage(&ended);
-        let result = reception.finish(ended.is_ok()).and(ended);
+        let result = reception.finish(&ended).and(ended);
         let (frames, bytes) = (reception.frames, reception.decoder.byte_counts().received);
         *rhythm = reception.rhythm(&result);
         ConnectionEnd { result, frames, bytes }
@@ -105,7 +105,7 @@ impl Connection<'_> {
         let Some(opened) = self.reception.unless_stopped(opening).await else { return Ok(()) };
         let mut client = opened?;
         let ended = self.messages(&mut client).await;
-        self.reception.attempts.delivery.ending(ended.is_ok());
+        self.reception.attempts.delivery.ending(&ended);
         if ended.is_ok() {
             client.close().await;
         }

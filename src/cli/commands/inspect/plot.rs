@@ -70,7 +70,7 @@ where
     write(format!("{}  {file}", camera.name), LEFT, y, BLACK, HPos::Left)?;
     let missing = format!("{} frames, {} missing, {} boxes", camera.frames, camera.missing, camera.detections);
     write(missing, LEFT + AXIS, y, GRAY, HPos::Right)?;
-    if camera.missing > 0 {
+    if camera.timeline.steps.iter().any(|step| step.missing > 0) {
         write("red: frames missing".to_owned(), LEFT + AXIS / 2, y, RED, HPos::Center)?;
     }
 

@@ -254,6 +254,7 @@ impl Worker {
 
     pub(super) fn give_up_on(&mut self, path: &Path, why: &str, lost: &LostFrames) {
         let mut progress = self.shared.progress();
+        progress.gaps -= lost.gap_markers;
         for (number, camera) in self.cameras.iter_mut().enumerate() {
             let taken = &mut progress.taken[number];
             taken.recorded -= lost.frames[number];

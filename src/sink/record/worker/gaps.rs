@@ -18,7 +18,10 @@ impl Worker {
         missing: &ByStream,
         log_ns: i64,
     ) -> Result<(), RecordingError> {
-        let Some(segment) = &mut self.segment else { return Ok(()) };
+        let Some(segment) = &mut self.segment else {
+            self.cameras[camera].lost_unmarked.append(missing);
+            return Ok(());
+        };
         let (known, info) = (&self.cameras[camera], &self.infos[camera]);
         let mut marked = Ok(());
         for (stream, frames) in missing.iter() {
@@ -43,5 +46,11 @@ impl Worker {
                 self.abandon(&with_causes(&error));
             }
         }
+    }
+
+    /// Counts the missing frames that no file marks at the end.
+    pub(super) fn count_unmarked(&self) {
+        let unmarked = self.cameras.iter().map(|camera| camera.lost_unmarked.total()).sum();
+        self.shared.progress().unmarked = unmarked;
     }
 }

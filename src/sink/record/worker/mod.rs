@@ -487,6 +487,7 @@ impl Worker {
         self.mark_missing_at_end();
         self.finish_segment("the recording ends");
         self.count_unwritten();
+        self.count_unmarked();
         self.shared.progress().state = RecorderState::Finished;
     }
 }
