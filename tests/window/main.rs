@@ -494,8 +494,21 @@ fn a_lost_camera_is_grayed_out_until_it_reconnects() {
     let levels: std::collections::HashSet<_> = lost.rows().next_back().expect("rows").map(|pixel| pixel.0).collect();
     assert!(levels.len() > 20, "its last picture is still there: {levels:?}");
     let listener = TcpListener::bind(address).expect("the same port");
-    let _simulator = Simulator::start(listener, &config).expect("the camera again");
+    let simulator = Simulator::start(listener, &config).expect("the camera again");
     bench.until("it back", |seen| !is_grey(seen) && count(seen, [0xff, 0x5a, 0x52]) < 10);
+    // The side panel lists classes with their colors only while there are frames.
+    bench.key("d");
+    let has_class = |seen: &RgbImage| {
+        let panel = image::imageops::crop_imm(seen, 440, 0, 200, 352).to_image();
+        let has = |label| panel.pixels().filter(|pixel| pixel.0 == rgb(class_color(label))).count() > 20;
+        (0..80).any(has)
+    };
+    let has_panel = |seen: &RgbImage| (346..352).all(|y| seen.get_pixel(636, y).0 == [0x0b, 0x0e, 0x12]);
+    bench.until("classes in the panel", |seen| has_panel(seen) && has_class(seen));
+    drop(simulator);
+    bench.until("no class in the panel", |seen| {
+        has_panel(seen) && count(seen, [0xff, 0x5a, 0x52]) > 50 && !has_class(seen)
+    });
     program::signal(&bench.program, "INT");
     let (status, summary) = bench.end();
     // A frame in transit when the camera disconnected is lost.
@@ -953,7 +966,12 @@ fn recordings_of_a_folder_play_side_by_side() {
     assert_eq!(code, 0, "{said}");
     let empty = tempfile::tempdir().expect("a folder");
     let (code, _, said) = program::run(&["replay", empty.path().to_str().expect("a name")]);
-    assert!(code == 1 && said.contains("no recording (*.mcap) below the folder"), "{said}");
+    assert!(
+        code == 1
+            && said.contains("no recording (*.mcap) below the folder")
+            && said.contains("help: `oaktap record CAMERA -o "),
+        "{said}"
+    );
 }
 
 /// Returns whether the tile with this number, of tiles of 480x264 one below the other, shows a gray picture.

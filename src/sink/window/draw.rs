@@ -243,8 +243,11 @@ impl Screen {
             return;
         }
         self.counted_ns = Some(self.now_ns);
+        // A picture of an earlier time has no boxes, either.
         let shown = (0..self.cameras.len()).filter(|at| self.is_shown(*at));
-        let frames: Vec<_> = shown.filter_map(|at| Some((at, self.frame(at)?))).collect();
+        let (past, shown): (Vec<_>, Vec<_>) = shown.partition(|at| tile_message::is_past(&self.tiles[*at].status));
+        self.panel.not_counted = past.len();
+        let frames: Vec<_> = shown.into_iter().filter_map(|at| Some((at, self.frame(at)?))).collect();
         let threshold = f32::from(self.threshold) / 100.0;
         let frames = frames.iter().map(|(at, frame)| (*at, &**frame));
         self.panel.count(frames, self.views.style(), threshold, self.now_ns);

@@ -94,6 +94,8 @@ pub(super) struct Panel {
     pub(super) is_open: bool,
     /// The only class that is drawn.
     pub(super) class: Option<u32>,
+    /// Shown cameras whose picture is one of an earlier time, so that its detections are not counted.
+    pub(super) not_counted: usize,
     classes: BTreeMap<u32, ClassCount>,
     /// Names of the classes in the shown frames.
     names: LabelMap,
@@ -229,6 +231,11 @@ impl Panel {
         y += pen.design.heading() as i32 + 2 * space;
         let total: u32 = self.classes.values().map(|count| count.count).sum();
         pen.write(left, y, Ink::Dim, &count(total as u64, "detection", "detections"));
+        if self.not_counted > 0 {
+            y += line;
+            let cameras = count(self.not_counted as u64, "camera", "cameras");
+            pen.write(left, y, Ink::Warning, &format!("no frames now: {cameras}"));
+        }
         y += line + space;
         if !histories.is_empty() {
             let room = Rect::new(left, y, right - left, (at.bottom() - y) / 3);
