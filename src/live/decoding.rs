@@ -106,6 +106,7 @@ impl Decoding {
         let is_shown = move |frame: &Frame| frame.stream == stream;
         let shown = is_shown.clone();
         let is_picture = move |frame: &Arc<Frame>| (shown(frame) && !frame.kind.is_video()).then(|| Arc::clone(frame));
+        let keeps = confirmed.as_ref().is_some_and(|lane| lane.counter().counts().keeps);
         let decoded = (provisional.as_ref().map(Lane::producer), confirmed.as_ref().map(Lane::producer));
         if let Some(lane) = provisional {
             outlets.provisional.add_mapped(lane, is_picture.clone());
@@ -121,6 +122,10 @@ impl Decoding {
                 .add_mapped(marks, move |frame| (shown(frame) && frame.kind.is_video()).then(|| FrameKey::of(frame)));
         }
         let (lane, taker) = group_lane("decode", WAITING_MAX, Item::starts);
+        // A recording waits for the decoder, too, if frames are kept.
+        if keeps {
+            outlets.confirmed.add_mapped(lane.sibling(), |_| None);
+        }
         // In one order with the frames. Not counted: they are no frames that a subscriber wants.
         outlets.continuity.add_mapped(lane.sibling(), |event| Some(Item::Continuity(event.clone())));
         let mut unseen = Some((outlets.ledger.clone(), lane.counter()));

@@ -814,3 +814,23 @@ fn sha256(bytes: &[u8]) -> String {
     use sha2::{Digest as _, Sha256};
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+/// Saving a picture takes longer than reading a frame: the recording waits.
+#[test]
+fn every_frame_of_a_recording_becomes_a_snapshot() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for format in ["BGR888p", "H264"] {
+        let path = folder.path().join(format!("{format}.mcap"));
+        let config: oaktap::sim::SimConfig =
+            format!("size=320x240&fps=100&records=on&format={format}").parse().expect("valid");
+        let frames = crate::recordings::arriving(&config, 60, |n| n * 10 * MS);
+        write(&path, Compression::None, &[(camera("door"), frames)]);
+        let pictures = folder.path().join(format);
+        let source = format!("file:{}?speed=max", path.display());
+        let (code, _, said) =
+            crate::program::run(&["snapshot", &source, "-n", "60", "-o", pictures.to_str().expect("UTF-8")]);
+        let names = std::fs::read_dir(&pictures).expect("a folder").map(|entry| entry.expect("a file").path());
+        let saved = names.filter(|path| path.extension().is_some_and(|extension| extension == "png")).count();
+        assert_eq!((code, saved), (0, 60), "{format}: {said}");
+    }
+}

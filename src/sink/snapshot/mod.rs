@@ -16,13 +16,19 @@ use crate::convert::{Converter, PackedOrder};
 use crate::decode::DecodeError;
 use crate::error::with_causes;
 use crate::frame::{Frame, Picture};
-use crate::hub::{Policy, RecvTimeoutError, Taker, lane};
+use crate::hub::{Budget, LaneCounter, Policy, RecvTimeoutError, Taker, weighed_lane};
 use crate::live::{Camera, DecodeFailed, Decoding, PictureLanes, Sink};
 use crate::overlay::{Overlay, Style};
 use crate::sync::locked;
 use crate::view::{Note, Notify, Snapshot};
 
-/// Converts and saves confirmed frames of one camera, the newest ones only unless [`Self::with_waiting`] keeps more.
+/// Most frames of a recording that wait: pictures of its video that are decoded while it waits for the writer count 1.
+const RECORDED_MAX: usize = 48;
+/// Pictures are not decoded, and so few of them wait.
+const PICTURE_WEIGHT: usize = 12;
+
+/// Converts and saves confirmed frames of one camera, the newest ones only unless [`Self::with_waiting`] keeps more. A recording
+/// waits, so that every frame is saved.
 #[derive(Debug)]
 pub struct Snapshots {
     camera: String,
@@ -35,6 +41,8 @@ pub struct Snapshots {
     converter: Converter,
     /// `None`: the pictures have no boxes.
     overlay: Option<Overlay>,
+    /// Counts of the lane.
+    counter: Option<LaneCounter>,
     /// Most frames that wait.
     waiting_max: usize,
     picture: Picture,
@@ -54,6 +62,7 @@ impl Snapshots {
             target,
             overlay: boxes.then(|| Overlay::new(style.clone())),
             style,
+            counter: None,
             waiting_max: 1,
             converter: Converter::new(),
             picture: Picture::default(),
@@ -66,6 +75,12 @@ impl Snapshots {
     #[must_use]
     pub fn with_waiting(self, waiting_max: usize) -> Self {
         Self { waiting_max, ..self }
+    }
+
+    /// Returns the number of frames that were dropped because others were being saved.
+    #[must_use]
+    pub fn skipped(&self) -> u64 {
+        self.counter.as_ref().map_or(0, |counter| counter.counts().dropped)
     }
 
     /// Waits for the next frame, at most for `timeout`.
@@ -115,7 +130,14 @@ impl Sink for Snapshots {
     /// Connects the camera; one that was connected before is replaced.
     fn connect(&mut self, camera: &Camera) -> io::Result<()> {
         self.camera = camera.name.clone();
-        let (lane, taker) = lane("snapshot", Policy::DropOldest(self.waiting_max));
+        // A recording waits for a lane of which half is used, so that the decoder can fill the other half.
+        let policy = match camera.spec.recording() {
+            Some(_) => Policy::Bytes(Budget::new(RECORDED_MAX)),
+            None => Policy::DropOldest(self.waiting_max),
+        };
+        let weigh = |frame: &Arc<Frame>| if frame.coded.is_some() { 1 } else { PICTURE_WEIGHT };
+        let (lane, taker) = weighed_lane("snapshot", policy, weigh);
+        self.counter = Some(lane.counter());
         camera.outlets.ledger.watch(lane.counter());
         let not_decoded = Arc::clone(&self.not_decoded);
         let failed: DecodeFailed = Box::new(move |_, error| {

@@ -16,6 +16,7 @@ use oaktap::overlay::Style;
 use oaktap::sink::record::RecordersMonitor;
 use oaktap::sink::snapshot::{SnapshotTarget, Snapshots};
 use oaktap::source::{Session, SourceSpec};
+use oaktap::units::count;
 use serde::Serialize;
 
 use self::moments::{FirstStream, FurtherStream, KEPT, Moments};
@@ -32,6 +33,8 @@ const FRAME_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time after its first frame in which a camera that names its streams begins all of them.
 const STREAMS_TIMEOUT: Duration = Duration::from_secs(1);
+
+const FEW_HELP: &str = "give a smaller -n, or a longer time with -d";
 
 /// Extensions of picture files that are not written: such a path is not meant as a folder.
 const OTHER_PICTURES: [&str; 11] = ["jpg", "jpeg", "gif", "bmp", "tif", "tiff", "webp", "ppm", "heic", "mp4", "mcap"];
@@ -117,12 +120,21 @@ pub(crate) fn run(ctx: &Ctx, args: &SnapshotArgs) -> anyhow::Result<Outcome> {
     let few = |saved: &&Saved| saved.written < args.frames;
     // The error of a stream without frames, or without pictures, explains more.
     let outcome = outcome?;
-    let text = |Saved { written, unpictured, is_first, .. }: &Saved| match unpictured {
+    let text = |Saved { written, unpictured, is_first, skipped, .. }: &Saved| match unpictured {
         Some(_) if *is_first => None,
         Some(reason) => Some(format!("no picture was written: {}", reason.error)),
         None => {
             let wanted = args.frames;
-            Some(format!("{written} of {wanted} pictures were written before the end of the stream or of the time"))
+            let skipped = match *skipped {
+                0 => String::new(),
+                some => format!(
+                    "; {} because writing one takes longer than a frame",
+                    count(some, "was skipped", "were skipped")
+                ),
+            };
+            Some(format!(
+                "{written} of {wanted} pictures were written before the end of the stream or of the time{skipped}"
+            ))
         }
     };
     let lines: Vec<_> = written.iter().filter(few).filter_map(|saved| Some((&saved.name, text(saved)?))).collect();
@@ -131,9 +143,10 @@ pub(crate) fn run(ctx: &Ctx, args: &SnapshotArgs) -> anyhow::Result<Outcome> {
     }
     if written.iter().all(|saved| few(&saved)) {
         let lines: Vec<_> = lines.iter().map(|(name, text)| format!("{name}: {text}")).collect();
-        anyhow::bail!("{}", lines.join("\n"));
+        return Err(present::advised(anyhow::anyhow!("{}", lines.join("\n")), FEW_HELP));
     }
     lines.iter().for_each(|(name, text)| present::always_say(&format!("{name}: exit code 3: {text}")));
+    present::say(&format!("help: {FEW_HELP}"));
     Ok(Outcome::Lossy)
 }
 
@@ -145,6 +158,8 @@ struct Saved {
     is_first: bool,
     /// Number of pictures.
     written: u64,
+    /// Frames that were not saved, because others were being saved.
+    skipped: u64,
     /// Reason for a missing picture of a camera that sends video.
     unpictured: Option<Unpictured>,
 }
@@ -257,11 +272,12 @@ impl Saving<'_> {
         if let Some(frame) = turn.rest().filter(|_| written < args.frames) {
             written += saver.save(&mut snapshots, &frame)?;
         }
+        let skipped = snapshots.skipped();
         let not_decoded = snapshots.not_decoded().filter(|_| written == 0);
         snapshots.finish();
         let unpictured = not_decoded.map(|error| Unpictured { error: error.to_string(), help: error.help() });
         let is_first = !matches!(turn, Turn::Further(_));
-        Ok(Saved { name: name.to_owned(), is_first, written, unpictured })
+        Ok(Saved { name: name.to_owned(), is_first, written, skipped, unpictured })
     }
 }
 
