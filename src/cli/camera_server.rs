@@ -146,7 +146,8 @@ impl ServeBesideArgs {
 impl AccessArgs {
     /// Reads the files. Refuses an address that other computers reach without a token.
     fn read(&self, address: ServeAddress) -> anyhow::Result<Access> {
-        let token = self.token.as_deref().map(Token::read).transpose()?;
+        let token = self.token.as_deref().map(Token::read).transpose();
+        let token = token.map_err(|error| advised(error.into(), TOKEN_RECIPE))?;
         check_token(address, token.is_some())?;
         let files = self.tls_cert.as_deref().zip(self.tls_key.as_deref());
         let tls = files.map(|(certificate, key)| Tls::read(certificate, key)).transpose().map_err(tls_error)?;
@@ -195,12 +196,13 @@ impl Access {
     }
 }
 
+const TOKEN_RECIPE: &str = "create a token: (umask 077; head -c 24 /dev/urandom | base64 | tr '+/' '-_' > token.txt)";
+
 /// Checks that an address that other computers can reach has a token.
 fn check_token(address: ServeAddress, has_token: bool) -> anyhow::Result<()> {
     if address.is_exposed() && !has_token {
         let error = Usage(format!("other computers can reach {address}: expected --token FILE"));
-        let help = "create a token: (umask 077; head -c 24 /dev/urandom | base64 | tr '+/' '-_' > token.txt)";
-        return Err(advised(error.into(), help));
+        return Err(advised(error.into(), TOKEN_RECIPE));
     }
     Ok(())
 }

@@ -313,6 +313,7 @@ fn exposed_address_needs_a_token() {
     std::fs::write(&path, "short\n").expect("a file");
     let (code, _, err) = run(&["serve", "sim:", "--http", "0.0.0.0:0", "--token", path.to_str().expect("UTF-8")]);
     assert!(code == 1 && err.contains("has 5 characters; expected one line of 16 to 256"), "{code} {err}");
+    assert!(err.contains("help: create a token: "), "{err}");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("an address").to_string();
     let (code, _, err) = run(&["serve", "sim:", "--http", &address]);

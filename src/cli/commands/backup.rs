@@ -106,7 +106,10 @@ pub(crate) fn run(ctx: &Ctx, args: &BackupArgs) -> anyhow::Result<Outcome> {
             present::always_say(&format!("{nothing} of {} cameras had nothing to save", saved.len()));
             Ok(Outcome::Lossy)
         }
-        _ => Err(anyhow::anyhow!("nothing was saved")),
+        _ => Err(advised(
+            anyhow::anyhow!("nothing was saved"),
+            "a camera without an application needs no backup; `oaktap flash CAMERA --app app.dap` writes one",
+        )),
     }
 }
 

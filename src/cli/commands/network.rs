@@ -341,6 +341,15 @@ fn outdated_line(file: &Path, camera: &NamedCamera, new: Ipv4Addr) -> Option<Str
     }
 }
 
+/// Describes how long [`wait_for_reply`] waits.
+fn answer_wait(limit: Duration, has_new_address: bool) -> String {
+    let seconds = limit.as_secs_f32();
+    if !has_new_address || limit <= OLD_ADDRESS_LIMIT {
+        return format!("{seconds} s");
+    }
+    format!("{seconds} s, or {} s if it still answers at its old address", OLD_ADDRESS_LIMIT.as_secs())
+}
+
 /// Waits until the camera answers at its new address. `outcome` says what was done to its settings.
 async fn wait_for_reply(
     entered: &BootloaderCamera,
@@ -350,8 +359,8 @@ async fn wait_for_reply(
     let expected = if let NetworkAction::Static { address, .. } = action { Some(address.address) } else { None };
     let limit = entered.answer_limit(REPLY_TIMEOUT);
     let at = expected.map_or_else(String::new, |ip| format!(" at {ip}"));
-    let seconds = limit.as_secs_f32();
-    present::say(&format!("{}: waiting until the camera answers{at}, at most {seconds} s", entered.label));
+    let waits = answer_wait(limit, expected.is_some());
+    present::say(&format!("{}: waiting until the camera answers{at}, at most {waits}", entered.label));
     let mut known = entered.camera.ips();
     known.extend(expected);
     let (start, mut elsewhere) = (Instant::now(), None);
@@ -473,6 +482,14 @@ mod tests {
         assert_eq!(line("door", "door", "10.0.0.5", [10, 0, 0, 5]), None);
         assert_eq!(line("door", "door", "14442C", [10, 0, 0, 6]), None);
         assert_eq!(line("door", "door=10.0.0.5", "10.0.0.5", [10, 0, 0, 6]), None);
+    }
+
+    #[test]
+    fn each_limit_of_the_wait_for_an_answer_is_announced() {
+        let old = "90 s, or 15 s if it still answers at its old address";
+        assert_eq!(answer_wait(Duration::from_secs(90), true), old);
+        assert_eq!(answer_wait(Duration::from_secs(90), false), "90 s");
+        assert_eq!(answer_wait(Duration::from_secs(1), true), "1 s");
     }
 
     #[test]
