@@ -1,6 +1,7 @@
 //! The cameras of a command: named on the command line, in oaktap.toml, or found in the network.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -16,6 +17,7 @@ use super::camera_arg::{CameraArg, SearchArgs, runtime};
 use super::commands::replay::cameras_below;
 use super::configured_cameras::{ConfiguredCamera, same_name};
 use super::present::{self, Usage, advised, printable};
+use super::recording_files;
 use super::same_camera::{Given, refuse_same_camera};
 
 /// The cameras that a command receives from.
@@ -98,6 +100,7 @@ impl FleetArgs {
                 return Ok(folder);
             }
             let (name, camera) = split_name(uri).map_err(|error| invalid(&error))?;
+            recording_files::refuse_misspelled(camera)?;
             let is_word = !is_id(camera) && camera.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'));
             if is_word && !configured.is_empty() {
                 return Err(unknown_name(camera, &configured));
@@ -190,7 +193,11 @@ fn with_recordings(given: Vec<Given>) -> anyhow::Result<Vec<Given>> {
 fn check_files(source: &NamedSource) -> anyhow::Result<()> {
     let SourceSpec::File(file) = &source.spec else { return Ok(()) };
     for path in std::iter::once(&file.path).chain(&file.later) {
-        std::fs::File::open(path).map_err(|source| RecordingError::Open { path: path.clone(), source })?;
+        std::fs::File::open(path).map_err(|source| {
+            let nearest = recording_files::nearest_recording(path).filter(|_| source.kind() == ErrorKind::NotFound);
+            let help = nearest.map(|nearest| format!("did you mean `{}`?", nearest.display()));
+            present::with_help(RecordingError::Open { path: path.clone(), source }.into(), help)
+        })?;
     }
     Ok(())
 }

@@ -312,6 +312,13 @@ impl Receiving {
             failures.push(match end {
                 _ if self.is_removed(number) => None,
                 // The frames before the damage have been delivered.
+                Err(error) if error.is_torn() && received > 0 && is_being_recorded(session, &error) => {
+                    present::say(&format!(
+                        "{}: still being recorded, played up to the frames written so far",
+                        session.name()
+                    ));
+                    None
+                }
                 Err(error) if error.is_damage() && received > 0 => {
                     present::always_say(&format!("{}: exit code 3: {}", session.name(), error.kind));
                     if let Some(help) = error.help() {
@@ -399,6 +406,12 @@ impl Receiving {
         damaged |= !failures.is_empty();
         Ok(if damaged || !reasons.is_empty() { Outcome::Lossy } else { Outcome::Done })
     }
+}
+
+/// Returns whether a recorder is writing the file that ended without its end.
+fn is_being_recorded(session: &Session, error: &SourceError) -> bool {
+    let path = error.recording().or_else(|| Some(&*session.spec().recording()?.path));
+    path.is_some_and(oaktap::file::is_locked)
 }
 
 /// Returns whether a session plays a recording, and has not reached its first frame.

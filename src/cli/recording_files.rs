@@ -5,6 +5,7 @@ use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 use anyhow::Context as _;
 use oaktap::file::{self, shell_word};
+use oaktap::frame::LabelMap;
 use oaktap::recording::natural_order;
 use oaktap::recording::recover::default_output_path;
 use oaktap::source::{SourceSpec, split_name, without_password};
@@ -122,12 +123,21 @@ pub(crate) fn find(paths: &[PathBuf], ends: &[&str]) -> anyhow::Result<Vec<PathB
         files.extend(found.into_iter().filter(|file| !recovered.contains(file)));
         let partial = all.iter().filter(|file| ends_with(file, UNFINISHED) && !ends.contains(&UNFINISHED));
         let (busy, unfinished): (Vec<_>, Vec<_>) = partial.partition(|file| file::is_locked(file));
-        let (busy, unfinished) = (busy.len() as u64, unfinished.len() as u64);
-        if busy > 0 {
-            let recordings = count(busy, "recording", "recordings");
+        let unfinished = unfinished.len() as u64;
+        let is_left_out = unfinished > 0;
+        if let (Some(first), false, true) = (busy.first(), is_left_out, files.len() == before) {
+            let (recordings, folder) = (count(busy.len() as u64, "recording", "recordings"), path.display());
+            let error = anyhow::anyhow!(
+                "no finished recording (*{FINISHED}) below the folder {folder}: found {recordings} (*{UNFINISHED}), still being \
+                 recorded"
+            );
+            let help = format!("give the file itself to read the frames written so far: {}", shell_word(first));
+            return Err(present::advised(error, help));
+        }
+        if !busy.is_empty() {
+            let recordings = count(busy.len() as u64, "recording", "recordings");
             present::say(&format!("{recordings} (*{UNFINISHED}) left out: still being recorded"));
         }
-        let is_left_out = unfinished > 0;
         let recover = || format!("`oaktap recover {}` saves their intact frames to new files", shell_word(path));
         match (files.len() > before, is_left_out) {
             (true, false) => {}
@@ -147,7 +157,9 @@ pub(crate) fn find(paths: &[PathBuf], ends: &[&str]) -> anyhow::Result<Vec<PathB
             (false, false) => {
                 let names: Vec<_> = ends.iter().map(|end| format!("*{end}")).collect();
                 let (folder, names) = (path.display(), names.join(", "));
-                anyhow::bail!("no recording ({names}) below the folder {folder}");
+                let error = anyhow::anyhow!("no recording ({names}) below the folder {folder}");
+                let help = format!("`oaktap record CAMERA -o {}` makes recordings there", shell_word(path));
+                return Err(present::advised(error, help));
             }
         }
     }
@@ -178,6 +190,58 @@ fn camera_address(path: &Path) -> Option<String> {
         _ => true,
     };
     is_address.then(|| without_password(text))
+}
+
+/// Refuses a word that is meant as a recording, but is not an existing file: one with a space, or with an ending like `.mcp`. It
+/// would be looked up as the name of a host.
+pub(crate) fn refuse_misspelled(word: &str) -> anyhow::Result<()> {
+    let path = Path::new(word);
+    let is_recording = path.exists() || ends_with(path, FINISHED) || ends_with(path, UNFINISHED);
+    let is_address = word.contains([':', '?', '@']) || word.parse::<std::net::IpAddr>().is_ok();
+    let ending = path.extension().and_then(std::ffi::OsStr::to_str);
+    let ends_alike = ending.is_some_and(|ending| has_one_typo(&ending.to_lowercase(), "mcap"));
+    let is_in_folder = path.parent().is_some_and(|parent| !parent.as_os_str().is_empty() && parent.is_dir());
+    let nearest = nearest_recording(path);
+    if is_recording || is_address || !(ends_alike || word.contains(' ') || (is_in_folder && nearest.is_some())) {
+        return Ok(());
+    }
+    let nearest = nearest.map_or_else(String::new, |nearest| format!("; did you mean `{}`?", nearest.display()));
+    let error = present::Usage(format!("there is no file `{word}`{nearest}"));
+    let help = match word.contains([' ', '/', MAIN_SEPARATOR]) {
+        true => "a recording is an existing file; a camera has an address such as 192.168.1.50".to_owned(),
+        false => format!("if it is the name of a host: tcp://{word}"),
+    };
+    Err(present::advised(error.into(), help))
+}
+
+/// Returns whether at most one letter is missing, added or wrong, or two neighbors are swapped.
+fn has_one_typo(found: &str, right: &str) -> bool {
+    let letters = |text: &str| text.chars().collect::<Vec<_>>();
+    let (found, right) = (letters(found), letters(right));
+    let without = |letters: &[char], at: usize| [&letters[..at], &letters[at + 1..]].concat();
+    let (mut of_found, mut of_right) = (0..found.len(), 0..right.len());
+    match found.len() as i64 - right.len() as i64 {
+        1 => of_found.any(|at| without(&found, at) == right),
+        -1 => of_right.any(|at| without(&right, at) == found),
+        0 => of_found.any(|at| {
+            let near = at.saturating_sub(1)..right.len().min(at + 2);
+            near.into_iter().any(|other| without(&found, at) == without(&right, other))
+        }),
+        _ => false,
+    }
+}
+
+/// Returns the recording in the folder of a path that has the most similar name.
+pub(crate) fn nearest_recording(path: &Path) -> Option<PathBuf> {
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let names: Vec<String> = std::fs::read_dir(folder)
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.ends_with(FINISHED) || name.ends_with(UNFINISHED))
+        .collect();
+    let names: LabelMap = names.iter().map(String::as_str).collect();
+    let nearest = names.nearest(path.file_name()?.to_str()?)?;
+    Some(path.with_file_name(nearest))
 }
 
 /// Returns the recordings that have a recovered copy beside them.
@@ -215,4 +279,19 @@ fn below(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
         }
     });
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endings_of_hosts_are_not_misspelled_ones_of_recordings() {
+        for ending in ["mcp", "mcaps", "macp", "mcao", "cap", "mcap"] {
+            assert!(has_one_typo(ending, "mcap"), "{ending}");
+        }
+        for ending in ["camp", "local", "lan", "com", "map1", "mc", "", "cam", "home"] {
+            assert!(!has_one_typo(ending, "mcap"), "{ending}");
+        }
+    }
 }

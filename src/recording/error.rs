@@ -140,6 +140,16 @@ impl RecordingError {
         }
     }
 
+    /// Returns whether the file was not finished, so that its last frames may be missing.
+    #[must_use]
+    pub fn is_torn(&self) -> bool {
+        match self {
+            Self::Torn { .. } => true,
+            Self::InFile { source, .. } => source.is_torn(),
+            _ => false,
+        }
+    }
+
     /// Position of the damage in the file.
     pub(super) fn damaged_at(&self) -> Option<u64> {
         match self {

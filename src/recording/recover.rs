@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use mcap::McapError;
@@ -81,6 +81,14 @@ impl RecoveryReport {
     }
 }
 
+/// Most bytes before the first frame of a recording: header, schemas and channels.
+const HEAD_BYTES_MAX: u64 = 16 << 10;
+
+fn begins_as_mcap(path: &Path) -> bool {
+    let mut found = [0; mcap::MAGIC.len()];
+    File::open(path).and_then(|mut file| file.read_exact(&mut found)).is_ok() && found == *mcap::MAGIC
+}
+
 /// Error of [`recover`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -141,6 +149,10 @@ impl RecoverError {
         let found = match bytes {
             0 => "an empty file".to_owned(),
             _ if done.unwritten_bytes == bytes => format!("{bytes} bytes that are all zero"),
+            _ if !begins_as_mcap(path) => format!("{bytes} bytes that do not begin like one"),
+            _ if done.lost_frames == 0 && bytes <= HEAD_BYTES_MAX => {
+                format!("one that ends after {bytes} bytes, before any frame")
+            }
             _ => format!("{bytes} bytes without one"),
         };
         Self::Nothing { path: path.to_owned(), found }
@@ -162,7 +174,9 @@ impl RecoverError {
                     "the disk needs room for another file of this size: free some, or name a file on another disk with `-o`",
                 )
             }
-            Self::Nothing { .. } => Some("`oaktap verify FILE` lists the damage; `oaktap record` writes recordings"),
+            Self::Nothing { .. } => {
+                Some("nothing in it can be saved: use another copy of the recording, if there is one")
+            }
             Self::Create { .. } | Self::Finish { .. } => None,
         }
     }

@@ -195,6 +195,12 @@ impl SourceError {
         matches!(&self.kind, SourceErrorKind::Recording(error) if error.is_damage())
     }
 
+    /// Returns whether a recording was played up to its torn end.
+    #[must_use]
+    pub fn is_torn(&self) -> bool {
+        matches!(&self.kind, SourceErrorKind::Recording(error) if error.is_torn())
+    }
+
     /// Returns whether retrying can help.
     #[must_use]
     pub fn class(&self) -> SourceErrorClass {

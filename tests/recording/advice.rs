@@ -63,8 +63,40 @@ fn a_file_that_is_not_a_recording_is_not_to_be_recovered() {
     let (code, _, said) = run(&["verify", text(&notes), text(&good)]);
     assert!(code == 1 && said.contains("1 of 2 recordings not readable") && !said.contains("recover"), "{said}");
     let (code, _, said) = run(&["recover", text(&notes)]);
-    let help = format!("help: `oaktap verify {}` lists the damage", text(&notes));
-    assert!(code == 1 && said.contains("no intact frame") && said.contains(&help), "{said}");
+    let help = "help: nothing in it can be saved: use another copy of the recording";
+    let found = "expected a recording (.mcap), found 6 bytes that do not begin like one";
+    assert!(code == 1 && said.contains(found) && said.contains(help), "{said}");
+    let tiny = folder.path().join("tiny.mcap");
+    for (bytes, found) in [(0, "an empty file"), (100, "one that ends after 100 bytes, before any frame")] {
+        std::fs::write(&tiny, &std::fs::read(&good).expect("a file")[..bytes]).expect("a file");
+        let (code, _, said) = run(&["recover", text(&tiny)]);
+        assert!(code == 1 && said.contains(&format!("found {found}\n")) && said.contains(help), "{said}");
+        assert!(!said.contains('`'), "no command leads on: {said}");
+    }
+}
+
+/// It was looked up as the name of a host, for ever.
+#[test]
+fn a_misspelled_recording_is_not_a_host() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let evening = folder.path().join("evening one.mcap");
+    write(&evening, Compression::None, &[(camera("yard"), frames("size=64x48&format=GRAY8", 4))]);
+    let meant = format!("did you mean `{}`?", text(&evening));
+    for name in ["evening one.mcp", "evening one.mcaps", "evening onemcap", "evning one.mcap"] {
+        let path = folder.path().join(name);
+        let (code, _, said) = run(&["view", "--no-window", text(&path)]);
+        let is_missing = said.contains("there is no file `") || said.contains("cannot open ");
+        assert!(code != 0 && is_missing && said.contains(&meant), "{name}: {code} {said}");
+    }
+    for word in ["evening.mcp", "evening one"] {
+        let (code, _, said) = run(&["detections", word]);
+        assert!(code == 2 && said.contains(&format!("there is no file `{word}`")), "{word}: {code} {said}");
+    }
+    // Names of hosts are looked up.
+    for word in ["127.0.0.1:1", "localhost:1", "cam.localhost", "cam.camp"] {
+        let (_, _, said) = run(&["detections", word, "-d", "100ms"]);
+        assert!(!said.contains("no file"), "{word}: {said}");
+    }
 }
 
 #[test]
@@ -162,11 +194,23 @@ fn a_recording_in_progress_is_not_damaged() {
     ];
     let exported = run(&["export", text(&partial), "-o", text(&folder.path().join("a.csv"))]);
     let of_folder = run(&["export", text(folder.path()), "-o", text(&folder.path().join("b.csv"))]);
+    let source = format!("file:{}?speed=max", text(&partial));
+    let played = [
+        run(&["replay", text(&partial), "--no-window", "--speed", "max"]),
+        run(&["view", &source, "--no-window"]),
+        run(&["detections", &source]),
+    ];
     let left = std::fs::read_dir(folder.path()).expect("a folder").count();
     recorder.kill().and_then(|()| recorder.wait()).expect("it ends");
     for (code, out, said) in [verified, inspected] {
         assert!(code == 0 && out.contains("still being recorded") && said.is_empty(), "{code}: {out}{said}");
         assert!(!out.contains("no checksum"), "the index is not written yet: {out}");
+    }
+    for (code, _, said) in played {
+        assert!(
+            code == 0 && said.contains("still being recorded") && !said.contains("oaktap recover"),
+            "{code}: {said}"
+        );
     }
     for (code, out, said) in recovered {
         let help = format!("stop the recorder, or read the file as it is with `oaktap export {}`", text(&partial));
@@ -177,10 +221,13 @@ fn a_recording_in_progress_is_not_damaged() {
     assert!(code == 0 && said.contains("still being recorded"), "{code}: {out}{said}");
     assert!(!said.contains("oaktap recover") && !said.contains("recovered"), "{said}");
     let (code, out, said) = of_folder;
-    assert!(
-        code == 1 && said.contains("1 recording (*.mcap.partial) left out: still being recorded"),
-        "{code}: {out}{said}"
+    let expected = format!(
+        "error: no finished recording (*.mcap) below the folder {}: found 1 recording (*.mcap.partial), still being recorded\n\
+         help: give the file itself to read the frames written so far: {}\n",
+        text(folder.path()),
+        text(&partial)
     );
+    assert!(code == 1 && said.contains(&expected) && !said.contains("left out"), "{code}: {out}{said}");
     assert!(!said.contains("oaktap recover"), "{said}");
     // The recorder was killed: the end is missing.
     let (code, out, said) = run(&["verify", text(&partial)]);

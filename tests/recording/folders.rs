@@ -341,7 +341,12 @@ fn commands_that_receive_take_folders_of_recordings() {
     assert_eq!((code, names(&document["summary"], "cameras", "camera").len()), (0, 2), "{said}");
     let empty = tempfile::tempdir().expect("a folder");
     let (code, _, said) = run(&["detections", text(empty.path())]);
-    assert!(code == 1 && said.contains("no recording (*.mcap) below the folder"), "{code}: {said}");
+    assert!(
+        code == 1
+            && said.contains("no recording (*.mcap) below the folder")
+            && said.contains("help: `oaktap record CAMERA -o "),
+        "{code}: {said}"
+    );
 }
 
 #[test]
@@ -432,6 +437,11 @@ fn unfinished_recordings_of_a_folder_are_named_and_recovered() {
     let (code, _, said) = run(&["recover", path, "-o", text(&folder.path().join("a.mcap"))]);
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("a.mcap` is a file for one recording, found 4: expected `-o "), "{said}");
+    // Commands that take a folder would not find it.
+    let plain = text(&folder.path().join("recdir")).to_owned();
+    let (code, _, said) = run(&["recover", path, "-o", &plain]);
+    let expected = format!("does not end with .mcap: expected a file such as {plain}.mcap, or the folder {plain}/");
+    assert!(code == 2 && said.contains(&expected) && !Path::new(&plain).exists(), "{code}: {said}");
     // In another folder, the files keep their names, and the originals stay.
     let other = tempfile::tempdir().expect("a folder");
     let (code, document, said) = json(&["recover", path, "-o", text(&other.path().join("new/"))]);

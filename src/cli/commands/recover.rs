@@ -32,7 +32,7 @@ pub(crate) struct RecoverArgs {
     #[arg(value_name = "FILE|DIR", required = true)]
     files: Vec<PathBuf>,
 
-    /// New file for one recording, or folder for files NAME.recovered.mcap. Without it, writes NAME.recovered.mcap beside the
+    /// New file (.mcap) for one recording, or folder for files NAME.recovered.mcap. Without it, writes NAME.recovered.mcap beside the
     /// recording, and then renames the recording to FILE.original
     #[arg(short, long, value_name = "FILE|DIR")]
     output: Option<PathBuf>,
@@ -60,6 +60,15 @@ pub(crate) fn run(ctx: &Ctx, args: &RecoverArgs) -> anyhow::Result<Outcome> {
     }
     let folder = args.output.as_deref().filter(|output| is_folder(output));
     folder.map(|folder| new_files::check_folder(folder, "recordings")).transpose()?;
+    if let (Some(output), None) = (&args.output, folder)
+        && !output.to_string_lossy().ends_with(FINISHED)
+    {
+        let shown = output.display();
+        let text = format!(
+            "`-o {shown}` does not end with {FINISHED}: expected a file such as {shown}{FINISHED}, or the folder {shown}/"
+        );
+        return Err(Usage(text).into());
+    }
     let found = find(&args.files, &[UNFINISHED, FINISHED])?;
     let is_alone = args.files.len() == 1 && !args.files[0].is_dir();
     // With --output, a copy is what the user asked for.
