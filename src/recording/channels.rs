@@ -360,7 +360,7 @@ impl Channels {
     /// Describes the channels of a file without cameras.
     pub(super) fn describe(&self) -> String {
         if self.declared.is_empty() {
-            return "no channels".to_owned();
+            return "a file that ends before its first topic".to_owned();
         }
         let listed = self.declared.values().take(LISTED_TOPICS);
         let listed: Vec<_> = listed.map(|Declared { topic, format, .. }| format!("{topic} ({format})")).collect();

@@ -192,6 +192,9 @@ impl RecordingError {
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Self::NotMcap { .. } => Some("`oaktap record` writes recordings"),
+            Self::NoCamera { found, .. } if found.starts_with("a file ") => {
+                Some("nothing in it can be read: use another copy of the recording, if there is one")
+            }
             Self::NoCamera { .. } => Some("`oaktap record` writes recordings; `mcap info FILE` lists all topics"),
             Self::Folder { .. } => {
                 Some("give one file of it; `oaktap replay FILE` plays all, and `oaktap inspect FILE` lists them")

@@ -9,6 +9,7 @@ use super::playback::{AtEnd, Due, Playback, Rhythm, Speed};
 use super::player::{bytes_before_payload, head_of};
 use super::{RecordedFrame, RecordingEntry, RecordingError, Series};
 use crate::error::with_causes;
+use crate::file::is_locked;
 use crate::net::serving::{AfterClient, SingleClientServer, StopSignal, write_all};
 use crate::sync::locked;
 
@@ -157,7 +158,12 @@ impl CameraServer {
                         continue;
                     }
                     AtEnd::Stop | AtEnd::Wait => {
-                        locked(&self.served).error = self.series.take_damage().map(|error| with_causes(&error));
+                        // The end of a file that a recorder is writing is not damage.
+                        let damage = self.series.take_damage();
+                        let path = self.series.path();
+                        let damage =
+                            damage.filter(|error| !(error.is_torn() && is_locked(error.path().unwrap_or(path))));
+                        locked(&self.served).error = damage.map(|error| with_causes(&error));
                         return Ok(());
                     }
                 },

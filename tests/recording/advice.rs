@@ -72,6 +72,10 @@ fn a_file_that_is_not_a_recording_is_not_to_be_recovered() {
         let (code, _, said) = run(&["recover", text(&tiny)]);
         assert!(code == 1 && said.contains(&format!("found {found}\n")) && said.contains(help), "{said}");
         assert!(!said.contains('`'), "no command leads on: {said}");
+        for command in ["verify", "inspect"] {
+            let (code, _, said) = run(&[command, text(&tiny)]);
+            assert!(code == 1 && !said.contains("mcap info"), "{command}: {said}");
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use oaktap::file;
 use oaktap::recording::{
     CameraFiles, Joining, Playback, Reader, RecordingServer, ServedCounts, Speed, join, missing_files, natural_order,
 };
@@ -319,6 +320,10 @@ fn serve(ctx: &Ctx, args: &ReplayArgs, cameras: &[RecordedCamera], address: Sock
         let series = camera.files.open().map_err(failed)?;
         let server = RecordingServer::start(listener, series, args.speed, args.looped).map_err(failed)?;
         servers.push((camera.shown_name(), server));
+    }
+    for camera in cameras.iter().filter(|camera| camera.files.paths.last().is_some_and(|path| file::is_locked(path))) {
+        let name = camera.shown_name();
+        present::say(&format!("{name}: still being recorded, played up to the frames written so far"));
     }
     for (name, server) in &servers {
         // Programs wait for this line to learn the address.

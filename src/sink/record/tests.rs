@@ -465,8 +465,9 @@ fn a_gap_that_a_full_disk_leaves_unmarked_is_not_counted_as_marked() {
     assert_balanced(&outcome);
     let [unfinished] = outcome.unfinished.as_slice() else { panic!("{outcome:?}") };
     let (missing, markers) = gaps(&read(unfinished));
-    assert_eq!((missing, markers, outcome.gaps), (0, 0, 0), "{outcome:?}");
-    assert_eq!(outcome.unmarked, outcome.dropped + outcome.lost, "{outcome:?}");
+    assert_eq!(markers, outcome.gaps, "{outcome:?}");
+    assert!(outcome.unmarked > 0, "{outcome:?}");
+    assert_eq!(missing + outcome.unmarked, outcome.dropped + outcome.lost, "{outcome:?}");
 }
 
 #[test]
