@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use hdrhistogram::Histogram;
 use serde::{Serialize, Serializer};
 
 use super::clock::ClockModel;
 use super::clock_fit::ClockFit;
 use super::decode::Decoders;
+use super::intervals::Intervals;
 use super::join::RecordedFrame;
 use super::mcap_record::RECORD_HEAD_BYTES;
 pub use super::measurement_report::{
@@ -27,9 +27,6 @@ use crate::file;
 use crate::frame::{DeviceTime, LabelMap, Size, Utc};
 use crate::stats::CameraHealth;
 use crate::wire::{self, Protocol, Record};
-
-/// Intervals between frames are clamped to one hour, in microseconds.
-const INTERVAL_MAX_US: u64 = 3_600_000_000;
 
 /// Number of gaps and triggers per camera, and of damaged parts and jumps of the clock, that a report lists. All are counted.
 pub(super) const LISTED_MAX: usize = 100;
@@ -102,7 +99,7 @@ pub struct CameraReport {
     pub mbit_s: f64,
     /// Payload sizes in bytes.
     pub payload: PayloadSizes,
-    /// Intervals between arrivals in milliseconds.
+    /// Intervals between arrivals in milliseconds, without frames that waited before the connection was opened.
     pub interval_ms: Option<FrameIntervals>,
     /// Frames that the recorder dropped, that the camera did not send, or that are missing in the file.
     pub missing: u64,
@@ -299,18 +296,18 @@ pub fn inspect_watched(path: &Path, watch: &Watch) -> Result<RecordingReport, Re
 }
 
 /// Counts of one camera.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct CameraTally {
     dialects: Vec<String>,
     formats: BTreeMap<String, u64>,
     frames: u64,
     stale: u64,
     span: Option<(i64, i64)>,
-    last: Option<(u32, i64)>,
+    /// Number, arrival and staleness of the last frame.
+    last: Option<(u32, i64, bool)>,
     payload: PayloadSizes,
     pace: Pace,
-    /// Microseconds.
-    intervals: Histogram<u64>,
+    intervals: Intervals,
     missing: u64,
     gaps: Vec<GapReport>,
     pauses: Pauses,
@@ -325,36 +322,6 @@ struct CameraTally {
     health: CameraHealth,
     clock: ClockModel,
     timeline: Timeline,
-}
-
-impl Default for CameraTally {
-    fn default() -> Self {
-        Self {
-            dialects: Vec::new(),
-            formats: BTreeMap::new(),
-            frames: 0,
-            stale: 0,
-            span: None,
-            last: None,
-            payload: PayloadSizes::default(),
-            pace: Pace::default(),
-            intervals: Histogram::new_with_max(INTERVAL_MAX_US, 3).expect("valid bounds and digits"),
-            missing: 0,
-            gaps: Vec::new(),
-            pauses: Pauses::default(),
-            triggered: 0,
-            triggers: Vec::new(),
-            damage: StreamDamage::default(),
-            reconnects: 0,
-            detections: 0,
-            labels: BTreeMap::new(),
-            measurements: Measurements::default(),
-            tracking: TrackReport::default(),
-            health: CameraHealth::default(),
-            clock: ClockModel::default(),
-            timeline: Timeline::default(),
-        }
-    }
 }
 
 impl CameraTally {
@@ -374,16 +341,21 @@ impl CameraTally {
         self.payload.min = if self.frames == 0 { bytes } else { self.payload.min.min(bytes) };
         self.payload.max = self.payload.max.max(bytes);
         self.payload.total += bytes;
-        self.pace.frame(log_ns, DeviceTime(wire.device_time_us), bytes, wire.stale);
+        let step = self.pace.frame(log_ns, DeviceTime(wire.device_time_us), bytes, wire.stale);
         self.frames += 1;
         self.stale += u64::from(wire.stale);
         let (from, to) = self.span.unwrap_or((log_ns, log_ns));
         self.span = Some((from.min(log_ns), to.max(log_ns)));
         let mut longest_ns = 0;
-        if let Some((last, last_ns)) = self.last.replace((sequence, log_ns)) {
+        if let Some((last, last_ns, last_stale)) = self.last.replace((sequence, log_ns, wire.stale)) {
             longest_ns = u64::try_from(log_ns.saturating_sub(last_ns)).unwrap_or(0);
-            self.intervals.saturating_record(longest_ns / 1000);
-            self.pauses.interval(last_ns, longest_ns);
+            if let Some(step) = step.filter(|_| !last_stale) {
+                self.intervals.add(longest_ns / 1000, step);
+            }
+            // The time before and after frames that waited may be a pause, the time between them is not.
+            if !(last_stale && wire.stale) {
+                self.pauses.interval(last_ns, longest_ns);
+            }
             let skipped = sequence.wrapping_sub(last).wrapping_sub(1);
             // A sequence number that goes back restarts the numbering, and means no missing frames.
             if skipped > 0 && skipped < u32::MAX / 2 {
@@ -446,14 +418,8 @@ impl CameraTally {
 
     fn report(self, info: &CameraInfo, clock: Option<ClockFit>) -> CameraReport {
         let seconds = self.span.map_or(0.0, |(from, to)| (i128::from(to) - i128::from(from)) as f64 / 1e9);
-        let ms = |us: u64| us as f64 / 1e3;
-        let interval_ms = (!self.intervals.is_empty()).then(|| FrameIntervals {
-            p50: ms(self.intervals.value_at_quantile(0.5)),
-            p99: ms(self.intervals.value_at_quantile(0.99)),
-            max: ms(self.intervals.max()),
-        });
-        let usual_ns = self.intervals.value_at_quantile(0.5).saturating_mul(1000);
-        let pauses = self.pauses.longer_than_usual(usual_ns);
+        let pauses =
+            self.intervals.usual_ns().map_or_else(Vec::new, |usual_ns| self.pauses.longer_than_usual(usual_ns));
         let from_ns = self.span.map_or(i64::MIN, |(from, _)| from);
         let clock = clock.or_else(|| self.clock.fit()).map(|clock| clock.within_file(from_ns));
         let has_clock = !self.dialects.iter().all(|dialect| dialect.parse::<Protocol>().is_ok());
@@ -471,7 +437,7 @@ impl CameraTally {
             fps: self.pace.fps(),
             mbit_s: self.pace.mbit_s(),
             payload: self.payload,
-            interval_ms,
+            interval_ms: self.intervals.report(),
             missing: self.missing,
             gaps: self.gaps,
             pauses,

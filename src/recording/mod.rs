@@ -29,6 +29,7 @@ mod foreign;
 mod frame_counts;
 mod image;
 pub mod inspect;
+mod intervals;
 mod join;
 mod mcap_record;
 mod measurement_report;

@@ -45,17 +45,18 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Adds a frame with its arrival, its device time and the length of its payload.
-    pub(super) fn frame(&mut self, at_ns: i64, device: DeviceTime, bytes: u64, stale: bool) {
+    /// Adds a frame with its arrival, its device time and the length of its payload. Returns what it shows about the backlog;
+    /// `None` for a stale frame and the first one that is not.
+    pub(super) fn frame(&mut self, at_ns: i64, device: DeviceTime, bytes: u64, stale: bool) -> Option<BurstStep> {
         let last_device = self.last_device.replace(device);
         if stale {
             // The first frame of a burst does not look stale yet.
             self.fresh = self.fresh.filter(|fresh| fresh.intervals > 0);
-            return;
+            return None;
         }
         let (Some(fresh), Some(last_device)) = (&mut self.fresh, last_device) else {
             self.fresh = Some(Span::new(at_ns));
-            return;
+            return None;
         };
         let arrived_us = u64::try_from(at_ns.saturating_sub(fresh.last_ns) / 1000).unwrap_or(0);
         let step = self.backlog.frame(device.since(last_device), arrived_us);
@@ -68,6 +69,7 @@ impl Pace {
         if step == BurstStep::Settled {
             self.fresh = self.after_backlog.take();
         }
+        Some(step)
     }
 
     /// Returns frames per second.
@@ -97,7 +99,7 @@ mod tests {
         assert!((pace.mbit_s() - 0.24).abs() < 0.001, "{} Mbit/s", pace.mbit_s());
         // Two frames have no other interval.
         let mut pace = Pace::default();
-        (0..2).for_each(|n| pace.frame(n * 500_000_000, DeviceTime(n * 500_000), 1000, false));
+        (0..2).for_each(|n| _ = pace.frame(n * 500_000_000, DeviceTime(n * 500_000), 1000, false));
         assert_eq!(pace.fps(), 2.0);
     }
 
@@ -106,7 +108,7 @@ mod tests {
         const MS: i64 = 1_000_000;
         for (burst, stale) in [(9, true), (200, false)] {
             let mut pace = Pace::default();
-            (0..burst).for_each(|n| pace.frame(n * MS, DeviceTime(n * 25_000), 1000, stale && n > 0));
+            (0..burst).for_each(|n| _ = pace.frame(n * MS, DeviceTime(n * 25_000), 1000, stale && n > 0));
             for n in burst..burst + 100 {
                 pace.frame((burst + 25 * (n - burst)) * MS, DeviceTime(n * 25_000), 1000, false);
             }

@@ -5,7 +5,7 @@ use super::{Stats, Timed};
 use crate::frame::{Received, has_waited};
 
 /// Frames in a row that arrive at the pace of the camera's clock, after which the backlog is over.
-const SETTLED_FRAMES: u32 = 10;
+pub(crate) const SETTLED_FRAMES: u32 = 10;
 
 /// Fewer frames than this that arrive early are jitter.
 const BACKLOG_FRAMES_MIN: u32 = 3;

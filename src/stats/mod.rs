@@ -36,7 +36,10 @@ pub use self::streams::{FURTHER_STREAMS_MAX, StreamCounts};
 pub use self::summary::{LatencySummary, Summary};
 pub use self::verdict::{Finding, Weight, words};
 #[cfg(feature = "net")]
-pub(crate) use self::{backlog::BurstStep, sequence::is_restart};
+pub(crate) use self::{
+    backlog::{BurstStep, SETTLED_FRAMES},
+    sequence::is_restart,
+};
 use crate::frame::{DeviceTime, LabelMap, Received};
 use crate::hub::LaneCounts;
 use crate::wire::{ByteCounts, Damage, DatagramCounts, Event, Introduction, Record, SkipReason};

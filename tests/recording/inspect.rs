@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-use oaktap::frame::{BBox, Detection, DeviceTime, Frame, LabelMap, Received};
+use oaktap::frame::{BBox, Detection, DeviceTime, Frame, LabelMap, Received, Staleness};
 use oaktap::recording::inspect::inspect;
 use oaktap::recording::recover::{RecoverError, default_output_path, recover};
 use oaktap::recording::schema::RecordedIncident;
@@ -511,6 +511,31 @@ fn a_camera_over_http_has_no_clock_and_its_pauses_are_listed() {
         (&camera["clock"], &camera["pauses"][0]["frames_at_usual_rate"]),
         (&serde_json::Value::Null, &260.into())
     );
+}
+
+#[test]
+fn frames_that_waited_in_a_slow_camera_are_not_its_usual_rate() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("slow.mcap");
+    let report = |arrival_ms: fn(usize) -> i64, frames: usize| {
+        let mut frames = over_http(frames, arrival_ms);
+        for frame in frames.iter_mut().take(9) {
+            std::sync::Arc::get_mut(frame).expect("the only owner").staleness = Staleness::Known(true);
+        }
+        let _ = fs::remove_file(&path);
+        recordings::write(&path, Compression::None, &[(recordings::camera("door"), frames)]);
+        inspect(&path).expect("a recording").cameras.remove(0)
+    };
+    // Nine frames arrive within 9 ms, then two frames per second.
+    let door = report(|n| if n < 9 { n as i64 } else { 1_600 + 500 * (n as i64 - 9) }, 13);
+    let interval = door.interval_ms.expect("intervals");
+    assert!((499.0..501.0).contains(&interval.p50), "{interval:?}");
+    assert!(door.pauses.is_empty(), "{:?}", door.pauses);
+    let door = report(|n| if n < 9 { n as i64 } else { 500 * (n as i64 - 8) + if n == 12 { 13_000 } else { 0 } }, 13);
+    assert_eq!(door.pauses.iter().map(|pause| pause.frames_at_usual_rate).collect::<Vec<_>>(), [26]);
+    // One frame that did not wait has no interval, and no pause before it.
+    let door = report(|n| if n < 9 { n as i64 } else { 1_600 }, 10);
+    assert!(door.interval_ms.is_none() && door.pauses.is_empty(), "{:?}", door.pauses);
 }
 
 #[test]
