@@ -178,6 +178,14 @@ pub(crate) fn failure_of(what: &str, error: &anyhow::Error, command: &str, camer
     always_say(&format!("{failure}\nhelp: {help}"));
 }
 
+/// Returns the cause of this type, also below a help text.
+pub(crate) fn cause<E: std::error::Error + Send + Sync + 'static>(error: &anyhow::Error) -> Option<&E> {
+    error.chain().find_map(|found| {
+        let advised = found.downcast_ref::<Advised>();
+        found.downcast_ref::<E>().or_else(|| advised.and_then(|advised| cause(&advised.error)))
+    })
+}
+
 /// Searches the causes, including those below a help text.
 fn is_caused_by(error: &anyhow::Error, wanted: &dyn Fn(&(dyn std::error::Error + 'static)) -> bool) -> bool {
     error.chain().any(|cause| {

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 pub(crate) use command_line::{advice_for, again_for, naming, naming_camera, naming_word, repeating};
 pub(crate) use failure::{
-    Refused, Usage, WrongPort, advised, camera_error, changed_nothing, detailed, details, failure, failure_of,
+    Refused, Usage, WrongPort, advised, camera_error, cause, changed_nothing, detailed, details, failure, failure_of,
     flash_error, is_of_port, is_refusal, is_unconnected, recording_error, settings_error, stopped, with_file_named,
     with_help,
 };

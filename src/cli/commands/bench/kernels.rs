@@ -74,6 +74,7 @@ fn config((width, height): (u32, u32), format: PixelFormat) -> SimConfig {
 
 fn row(stage: &'static str, what: String, (width, height): (u32, u32), bytes: usize, timing: &Timing) -> Row {
     let mut row = Row {
+        camera: None,
         stage,
         what,
         width,

@@ -1,6 +1,7 @@
 //! Measures the whole path over a real socket on one thread (receive, parse, convert, draw boxes), and the socket alone
 //! for comparison.
 
+use std::collections::VecDeque;
 use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, mpsc};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use oaktap::convert::Converter;
 use oaktap::decode::VideoDecoder;
-use oaktap::frame::{Frame, Picture, PixelFormat, Pool};
+use oaktap::frame::{Frame, Picture, PixelFormat, Pool, Staleness};
 use oaktap::live::{self, Live};
 use oaktap::overlay::{Overlay, Style};
 use oaktap::sim::{Coding, Reel, Sent, SimConfig, Simulator};
@@ -22,10 +23,10 @@ use tokio::sync::Notify;
 
 use super::kernels::BOXES;
 use super::measure::{Copying, median, stay_on_first_cpu, thread_cpu};
-use super::report::Row;
+use super::report::{Row, TooFewFrames};
 use crate::cli::present::{advised, with_help};
 
-/// Frames before the measurement starts. They warm up the memory and empty the queue of the camera.
+/// Frames before the measurement starts, which warm up the memory. Frames that waited in the camera do not count.
 const WARM_UP_FRAMES: u64 = 10;
 
 /// Interval between two checks whether to stop.
@@ -56,7 +57,7 @@ impl Sender {
             let _ = address_sender.send(simulator.local_addr());
             std::thread::sleep(duration);
             // A slow machine has not received enough frames yet.
-            while simulator.sent().intact < 2 * WARM_UP_FRAMES && simulator.sent().abandoned == 0 {
+            while simulator.sent().intact < 3 * WARM_UP_FRAMES && simulator.sent().abandoned == 0 {
                 std::thread::sleep(STOP_CHECK_INTERVAL);
             }
             // A frame that is cut off would be reported as lost.
@@ -129,6 +130,7 @@ pub(super) fn row(
     let mut cpu: Vec<f64> = passes.iter().filter_map(|pass| pass.cpu_us).collect();
     let cpu_us = (!cpu.is_empty()).then(|| median(&mut cpu));
     let mut row = Row {
+        camera: None,
         stage,
         what: format.to_owned(),
         width,
@@ -195,7 +197,7 @@ pub(super) struct Watched {
 }
 
 /// Receives, parses, decodes, converts and draws every frame of a stream on this thread, until the stream ends, `wanted` frames
-/// have arrived, or `over` returns `true`. Does not reconnect.
+/// have arrived that did not wait in the camera, or `over` returns `true`. Does not reconnect.
 pub(super) fn watch(
     spec: SourceSpec,
     options: SessionOptions,
@@ -204,6 +206,7 @@ pub(super) fn watch(
     over: impl Fn() -> bool,
 ) -> anyhow::Result<Watched> {
     let enough = Arc::new(Notify::new());
+    let started = Instant::now();
     let watching = Arc::new(Mutex::new(Watching::new(style, wanted)));
     let cameras = live::cameras(&[spec]);
     // A tap runs on the receiving thread, so that the measurement covers all the work on one thread.
@@ -220,17 +223,18 @@ pub(super) fn watch(
     let live = Live::start_on(cameras, &options, runtime.handle());
     let session = &live.sessions()[0];
     let mut state = session.changes();
-    runtime.block_on(async {
+    let has_ended = runtime.block_on(async {
         let ended = state.wait_for(|state| matches!(state, SessionState::Ended { .. }));
         tokio::pin!(ended);
         tokio::select! {
-            _ = &mut ended => return,
+            _ = &mut ended => return true,
             () = enough.notified() => {}
             () = until(over) => {}
         }
         session.stop();
         // An error means that the session is gone, so it has ended as well.
         let _ = ended.await;
+        false
     });
     let now = (Instant::now(), thread_cpu());
     let stats = session.stats();
@@ -239,28 +243,21 @@ pub(super) fn watch(
         return Err(error);
     }
     if let SessionState::Ended { error: Some(error) } = session.state()
-        && watching.frames == 0
+        && watching.first.is_none()
     {
         return Err(error.into());
     }
+    watching.decide();
     let (end, end_cpu) = watching.end(now);
     let measured = watching.began.map_or(0, |(.., before)| watching.frames - before);
     let Some(((began, cpu, _), (size, format, bytes))) = watching.began.zip(watching.first).filter(|_| measured > 0)
     else {
-        let (shown, skipped, least) = (watching.frames, watching.skipped, watching.warm_up + 1);
-        let found = count(shown + skipped, "frame", "frames");
-        let error = match skipped {
-            0 => anyhow::anyhow!("received {found}, expected at least {least} to measure"),
-            _ => anyhow::anyhow!(
-                "received {found}, but {skipped} of them before a key frame, from which video can be decoded; expected at \
-                 least {least} after one"
-            ),
+        let error = watching.too_few(&stats, started, has_ended);
+        let help = match watching.received() {
+            0 => session.spec().help_without_frames().to_owned(),
+            _ => error.help.clone(),
         };
-        let help = match shown + skipped {
-            0 => session.spec().help_without_frames(),
-            _ => "measure for longer: --duration, or --frames",
-        };
-        return Err(advised(error, help));
+        return Err(advised(error.into(), help));
     };
     let pass = Pass {
         frames: measured,
@@ -271,6 +268,11 @@ pub(super) fn watch(
         cpu_us: end_cpu.zip(cpu).map(|(end, start)| end.saturating_sub(start).as_secs_f64() * 1e6 / measured as f64),
     };
     Ok(Watched { pass, size, format, bytes, stats })
+}
+
+/// Returns the whole seconds in which this number of frames arrive. `until_first`: time until the first one.
+fn seconds_for(frames: u64, frame_us: f64, until_first: Duration) -> u64 {
+    (until_first.as_secs_f64() + frames as f64 * frame_us / 1e6).ceil() as u64 + 1
 }
 
 async fn until(over: impl Fn() -> bool) {
@@ -287,7 +289,12 @@ struct Watching {
     converter: Converter,
     overlay: Overlay,
     picture: Picture,
+    /// Pictures that did not wait in the camera. Only these count.
     frames: u64,
+    /// Pictures that waited in the camera until we connected.
+    waited: u64,
+    /// Pictures of which it is undecided whether they waited, with the time and the CPU time after each.
+    undecided: VecDeque<(Staleness, Instant, Option<Duration>)>,
     /// Frames of video that were not decoded, because they depend on frames that were not received.
     skipped: u64,
     wanted: Option<u64>,
@@ -296,7 +303,8 @@ struct Watching {
     first: Option<((u32, u32), &'static str, usize)>,
     began: Option<(Instant, Option<Duration>, u64)>,
     ended: Option<(Instant, Option<Duration>)>,
-    /// Time of the last picture.
+    /// Time of the first picture, and of the last one that counts.
+    arrived: Option<Instant>,
     last: Option<Instant>,
     failed: Option<anyhow::Error>,
 }
@@ -310,12 +318,15 @@ impl Watching {
             overlay: Overlay::new(style),
             picture: Picture::default(),
             frames: 0,
+            waited: 0,
+            undecided: VecDeque::new(),
             skipped: 0,
             wanted,
             warm_up: wanted.map_or(WARM_UP_FRAMES, |wanted| WARM_UP_FRAMES.min(wanted / 2)).max(1),
             first: None,
             began: None,
             ended: None,
+            arrived: None,
             last: None,
             failed: None,
         }
@@ -356,22 +367,76 @@ impl Watching {
             return false;
         }
         self.overlay.draw(&mut self.picture, &frame.detections, frame.labels.as_deref());
-        self.frames += 1;
-        self.last = Some(Instant::now());
+        let now = Instant::now();
+        self.arrived.get_or_insert(now);
         if self.first.is_none() {
             // The size of a JPEG is known only after decoding.
             let size = (self.picture.width as u32, self.picture.height as u32);
             let sent = frame.sent();
             self.first = sent.format().map(|format| (size, format, sent.payload().len()));
         }
-        if self.frames == self.warm_up {
-            self.began = Some((Instant::now(), thread_cpu(), self.frames));
+        self.undecided.push_back((frame.sent().staleness.clone(), now, thread_cpu()));
+        self.decide();
+        self.ended.is_none()
+    }
+
+    /// Counts the pictures of which it is known by now whether they waited in the camera.
+    fn decide(&mut self) {
+        while self.ended.is_none()
+            && let Some((staleness, done, cpu)) = self.undecided.front()
+            && let Some(stale) = staleness.get()
+        {
+            let (done, cpu) = (*done, *cpu);
+            self.undecided.pop_front();
+            if stale {
+                self.waited += 1;
+                continue;
+            }
+            self.frames += 1;
+            self.last = Some(done);
+            if self.frames == self.warm_up {
+                self.began = Some((done, cpu, self.frames));
+            }
+            if self.wanted.is_some_and(|wanted| self.frames >= wanted) {
+                self.ended = Some((done, cpu));
+            }
         }
-        if self.wanted.is_some_and(|wanted| self.frames >= wanted) {
-            self.ended = Some((Instant::now(), thread_cpu()));
-            return false;
+    }
+
+    /// Returns the number of frames that were received.
+    fn received(&self) -> u64 {
+        self.frames + self.waited + self.undecided.len() as u64 + self.skipped
+    }
+
+    /// Describes a measurement without enough frames that began at `started`. `has_ended`: the stream ended before it was stopped.
+    fn too_few(&self, stats: &Stats, started: Instant, has_ended: bool) -> TooFewFrames {
+        let (received, least) = (self.received(), self.warm_up + 1);
+        let waited = received - self.frames - self.skipped;
+        let found = count(received, "frame", "frames");
+        let uncounted = [
+            (waited, "waited in the camera before the connection"),
+            (self.skipped, "came before a key frame, from which video can be decoded"),
+        ];
+        let uncounted = uncounted.iter().filter(|(frames, _)| *frames > 0);
+        let uncounted: Vec<_> = uncounted.map(|(frames, why)| format!("{frames} {why}")).collect();
+        let text = match uncounted[..] {
+            [] => format!("received {found}, expected at least {least} to measure"),
+            _ => format!("received {found}, of which {}; expected at least {least} others", uncounted.join(" and ")),
+        };
+        let elapsed_us = started.elapsed().as_secs_f64() * 1e6;
+        let period_us = stats.frame_time_us().filter(|us| *us > 0).map(|us| us as f64);
+        let frame_us = period_us.unwrap_or(elapsed_us / received.max(1) as f64);
+        let until_first = self.arrived.map_or(Duration::ZERO, |arrived| arrived - started);
+        // One more, because the first one may have waited for a part of a period, and those that the measurement skips again.
+        let seconds = seconds_for(least + 1 + self.skipped, frame_us, until_first);
+        if has_ended {
+            let help = "the stream ended: measure a longer recording, or a camera that keeps sending";
+            TooFewFrames { text, help: help.to_owned(), seconds: 0, received }
+        } else if self.ended.is_some() {
+            TooFewFrames { text, help: "measure more frames: --frames 30".to_owned(), seconds: 0, received }
+        } else {
+            TooFewFrames { text, help: format!("measure longer: --duration {seconds}s"), seconds, received }
         }
-        true
     }
 }
 
@@ -407,6 +472,39 @@ mod tests {
     }
 
     #[test]
+    fn frames_that_waited_in_the_camera_do_not_count() {
+        use std::sync::OnceLock;
+
+        let mut watching = Watching::new(Style::default(), None);
+        let mut frame = Frame::with_payload([0; 192]);
+        frame.geometry = oaktap::frame::Geometry::tight(PixelFormat::Bgr888p, 8, 8).ok();
+        let started = Instant::now();
+        let verdicts: Vec<_> = (0..14).map(|_| Arc::new(OnceLock::new())).collect();
+        for verdict in &verdicts {
+            frame.staleness = Staleness::Later(Arc::clone(verdict));
+            assert!(watching.picture(&frame));
+        }
+        assert_eq!(watching.frames, 0, "undecided");
+        for (n, verdict) in verdicts.iter().enumerate() {
+            verdict.set(n < 9).expect("not set");
+        }
+        watching.decide();
+        assert_eq!((watching.frames, watching.waited, watching.received()), (5, 9, 14));
+        assert!(watching.began.is_none());
+        let error = watching.too_few(&Stats::default(), started, false);
+        let expected =
+            "received 14 frames, of which 9 waited in the camera before the connection; expected at least 11 others";
+        assert_eq!(error.to_string(), expected);
+        assert_eq!(error.help, format!("measure longer: --duration {}s", error.seconds));
+        assert!(watching.too_few(&Stats::default(), started, true).help.starts_with("the stream ended: "));
+        // 2 frames/s, of which the first came after 0.6 s.
+        assert_eq!(seconds_for(12, 500_000.0, Duration::from_millis(600)), 8);
+        frame.staleness = Staleness::Known(false);
+        (0..6).for_each(|_| assert!(watching.picture(&frame)));
+        assert_eq!((watching.frames, watching.began.map(|(.., before)| before)), (11, Some(WARM_UP_FRAMES)));
+    }
+
+    #[test]
     fn video_is_decoded() {
         let watched = watch_sim("size=64x48&fps=0&format=h264", Some(30), || false).unwrap();
         assert_eq!((watched.size, watched.format), ((64, 48), "H264"));
@@ -424,9 +522,9 @@ mod tests {
     #[test]
     fn streams_that_cannot_be_measured_are_errors() {
         let error = watch_sim("size=64x48&fps=0&boxes=0", None, || true).err().unwrap();
-        assert!(error.to_string().ends_with(" frames, expected at least 11 to measure"), "{error}");
+        assert!(error.to_string().contains("expected at least 11"), "{error}");
         let error = watch_sim("size=64x48&fps=0", Some(1), || false).err().unwrap();
-        assert_eq!(error.to_string(), "received 1 frame, expected at least 2 to measure");
+        assert!(error.to_string().contains("expected at least 2"), "{error}");
         let error = watch_sim("size=64x48&fps=0&format=h265", Some(9), || false).err().unwrap();
         assert!(format!("{error:#}").contains("cannot decode this H.265 frame"), "{error:#}");
     }

@@ -22,7 +22,7 @@ use oaktap::stats::Summary;
 use oaktap::units::count;
 
 use self::measure::Copying;
-use self::report::{BenchReport, NotMeasured, Row};
+use self::report::{BenchReport, NotMeasured, Row, TooFewFrames};
 use crate::cli::fleet::FleetArgs;
 use crate::cli::plot_file::PlotFile;
 use crate::cli::present::{self, Usage, advised, printable};
@@ -53,7 +53,12 @@ The first lines answer how many cameras this machine takes: as many as both its 
 With several cameras, a line before them has the load of all of them together.";
 
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES, arg = json_option("Print the measurements as one line of JSON"))]
+#[command(
+    after_help = EXAMPLES,
+    arg = json_option("Print the measurements as one line of JSON"),
+    mut_arg("frames", |argument| argument.help("Stop after N frames of each camera, without those that waited in it")),
+    mut_arg("duration", |argument| argument.help("Stop after this time of each camera, such as 500ms, 10s, 2min or 1h")),
+)]
 pub(crate) struct BenchArgs {
     #[command(flatten)]
     fleet: FleetArgs,
@@ -158,7 +163,8 @@ fn streams(ctx: &Ctx, sources: &[NamedSource], args: &BenchArgs) -> anyhow::Resu
             Err(error) if sources.len() == 1 => return Err(error.context(what)),
             Err(error) => {
                 present::failure_of(&what, &error, ctx.command, Some(name));
-                failed.push(NotMeasured { camera: name.clone(), error: printable(&format!("{error:#}")) });
+                let too_few = present::cause::<TooFewFrames>(&error).filter(|few| few.received > 0).cloned();
+                failed.push(NotMeasured { camera: name.clone(), error: printable(&format!("{error:#}")), too_few });
             }
         }
     }

@@ -13,6 +13,9 @@ use crate::cli::present::{self, ExitReason};
 /// One stage at one size.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Row {
+    /// Name of the measured camera.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) camera: Option<String>,
     /// `parse`, `decode`, `convert`, `overlay`, `receive` (only) or `stream` (receive, parse, decode, convert, overlay).
     pub(crate) stage: &'static str,
     /// The payload format, and for a conversion also its result.
@@ -55,6 +58,9 @@ const FRAMES_FEW: u64 = 30;
 /// Cameras that this machine takes, with pictures of one size.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Capacity {
+    /// Name of the measured camera.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) camera: Option<String>,
     pub(crate) width: u32,
     pub(crate) height: u32,
     /// The format of their payloads.
@@ -82,6 +88,7 @@ impl Capacity {
         let cameras_of_processors = (1e6 / cpu_us / fps * cpus as f64) as u32;
         let cameras_of_gigabit_port = (port_fps / fps) as u32;
         Some(Self {
+            camera: row.camera.clone(),
             width: row.width,
             height: row.height,
             format: row.what.clone(),
@@ -163,6 +170,19 @@ impl FleetLoad {
     }
 }
 
+/// A camera sent fewer frames than a measurement needs.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{text}")]
+pub(crate) struct TooFewFrames {
+    pub(crate) text: String,
+    /// How to get more.
+    pub(crate) help: String,
+    /// The `--duration` that is enough, if that is the help; otherwise 0.
+    pub(crate) seconds: u64,
+    /// Frames that it sent.
+    pub(crate) received: u64,
+}
+
 /// A camera that could not be measured.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct NotMeasured {
@@ -170,6 +190,9 @@ pub(crate) struct NotMeasured {
     pub(crate) camera: String,
     /// Why, in one line.
     pub(crate) error: String,
+    /// It sent frames.
+    #[serde(skip)]
+    pub(crate) too_few: Option<TooFewFrames>,
 }
 
 /// The results of one run.
@@ -198,7 +221,10 @@ pub(crate) struct BenchReport {
 impl BenchReport {
     /// Describes this machine, and how many cameras it takes: at 40 frames per second, or if `cameras` were measured, at the
     /// rate of each.
-    pub(crate) fn new(command: &'static str, rows: Vec<Row>, cameras: Vec<Summary>) -> Self {
+    pub(crate) fn new(command: &'static str, mut rows: Vec<Row>, cameras: Vec<Summary>) -> Self {
+        for (row, camera) in rows.iter_mut().zip(&cameras) {
+            row.camera = Some(camera.name.clone());
+        }
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let fps = |at: usize, row: &Row| match cameras.get(at) {
             // The rate of its own clock, because frames may be lost or wait in the camera.
@@ -232,8 +258,13 @@ impl BenchReport {
         let names: Vec<_> = self.failed.iter().map(|failed| failed.camera.as_str()).collect();
         let all = self.failed.len() + self.cameras.len();
         let text = format!("exit code 3: {} of {all} cameras not measured: {}", names.len(), present::listed(&names));
-        let help = "`oaktap doctor CAMERA` finds out why a camera sends nothing";
-        let camera = names.first().filter(|_| names.len() == 1).map(|name| (*name).to_owned());
+        let silent: Vec<_> = self.failed.iter().filter(|failed| failed.too_few.is_none()).collect();
+        let few = self.failed.iter().filter_map(|failed| failed.too_few.as_ref()).max_by_key(|few| few.seconds);
+        let help = match few.filter(|_| silent.is_empty()) {
+            Some(few) => few.help.clone(),
+            None => "`oaktap doctor CAMERA` finds out why a camera sends nothing".to_owned(),
+        };
+        let camera = silent.first().filter(|_| silent.len() == 1).map(|failed| failed.camera.clone());
         (!names.is_empty()).then_some(ExitReason { text, help: help.into(), camera })
     }
 
@@ -249,6 +280,9 @@ impl BenchReport {
         }
         for capacity in &self.capacity {
             let (frames, lost) = capacity.frames;
+            if let Some(camera) = capacity.camera.as_ref().filter(|_| self.fleet.is_some()) {
+                write!(to, "{camera}: ")?;
+            }
             write!(to, "{capacity}")?;
             if frames < FRAMES_FEW {
                 write!(to, "; measured with {} only", count(frames, "frame", "frames"))?;
@@ -277,6 +311,13 @@ impl BenchReport {
         self.write_capacity(&mut to)?;
         writeln!(to, "{}", self.machine())?;
         writeln!(to)?;
+        // Names only if there are several.
+        let name = |row: &Row| row.camera.clone().filter(|_| self.fleet.is_some());
+        let width = self.rows.iter().filter_map(name).map(|name| name.chars().count()).max();
+        let width = width.map(|width| width.max("camera".len()));
+        if let Some(width) = width {
+            write!(to, "{:<width$} ", "camera")?;
+        }
         writeln!(
             to,
             "{:<8} {:<16} {:>9} {:>10} {:>7} {:>9} {:>9} {:>11} {:>6}",
@@ -284,6 +325,9 @@ impl BenchReport {
         )?;
         let optional = |number: Option<f64>, digits| number.map_or("-".to_owned(), |n| format!("{n:.digits$}"));
         for row in &self.rows {
+            if let Some(width) = width {
+                write!(to, "{:<width$} ", name(row).unwrap_or_default())?;
+            }
             writeln!(
                 to,
                 "{:<8} {:<16} {:>9} {:>10.0} {:>7.2} {:>9.2} {:>9} {:>11} {:>6}",
@@ -379,7 +423,11 @@ mod tests {
             row.set_times(1e-3, cpu_us);
             row
         };
-        let at = |frame_time_us| Summary { frame_time_us: Some(frame_time_us), ..Stats::default().summary("a") };
+        let named = |name: &str, frame_time_us| Summary {
+            frame_time_us: Some(frame_time_us),
+            ..Stats::default().summary(name)
+        };
+        let at = |frame_time_us| named(if frame_time_us == 25_000 { "a" } else { "b" }, frame_time_us);
         let text = |rows: Vec<Row>, cameras: Vec<Summary>| {
             let mut text = Vec::new();
             let report = BenchReport::new("bench", rows, cameras);
@@ -391,14 +439,40 @@ mod tests {
         let (found, cpus) = text(rows(Some(250.0)), vec![at(25_000), at(50_000)]);
         let first = format!(
             "all 2 measured cameras together: 60.0 frames/s, 3 frames lost, ~0.02 of {cpus} processors, 29 % of a port of 1 \
-             Gbit/s\n"
+             Gbit/s\na: 4 cameras of "
         );
         assert!(found.starts_with(&first), "{found}");
+        for part in ["\nb: 17 cameras of ", "\ncamera stage ", "\na      stream ", "\nb      stream "] {
+            assert!(found.contains(part), "{part:?}: {found}");
+        }
         let (found, _) = text(rows(None), vec![at(25_000), at(50_000)]);
         let first = "all 2 measured cameras together: 60.0 frames/s, 3 frames lost, 29 % of a port of 1 Gbit/s\n";
         assert!(found.starts_with(first), "{found}");
         assert!(!text(rows(None), Vec::new()).0.contains("together"), "simulated sizes are not a fleet");
         assert!(!text(vec![row(1000, None, 0)], vec![at(25_000)]).0.contains("together"), "one camera");
+    }
+
+    #[test]
+    fn the_help_about_a_camera_that_sent_frames_is_to_measure_longer() {
+        let failed = |camera: &str, seconds: Option<u64>| NotMeasured {
+            camera: camera.to_owned(),
+            error: "received 7 frames".to_owned(),
+            too_few: seconds.map(|seconds| TooFewFrames {
+                text: "received 7 frames".to_owned(),
+                help: format!("measure longer: --duration {seconds}s"),
+                seconds,
+                received: 7,
+            }),
+        };
+        let reason = |failed| {
+            let report = BenchReport { failed, ..BenchReport::new("bench", Vec::new(), Vec::new()) };
+            report.exit_reason().map(|reason| (reason.help.into_owned(), reason.camera))
+        };
+        assert_eq!(reason(Vec::new()), None);
+        let longest = ("measure longer: --duration 12s".to_owned(), None);
+        assert_eq!(reason(vec![failed("a", Some(12)), failed("b", Some(8))]), Some(longest));
+        let doctor = "`oaktap doctor CAMERA` finds out why a camera sends nothing".to_owned();
+        assert_eq!(reason(vec![failed("a", Some(12)), failed("b", None)]), Some((doctor, Some("b".to_owned()))));
     }
 
     #[test]
