@@ -10,16 +10,18 @@ use super::present::{self, Refused, printable, with_help};
 
 /// The success of a command for one of several cameras.
 pub(crate) trait CameraResult {
-    /// Returns the cell of the table.
+    /// Returns the cell of the table, which also decides where the total counts the camera.
     fn cell(&self) -> &'static str {
         "done"
     }
-
-    /// Returns whether the camera had nothing to save.
-    fn is_empty(&self) -> bool {
-        false
-    }
 }
+
+/// The camera had nothing to save.
+pub(crate) const NOTHING_TO_SAVE: &str = "nothing to save";
+/// The camera had the package already, and was left alone.
+pub(crate) const HAS_IT_ALREADY: &str = "has it already";
+/// The camera would be changed without `--dry-run`.
+pub(crate) const PLANNED: &str = "planned";
 
 impl CameraResult for () {}
 
@@ -105,6 +107,10 @@ struct Total<'a> {
     done: usize,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     nothing_to_save: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    has_it_already: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    planned: Vec<&'a str>,
     failed: Vec<&'a str>,
     not_tried: Vec<&'a str>,
     /// Given twice: by its address and its id, for example.
@@ -118,11 +124,15 @@ struct TotalLine<'a> {
 
 impl<'a> TotalLine<'a> {
     fn new<T: CameraResult>(ctx: &Ctx, cameras: &'a [CameraEnd<T>]) -> Self {
+        let with = |cell| those(cameras, |end| matches!(end, End::Done(result) if result.cell() == cell));
+        let elsewhere = [NOTHING_TO_SAVE, HAS_IT_ALREADY, PLANNED];
         let total = Total {
             command: ctx.command,
             cameras: cameras.len(),
-            done: those(cameras, |end| matches!(end, End::Done(result) if !result.is_empty())).len(),
-            nothing_to_save: those(cameras, |end| matches!(end, End::Done(result) if result.is_empty())),
+            done: those(cameras, |end| matches!(end, End::Done(result) if !elsewhere.contains(&result.cell()))).len(),
+            nothing_to_save: with(NOTHING_TO_SAVE),
+            has_it_already: with(HAS_IT_ALREADY),
+            planned: with(PLANNED),
             failed: those(cameras, |end| matches!(end, End::Failed(_))),
             not_tried: those(cameras, |end| matches!(end, End::NotTried)),
             same: those(cameras, |end| matches!(end, End::Same(_))),
@@ -132,7 +142,7 @@ impl<'a> TotalLine<'a> {
 }
 
 /// Returns the names of the cameras with such an end.
-fn those<T>(cameras: &[CameraEnd<T>], wanted: fn(&End<T>) -> bool) -> Vec<&str> {
+fn those<T>(cameras: &[CameraEnd<T>], wanted: impl Fn(&End<T>) -> bool) -> Vec<&str> {
     cameras.iter().filter(|camera| wanted(&camera.end)).map(|camera| camera.camera.as_str()).collect()
 }
 
@@ -225,7 +235,15 @@ mod tests {
     use super::*;
     use crate::cli::signals::Stop;
 
-    impl CameraResult for u8 {}
+    impl CameraResult for u8 {
+        fn cell(&self) -> &'static str {
+            match self {
+                7 => HAS_IT_ALREADY,
+                8 => PLANNED,
+                _ => "done",
+            }
+        }
+    }
 
     fn ends(ends: Vec<End<u8>>) -> Vec<CameraEnd<u8>> {
         let camera = |(at, end)| {
@@ -272,6 +290,10 @@ mod tests {
         let expected =
             r#"{"total":{"command":"flash","cameras":4,"done":1,"failed":["c1"],"not_tried":["c3"],"same":["c2"]}}"#;
         assert_eq!(line.trim_end(), expected);
+        let ends = self::ends(vec![End::Done(7), End::Done(8), End::Done(1), End::Done(7)]);
+        let line = present::json(&TotalLine::new(&ctx, &ends)).expect("JSON");
+        let expected = r#""done":1,"has_it_already":["c0","c3"],"planned":["c1"],"failed":[]"#;
+        assert!(line.contains(expected), "{line}");
     }
 
     #[test]

@@ -84,8 +84,9 @@ impl Plan {
         self.memory
     }
 
-    /// `false` if the camera has the package already.
-    pub(super) fn writes(&self) -> bool {
+    /// Returns `false` if the camera has the package already.
+    #[must_use]
+    pub fn writes(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Write { .. }))
     }
 }

@@ -871,6 +871,7 @@ fn cameras_that_run_the_package_already_are_not_reset() {
     // Nothing is left to be done, so there is nothing to ask, either.
     for more in [&[][..], &["--dry-run"], &["--no-wait"]] {
         let (code, out, said) = flash(&door, more);
+        assert_eq!(said.matches("  has it already\n").count(), 3, "{more:?}: {said}");
         assert!(code == 0 && (out + &said).matches("runs exactly this package already").count() == 3, "{said}");
     }
     let (code, _, said) = run(&["flash", &addresses[0], "--app", &door]);

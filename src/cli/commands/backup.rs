@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::cli::bootloader_fleet::{BootloaderFleetArgs, Turn};
 use crate::cli::camera_arg::runtime;
-use crate::cli::camera_ends::CameraResult;
+use crate::cli::camera_ends::{CameraResult, NOTHING_TO_SAVE};
 use crate::cli::camera_label::CameraLabel;
 use crate::cli::camera_session::file_stem;
 use crate::cli::effect::Effect;
@@ -67,12 +67,8 @@ impl CameraResult for Saved {
     fn cell(&self) -> &'static str {
         match self {
             Self::Files => "done",
-            Self::Nothing => "nothing to save",
+            Self::Nothing => NOTHING_TO_SAVE,
         }
-    }
-
-    fn is_empty(&self) -> bool {
-        *self == Self::Nothing
     }
 }
 

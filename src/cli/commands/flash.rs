@@ -21,7 +21,7 @@ use super::view::{self, ViewArgs};
 use crate::cli::application::{ApplicationArgs, ConfigFileArgs, PackageTarget, PackingArgs, build_id};
 use crate::cli::bootloader_fleet::{BootloaderFleet, Look, Turn};
 use crate::cli::camera_arg::runtime;
-use crate::cli::camera_ends::CameraResult;
+use crate::cli::camera_ends::{CameraResult, HAS_IT_ALREADY, PLANNED};
 use crate::cli::camera_label::CameraLabel;
 use crate::cli::camera_session::{BootWaitArgs, BootloaderCamera, EnterOptions, RunningApplication, unless_stopped};
 use crate::cli::effect::{Asks, Effect, Waits};
@@ -180,7 +180,7 @@ impl FlashArgs {
         let label = turn.label();
         let (command, text) = (ctx.command, "runs exactly this package already, so it is left alone");
         let report = if self.dry_run {
-            FlashReport::Plan { command, label, plan: format!("{text} (--force writes it anyway)") }
+            FlashReport::Plan { command, label, has_it: true, plan: format!("{text} (--force writes it anyway)") }
         } else {
             present::say(&format!("{label}: {text} (--force writes it anyway)"));
             let receipt = Receipt {
@@ -205,9 +205,10 @@ impl FlashArgs {
 impl CameraResult for FlashReport {
     fn cell(&self) -> &'static str {
         match self {
-            Self::Plan { .. } => "planned",
+            Self::Plan { has_it: true, .. } => HAS_IT_ALREADY,
+            Self::Plan { .. } => PLANNED,
             Self::Receipt { receipt, .. } if receipt.flashed.as_ref().is_some_and(|flashed| !flashed.written()) => {
-                "has it already"
+                HAS_IT_ALREADY
             }
             Self::Receipt { .. } => "done",
         }
@@ -227,6 +228,9 @@ enum FlashReport {
         command: &'static str,
         #[serde(flatten)]
         label: CameraLabel,
+        /// The camera has this package already.
+        #[serde(skip)]
+        has_it: bool,
         plan: String,
     },
 }
@@ -384,19 +388,19 @@ async fn flash_one(
     let (options, package, dry_run) =
         (FlashOptions { memory: args.memory, force: args.force }, package.clone(), args.dry_run);
     let work =
-        async move |caller: oaktap::bootloader::Caller| -> Result<(FlashTarget, String, Option<Flashed>), FlashError> {
+        async move |caller: oaktap::bootloader::Caller| -> Result<(FlashTarget, (bool, String), Option<Flashed>), FlashError> {
             let plan = Plan::make(&caller, package, options).await?;
-            let (target, text) = (plan.target().clone(), plan.to_string());
+            let (target, described) = (plan.target().clone(), (!plan.writes(), plan.to_string()));
             let flashed = if dry_run { None } else { Some(plan.carry_out(&caller).await?) };
-            Ok((target, text, flashed))
+            Ok((target, described, flashed))
         };
-    let (target, plan, flashed) = entered.talk(work).await?.map_err(|error| {
+    let (target, (has_it, plan), flashed) = entered.talk(work).await?.map_err(|error| {
         attempt.stage = Stage::Bootloader(error.clone());
         flash_error(error)
     })?;
     attempt.target = Some(target.clone());
     let Some(flashed) = flashed else {
-        return Ok(FlashReport::Plan { command, label: entered.label, plan });
+        return Ok(FlashReport::Plan { command, label: entered.label, has_it, plan });
     };
     attempt.stage = Stage::Starting(flashed.clone());
     let running =
