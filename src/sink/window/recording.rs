@@ -92,7 +92,7 @@ impl Screen {
     fn stop_recording(&mut self, which: String) {
         let notify = Arc::clone(&self.notify);
         if let Some(recorders) = &mut self.recorders {
-            recorders.stop(move |outcomes| notify(format!("stopped recording {which}: {}", summary(outcomes)).into()));
+            recorders.stop(move |outcomes| notify(stopped(&which, outcomes).into()));
         }
         // Another recording may start before the next refresh.
         (self.recording, self.recording_since_ns) = (None, None);
@@ -157,6 +157,15 @@ pub(super) fn error(state: &RecorderState) -> Option<String> {
     }
 }
 
+/// Says what was recorded, and of how many cameras if some of them sent nothing. `which`: the cameras as [`named`] names them.
+fn stopped(which: &str, outcomes: &[RecorderOutcome]) -> String {
+    let has_recorded =
+        |outcome: &&RecorderOutcome| outcome.frames > 0 || outcome.cameras.iter().any(|camera| camera.measurements > 0);
+    let recorded = outcomes.iter().filter(has_recorded).count();
+    let some = if (1..outcomes.len()).contains(&recorded) { format!("{recorded} of ") } else { String::new() };
+    format!("stopped recording {some}{which}: {}", summary(outcomes))
+}
+
 /// Formats what was recorded on one line.
 pub(super) fn summary(outcomes: &[RecorderOutcome]) -> String {
     let sum = |of: fn(&RecorderOutcome) -> u64| outcomes.iter().map(of).sum::<u64>();
@@ -177,4 +186,22 @@ pub(super) fn summary(outcomes: &[RecorderOutcome]) -> String {
         let _ = write!(text, "; {problem}");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cameras_that_sent_nothing_are_not_counted_as_recorded() {
+        let outcome = |frames| RecorderOutcome { frames, ..RecorderOutcome::default() };
+        let text = |frames: &[u64]| {
+            let outcomes: Vec<_> = frames.iter().map(|frames| outcome(*frames)).collect();
+            stopped(&named(["camera"].repeat(frames.len()).into_iter()), &outcomes)
+        };
+        assert!(text(&[3, 0, 4]).starts_with("stopped recording 2 of 3 cameras: 7 frames"), "{}", text(&[3, 0, 4]));
+        assert!(text(&[3, 4]).starts_with("stopped recording 2 cameras: 7 frames"), "{}", text(&[3, 4]));
+        assert_eq!(text(&[0, 0]), "stopped recording 2 cameras: no frame was recorded");
+        assert_eq!(text(&[0]), "stopped recording camera: no frame was recorded");
+    }
 }
