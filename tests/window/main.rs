@@ -812,6 +812,10 @@ fn keys_reach_each_of_forty_cameras() {
     bench.key("slash");
     bench.key("q");
     bench.key("Escape");
+    bench.key("n");
+    wait_for("the page of the camera", || (title() == "oaktap - cameras 19 to 27 of 40").then_some(()));
+    bench.key("u");
+    wait_for("the page before", || (title() == "oaktap - cameras 10 to 18 of 40").then_some(()));
     bench.key("g");
     wait_for("all cameras", || (title() == "oaktap - 40 cameras").then_some(()));
     bench.key("q");

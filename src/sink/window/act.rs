@@ -344,9 +344,9 @@ impl Screen {
         self.interaction.page = self.interaction.page.map(|_| shown / PAGE);
     }
 
-    /// Shows the next or previous page, with all cameras between the last and the first.
+    /// Shows the page of the enlarged camera, or the next or previous page, with all cameras between the last and the first.
     fn turn_page(&mut self, by: i8) {
-        self.enlarged = None;
+        let enlarged = self.enlarged.take();
         let pages = self.cameras.len().div_ceil(PAGE);
         if pages < 2 {
             return;
@@ -354,7 +354,7 @@ impl Screen {
         // 0 stands for all cameras.
         let now = self.interaction.page.map_or(0, |page| page + 1);
         let next = (now + pages + 1).saturating_add_signed(isize::from(by)) % (pages + 1);
-        self.interaction.page = next.checked_sub(1);
+        self.interaction.page = enlarged.map(|camera| camera / PAGE).or(next.checked_sub(1));
         // Otherwise a notice names them as long as they are shown.
         if !self.makes_room() || self.interaction.page.is_none() {
             self.show_note(self.shown_cameras());
