@@ -5,7 +5,8 @@
 //! Beside those that [`crate::bootloader`] lists:
 //!
 //! * An application that the camera has already is not written again.
-//! * Everything that was written is read back and compared, byte by byte. An application that differs is erased.
+//! * Everything that was written is read back and compared, byte by byte. An application that differs is erased,
+//!   unless its table differs, because it could be an older one.
 //! * `appMem` is set after that, to the memory in which the application was found; if it has the value already, nothing is
 //!   written; a failure is an error. The vendor sets it even when flashing failed, and hides errors.
 //! * The configuration is read before anything is written, so that one which cannot be changed stops the flashing.
