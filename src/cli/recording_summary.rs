@@ -274,18 +274,26 @@ fn texts_of_start(recordings: &[RecordingSummary], prefix: &str, shares: bool) -
         texts.push(format!("{prefix}{cameras} cameras: {frames} in {files}, {bytes}"));
     }
     if !silent.is_empty() {
-        let names = silent.iter().map(|recorded| recorded.names()).collect::<Vec<_>>().join(", ");
-        let several = format!("{} cameras", silent.len());
-        let who = if silent.len() > present::LISTED_CAMERAS_MAX { several } else { names };
-        texts.push(format!("{prefix}nothing recorded: no frame of {who} to record"));
+        texts.push(format!("{prefix}nothing recorded: no frame of {} to record", names_of(&silent)));
     }
     if !idle.is_empty() {
-        let who = if let [one] = &*idle { one.names() } else { format!("{prefix}{} cameras", idle.len()) };
+        let prefix = if idle.len() > 1 { prefix } else { "" };
+        let who = names_of(&idle);
         let passed = idle.iter().flat_map(|recorded| &recorded.outcome.cameras).map(|camera| camera.passed).sum();
         let frames = count(passed, "frame", "frames");
-        texts.push(format!("{who}: nothing recorded, because no detection in {frames} matched the trigger"));
+        texts.push(format!("{prefix}{who}: nothing recorded, because no detection in {frames} matched the trigger"));
     }
     texts
+}
+
+/// Names the cameras of recordings, or the first ones and the number of the others.
+fn names_of(recordings: &[&RecordingSummary]) -> String {
+    let shown = recordings.iter().take(present::LISTED_CAMERAS_MAX).map(|recorded| recorded.names());
+    let names = shown.collect::<Vec<_>>().join(", ");
+    match recordings.len().saturating_sub(present::LISTED_CAMERAS_MAX) {
+        0 => names,
+        more => format!("{names} and {more} more"),
+    }
 }
 
 /// Fails if no frame of some cameras could be written. A full disk explains more than the errors that follow from it.
@@ -386,8 +394,12 @@ mod tests {
         };
         let fleet = [idle("a", None), idle("b", None)];
         assert!(fleet.iter().all(|recorded| recorded.exit_reason().is_none()) && check(&fleet).is_ok());
-        let one_line = ["2 cameras: nothing recorded, because no detection in 14 frames matched the trigger"];
+        let one_line = ["a, b: nothing recorded, because no detection in 14 frames matched the trigger"];
         assert_eq!(texts(&fleet), one_line);
+        let many: Vec<_> = (1..=11).map(|number| idle(&format!("c{number}"), None)).collect();
+        let one_line = "c1, c2, c3, c4, c5, c6, c7, c8 and 3 more: nothing recorded, because no detection in 77 frames matched \
+                        the trigger";
+        assert_eq!(texts(&many), [one_line]);
         let unknown = idle("c", Some("no label is named `piza`"));
         let reason = "c: exit code 3: nothing was recorded: no label is named `piza`";
         assert_eq!(unknown.exit_reason().map(|reason| reason.text).as_deref(), Some(reason));
