@@ -96,7 +96,7 @@ pub(crate) fn run(ctx: &Ctx, args: &BackupArgs) -> anyhow::Result<Outcome> {
     let effect = Effect::querying("reading the memories");
     let check = |turn: &Turn<'_>| check_new(&args.output, turn.label().id_or_given());
     let saved = args.fleet.fleet(&effect)?.each_checked(ctx, &effect, check, |turn| save(ctx, &args.output, turn))?;
-    match saved.iter().filter(|saved| saved.is_empty()).count() {
+    match saved.iter().filter(|saved| **saved == Saved::Nothing).count() {
         0 => Ok(Outcome::Done),
         nothing if nothing < saved.len() => {
             present::always_say(&format!("{nothing} of {} cameras had nothing to save", saved.len()));
@@ -137,7 +137,7 @@ fn save(ctx: &Ctx, folder: &Path, turn: &Turn<'_>) -> anyhow::Result<Saved> {
         report.settings = Some(path);
     }
     let saved = if report.applications.is_empty() && report.settings.is_none() { Saved::Nothing } else { Saved::Files };
-    report.error = saved.is_empty().then_some(NOTHING);
+    report.error = (saved == Saved::Nothing).then_some(NOTHING);
     if ctx.json {
         present::document(&report)?;
     } else {
