@@ -101,9 +101,10 @@ pub struct CameraReport {
     pub payload: PayloadSizes,
     /// Intervals between arrivals in milliseconds, without frames that waited before the connection was opened.
     pub interval_ms: Option<FrameIntervals>,
-    /// Frames that the recorder dropped, that the camera did not send, or that are missing in the file.
+    /// Frames that were sent and are not in the file: damaged or lost before the recorder ([`StreamDamage::withdrawn`] and
+    /// [`StreamDamage::lost`]), dropped by it, or lost with a part of the file.
     pub missing: u64,
-    /// The first 100 gaps.
+    /// The first 100 places with such frames, or with frames that the camera left out.
     pub gaps: Vec<GapReport>,
     /// The 100 longest pauses between frames, the longest first.
     pub pauses: Vec<PauseReport>,
@@ -359,7 +360,7 @@ impl CameraTally {
             let skipped = sequence.wrapping_sub(last).wrapping_sub(1);
             // A sequence number that goes back restarts the numbering, and means no missing frames.
             if skipped > 0 && skipped < u32::MAX / 2 {
-                self.gap(log_ns, skipped.into(), "not in the file");
+                self.missing(log_ns, skipped.into(), "not in the file");
             }
         }
         for record in wire::records(&wire.records) {
@@ -383,7 +384,11 @@ impl CameraTally {
     fn incident(&mut self, at_unix_ns: i64, incident: &RecordedIncident) {
         self.damage.incident(incident);
         match incident.kind() {
-            Some(IncidentKind::Gap | IncidentKind::NotSent) => self.gap(at_unix_ns, incident.frames, &incident.text),
+            Some(IncidentKind::Gap) => self.missing(at_unix_ns, incident.frames, &incident.text),
+            Some(IncidentKind::Withdrawn | IncidentKind::Lost) => {
+                self.missing(at_unix_ns, incident.frames.max(1), &incident.text);
+            }
+            Some(IncidentKind::NotSent) => self.gap(at_unix_ns, incident.frames, &incident.text),
             Some(IncidentKind::Connected) => self.reconnects += u64::from(self.frames > 0),
             Some(IncidentKind::Trigger) => {
                 self.triggered += 1;
@@ -393,10 +398,6 @@ impl CameraTally {
                 }
             }
             Some(IncidentKind::Measurement) => self.measurements.observe(&incident.text, incident.value),
-            Some(IncidentKind::Withdrawn | IncidentKind::Lost) => {
-                let missing = incident.frames.max(1);
-                self.timeline.add(at_unix_ns, &TimelineStep { missing, ..TimelineStep::default() });
-            }
             // Counted as damage, or not. `None`: another version wrote it.
             Some(
                 IncidentKind::Skipped
@@ -408,8 +409,12 @@ impl CameraTally {
         }
     }
 
-    fn gap(&mut self, at_unix_ns: i64, frames: u64, why: &str) {
+    fn missing(&mut self, at_unix_ns: i64, frames: u64, why: &str) {
         self.missing += frames;
+        self.gap(at_unix_ns, frames, why);
+    }
+
+    fn gap(&mut self, at_unix_ns: i64, frames: u64, why: &str) {
         self.timeline.add(at_unix_ns, &TimelineStep { missing: frames, ..TimelineStep::default() });
         if self.gaps.len() < LISTED_MAX {
             self.gaps.push(GapReport { at_unix_ns, frames, why: why.to_owned() });

@@ -232,9 +232,10 @@ fn gaps_belong_to_the_stream_that_misses_frames() {
     assert_eq!([first.as_str(), second.as_str()], ["cam", "cam_depth"]);
     let counts = |camera: &Value| {
         let count = |field: &str| camera[field].as_u64().expect("a number");
-        (count("not_sent"), count("withdrawn") + count("lost"), camera["gaps"].as_array().expect("gaps").len())
+        let gaps = camera["gaps"].as_array().expect("gaps").len();
+        (count("not_sent"), count("withdrawn") + count("lost"), count("missing"), gaps)
     };
-    assert_eq!((counts(color), counts(depth)), ((0, 0, 0), (1, 1, 1)), "{color:#} {depth:#}");
+    assert_eq!((counts(color), counts(depth)), ((0, 0, 0, 0), (1, 1, 1, 2)), "{color:#} {depth:#}");
 }
 
 /// Streams may count their frames on their own, or all on one counter.

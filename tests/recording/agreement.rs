@@ -41,10 +41,12 @@ fn damage_of_a_stream_has_one_count_in_all_commands() {
     for (key, count) in damage {
         assert_eq!(&camera[key], count, "{key}: {damage:?}");
     }
+    let gaps = camera["gaps"].as_array().expect("gaps");
+    let of_gaps: u64 = gaps.iter().filter_map(|gap| gap["frames"].as_u64()).sum();
+    assert_eq!((&camera["missing"], of_gaps), (&absent.into(), absent + damage["not_sent"].as_u64().expect("a count")));
     let steps = camera["timeline"]["steps"].as_array().expect("steps");
     let marked: u64 = steps.iter().filter_map(|step| step["missing"].as_u64()).sum();
-    let missing = camera["missing"].as_u64().expect("a count");
-    assert_eq!(marked, absent + missing, "the timeline of the window and of `serve` marks them");
+    assert_eq!(marked, of_gaps, "the timeline of the window and of `serve` marks them");
     assert_eq!(run(&["verify", text(&path)]).0, 0, "the file is intact");
     let (_, shown, _) = run(&["inspect", text(&path)]);
     let words = format!("{absent} frames missing in the recording");

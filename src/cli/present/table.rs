@@ -1,8 +1,9 @@
 //! Tables: rows of aligned columns, and the ledgers of all cameras.
 
 use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 
-use oaktap::source::SourceSpec;
+use oaktap::source::{FileSpec, SourceSpec};
 use oaktap::stats::{DamagePlace, Finding, LatencySummary, SequenceCounts, StreamCounts, Summary, Weight};
 use oaktap::units::{Bytes, count, rounded_mbit_s};
 use oaktap::wire::{DatagramCounts, LabelTable};
@@ -76,10 +77,10 @@ fn help_for(finding: &Finding, datagrams: Option<DatagramCounts>, source: &Sourc
     match (source, finding.count) {
         // The camera cannot be changed or checked now.
         (SourceSpec::File(file), "numbers.not_sent" | "dropped_by_camera" | "missing_in_recording") => {
-            naming("the recording has these gaps: `oaktap inspect FILE` lists them", &file.path).into()
+            naming("the recording has these gaps: `oaktap inspect FILE` lists them", &whole(file)).into()
         }
         (SourceSpec::File(file), _) if help.contains(DOCTOR) => {
-            naming("the recording has this damage: `oaktap verify FILE` lists it", &file.path).into()
+            naming("the recording has this damage: `oaktap verify FILE` lists it", &whole(file)).into()
         }
         // The command would start another simulated camera.
         (SourceSpec::Sim(_), "numbers.not_sent" | "dropped_by_camera") => {
@@ -90,6 +91,16 @@ fn help_for(finding: &Finding, datagrams: Option<DatagramCounts>, source: &Sourc
         }
         _ => help.into(),
     }
+}
+
+/// Returns the path that names a whole recording: its file, or the folder that has all of its files.
+fn whole(file: &FileSpec) -> PathBuf {
+    if file.later.is_empty() {
+        return file.path.clone();
+    }
+    let is_of_all = |folder: &&Path| file.later.iter().all(|later| later.starts_with(folder));
+    let folder = file.path.ancestors().skip(1).find(is_of_all).unwrap_or(Path::new(""));
+    if folder.as_os_str().is_empty() { ".".into() } else { folder.to_owned() }
 }
 
 fn help_for_camera(finding: &Finding, datagrams: Option<DatagramCounts>) -> &'static str {
@@ -419,6 +430,16 @@ mod tests {
         assert!(help(&gap, "10.0.0.5").contains("`oaktap doctor CAMERA`"));
         assert_eq!(help(&gap, "file:x/a.mcap"), "the recording has these gaps: `oaktap inspect x/a.mcap` lists them");
         assert!(help(&damage, "file:x/a.mcap").contains("`oaktap verify x/a.mcap`"));
+        let split = |first: &str, later: &str| {
+            let file = FileSpec { later: vec![later.into()], ..FileSpec::new(first) };
+            exit_reason(&gap.summary("a"), &SourceSpec::File(file), false).expect("a loss").help.into_owned()
+        };
+        for (first, later, folder) in
+            [("x/a/1.mcap", "x/a/2.mcap", "x/a"), ("x/1.mcap", "x/b/2.mcap", "x"), ("1", "2", ".")]
+        {
+            let expected = format!("the recording has these gaps: `oaktap inspect {folder}` lists them");
+            assert_eq!(split(first, later), expected);
+        }
         for stats in [&gap, &damage] {
             let help = help(stats, "sim:");
             assert!(help.contains("simulated camera") && !help.contains("oaktap"), "{help}");

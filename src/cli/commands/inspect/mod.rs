@@ -36,8 +36,9 @@ Examples:
   oaktap inspect recordings/
   oaktap inspect app.dap --extract sections/
 
-Exit codes: 0 all files are intact; 1 a file cannot be read; 3 a file is unfinished, damaged or without
-frames and numbers, has pictures that are not supported, or a file of a recording is missing.";
+Exit codes: 0 all files are intact, also if frames were missing when they were recorded; 1 a file cannot
+be read; 3 a file is unfinished, damaged or without frames and numbers, has pictures that are not
+supported, or a file of a recording is missing.";
 
 #[derive(Args, Debug)]
 #[command(
@@ -284,12 +285,11 @@ fn lines(camera: &CameraReport) -> Vec<(&'static str, String)> {
         lines.push(("", camera.timeline.sparkline(SPARKLINE_BARS, (interval.p50 * 1e6) as u64)));
     }
     // The number that a replay reports.
-    let not_recorded = camera.missing.saturating_sub(camera.damage.not_sent);
-    let absent = not_recorded + camera.damage.withdrawn + camera.damage.lost;
-    if absent > 0 {
+    if camera.missing > 0 {
         let [one, many] = words::MISSING_IN_RECORDING;
-        lines.push(("missing", count(absent, one, many)));
+        lines.push(("missing", count(camera.missing, one, many)));
     }
+    let not_recorded = camera.missing.saturating_sub(camera.damage.withdrawn + camera.damage.lost);
     let counted = [
         (not_recorded, ["frame not in the file", "frames not in the file"]),
         (camera.stale, ["stale frame", "stale frames"]),
