@@ -60,6 +60,9 @@ fn damage_of_a_stream_has_one_count_in_all_commands() {
     let (code, exported, said) = json(&["export", text(&path), "-o", text(&table)]);
     assert_eq!((code, &exported["not_recorded"], &exported["missing"]), (0, &absent.into(), &0.into()), "{said}");
     assert!(said.contains(&format!("{words}: damaged, lost or not written when it was made")), "{said}");
+    let quiet = folder.path().join("quiet.csv");
+    let (code, _, said) = run(&["export", text(&path), "-o", text(&quiet), "-q"]);
+    assert_eq!((code, said.as_str()), (0, ""), "every frame of the file was exported");
     let part = folder.path().join("part.csv");
     let (_, exported, said) = json(&["export", text(&path), "-o", text(&part), "--until", "1ms"]);
     assert!(exported["not_recorded"].as_u64() < Some(absent), "of the chosen times only: {said}");
@@ -116,6 +119,9 @@ fn jpegs_that_end_early_are_reported_by_all_commands_and_are_not_damage_of_the_f
         code == 3 && said.contains("3 frames of cam not exported, JPEG ends early: no end marker in its "),
         "{said}"
     );
+    let quiet = folder.path().join("quiet");
+    let (code, _, said) = run(&["export", text(&path), "--to", "png", "-o", text(&quiet), "-q"]);
+    assert!(code == 3 && said.contains("3 frames of cam not exported, JPEG ends early: "), "the reason: {said}");
 }
 
 /// The markers of such a file are right: only decoding its pixels shows that some are missing.

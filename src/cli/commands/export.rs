@@ -23,7 +23,12 @@ Examples:
   oaktap export cam.mcap -o cam.mp4 --boxes
   oaktap export cam.mcap --to png -o pictures --every 30
   oaktap export cam.mcap -o people.csv --only person --threshold 60%
-  oaktap export recordings/ --to yolo -o dataset --from 10s --until 5min";
+  oaktap export recordings/ --to yolo -o dataset --from 10s --until 5min
+
+Exit codes: 0 every chosen frame that can be decoded was exported; 1 failure, or no frame exported;
+2 wrong usage; 3 frames in the files were not exported, or a file is damaged, unfinished or missing.
+Frames that are missing because they were not recorded are counted: `oaktap replay` ends with exit
+code 3 for them.";
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, arg = json_option("Print the numbers of exported and skipped frames as one line of JSON"))]
@@ -131,7 +136,13 @@ pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
         let error = if error.is_usage() { Usage(error.to_string()).into() } else { error.into() };
         present::detailed(present::with_help(error, help), fields)
     })?;
-    present::say(&text(&report, &options.output));
+    let text = text(&report, &options.output);
+    if report.is_complete() {
+        present::say(&text);
+    } else {
+        // It is the reason of exit code 1 or 3.
+        present::always_say(&text);
+    }
     if ctx.json {
         present::document(&ExportSummary {
             command: ctx.command,
