@@ -26,9 +26,9 @@ Examples:
   oaktap export recordings/ --to yolo -o dataset --from 10s --until 5min
 
 Exit codes: 0 every chosen frame that can be decoded was exported; 1 failure, or no frame exported;
-2 wrong usage; 3 frames in the files were not exported, or a file is damaged, unfinished or missing.
-Frames that are missing because they were not recorded are counted: `oaktap replay` ends with exit
-code 3 for them.";
+2 wrong usage; 3 frames in the files were not exported, or a file is damaged, unfinished or
+missing. Frames that are missing because they were not recorded are counted: `oaktap replay` ends
+with exit code 3 for them.";
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, arg = json_option("Print the numbers of exported and skipped frames as one line of JSON"))]
