@@ -9,6 +9,8 @@ pub(crate) mod datagram_buffer;
 pub mod discovery;
 pub mod interfaces;
 pub(crate) mod low_water;
+#[cfg(feature = "mqtt")]
+pub(crate) mod mqtt;
 pub mod port_probe;
 pub(crate) mod serving;
 pub mod startup;

@@ -1,18 +1,17 @@
 //! `mqtt://[USER:PASSWORD@]BROKER[:PORT]/TOPIC` and `mqtts://`: a camera publishes to a broker.
 
-mod client;
 mod error;
 mod payload;
 mod spec;
 mod topics;
 
-use rumqttc::Publish;
+use std::time::Duration;
+
+use rumqttc::{Publish, QoS, SubscribeFilter};
 use tokio::net::TcpStream;
 
-pub use self::error::MqttError;
 pub use self::spec::MqttSpec;
 
-use self::client::{Client, Message, SkippedMessage};
 use self::payload::Payload;
 use self::topics::Topics;
 use super::attempt::{Addresses, Attempts, ConnectionEnd, Source};
@@ -24,13 +23,12 @@ use super::reception::Reception;
 use super::{IncidentEvent, Measurement, SessionOptions, SessionState};
 use crate::frame::{Received, Staleness};
 use crate::net::clock::received_now;
+pub use crate::net::mqtt::MqttError;
+use crate::net::mqtt::{Client, Message, Opening, SkippedMessage, identifier};
 use crate::wire::{Damage, Decoder, Limits, MESSAGE_HEAD_MAX, Protocol, SkipReason};
 
-impl From<MqttError> for SourceErrorKind {
-    fn from(error: MqttError) -> Self {
-        Self::Mqtt(error)
-    }
-}
+/// Longest time that the end of a session waits for the broker.
+const CLOSE_MAX: Duration = Duration::from_millis(100);
 
 /// Receives from one topic filter.
 pub(super) struct MqttSource {
@@ -47,7 +45,7 @@ impl MqttSource {
         let SessionOptions { frames, interpreter, limits, .. } = options;
         let decoder = Decoder::new(frames.clone(), interpreter.clone(), *limits);
         let (rhythm, topics) = (Rhythm::default(), Topics::default());
-        Self { spec, identifier: client::identifier(), decoder, rhythm, topics }
+        Self { spec, identifier: identifier(), decoder, rhythm, topics }
     }
 }
 
@@ -101,13 +99,25 @@ impl Connection<'_> {
         let max = self.limits.payload.saturating_add(self.limits.detections).saturating_add(MESSAGE_HEAD_MAX);
         let timeout = self.reception.attempts.options.timeouts.connect;
         let frames = self.reception.decoder.frames().clone();
-        let opening = Client::open(spec, stream, identifier, timeout, (max, frames.bound()));
-        let Some(opened) = self.reception.unless_stopped(opening).await else { return Ok(()) };
+        let filters = spec.filters().into_iter().map(|path| SubscribeFilter { path, qos: QoS::ExactlyOnce });
+        let opening = Opening {
+            tls: spec.tls.then_some((&spec.host, spec.insecure)),
+            identifier,
+            login: spec.login(),
+            last_will: None,
+            filters: filters.collect(),
+            // Not the one to the detections.
+            required: 1,
+            timeout,
+            max,
+            bound: frames.bound(),
+        };
+        let Some(opened) = self.reception.unless_stopped(Client::open(opening, stream)).await else { return Ok(()) };
         let mut client = opened?;
         let ended = self.messages(&mut client).await;
         self.reception.attempts.delivery.ending(&ended);
         if ended.is_ok() {
-            client.close().await;
+            client.close(CLOSE_MAX).await;
         }
         ended
     }
@@ -128,6 +138,9 @@ impl Connection<'_> {
                         self.reception.decoder.lost_picture(damage, &[], bytes, now);
                     }
                     Message::Skipped(SkippedMessage { topic, bytes, .. }) => self.too_large(&topic, bytes, now),
+                    Message::Acknowledged(_) => {
+                        return Err(MqttError::Invalid("it sent PUBACK: expected PUBLISH".to_owned()).into());
+                    }
                 }
                 self.reception.all_events(now).await?;
                 if self.reception.is_stopped() {

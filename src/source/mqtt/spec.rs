@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use rumqttc::Login;
+
 use crate::source::credentials::{Credentials, decode, encode};
 use crate::source::spec::host_and_port;
 
@@ -38,7 +40,7 @@ impl MqttSpec {
     ///
     /// # Errors
     /// A message with the invalid part and the expected one.
-    pub(in crate::source) fn parse(tls: bool, text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(tls: bool, text: &str) -> Result<Self, String> {
         let (text, insecure) = text.strip_suffix(INSECURE).map_or((text, false), |text| (text, true));
         if insecure && !tls {
             return Err("`#insecure` is for mqtts://, whose certificates it accepts".to_owned());
@@ -62,6 +64,13 @@ impl MqttSpec {
             filters.push(self.topic.clone() + DETECTIONS_LEVEL);
         }
         filters
+    }
+
+    /// Returns the user name and the password for the broker.
+    pub(crate) fn login(&self) -> Option<Login> {
+        let login =
+            |found: &Credentials| Login { username: found.user.clone(), password: found.password.reveal().to_owned() };
+        self.credentials.as_ref().map(login)
     }
 
     /// Returns the levels of the topic without wildcards; the broker if there is none.

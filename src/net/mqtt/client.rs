@@ -1,5 +1,5 @@
-//! The connection to a broker: packets of MQTT 3.1.1 over TCP or TLS. Holds one packet at a time, and memory only for bytes
-//! that have arrived.
+//! The connection to a broker: packets of MQTT 3.1.1 over TCP or TLS. Holds one received packet at a time, and memory only for
+//! bytes that have arrived.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, Hasher as _};
@@ -7,17 +7,16 @@ use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
 use rumqttc::{
-    Connect, Login, Packet, PubAck, PubComp, PubRec, Publish, QoS, Subscribe, SubscribeFilter, SubscribeReasonCode,
+    Connect, LastWill, Login, Packet, PubAck, PubComp, PubRec, Publish, QoS, Subscribe, SubscribeFilter,
+    SubscribeReasonCode,
 };
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::error::MqttError;
-use super::spec::MqttSpec;
+use super::error::{ClientError, MqttError};
 use crate::frame::{Charge, MemoryBound};
 use crate::net::tls;
-use crate::source::error::SourceErrorKind;
 use crate::wire::{LargeMessage, PacketPiece, PacketSplitter};
 
 /// Interval at which the broker is asked for a sign of life. It closes the connection after 1.5 of them without one of ours.
@@ -26,11 +25,11 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// Bytes to read at once, at least.
 const READ_BYTES: usize = 64 << 10;
 
-/// Bytes that wait to be sent, from which nothing more is read: a broker that does not read gets no further answers.
+/// Bytes that wait to be sent, from which a subscriber reads nothing more: a broker that does not read gets no further answers.
 const MAX_OUTPUT_BYTES: usize = 64 << 10;
 
-/// Longest packet that we send, in bytes: a subscription.
-const MAX_SENT_BYTES: usize = 256 << 10;
+/// Longest packet that we send, in bytes: the limit of MQTT.
+const MAX_SENT_BYTES: usize = 268_435_455;
 
 /// Number of our only subscription.
 const SUBSCRIPTION: u16 = 1;
@@ -39,32 +38,54 @@ trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
 
 /// Returns a new identifier for a client: letters and digits only, at most 23, which every broker has to accept.
-pub(super) fn identifier() -> String {
+pub(crate) fn identifier() -> String {
     let random = std::hash::RandomState::new().build_hasher().finish();
     format!("oaktap{random:016x}")
 }
 
 /// A message whose payload was not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct SkippedMessage {
-    pub(super) topic: String,
+pub(crate) struct SkippedMessage {
+    pub(crate) topic: String,
     /// Length of the payload in bytes.
-    pub(super) bytes: usize,
+    pub(crate) bytes: usize,
     /// There was no memory for it. Otherwise it was too large.
-    pub(super) has_no_memory: bool,
+    pub(crate) has_no_memory: bool,
     qos: QoS,
     id: u16,
 }
 
-/// A message that has arrived.
+/// A message that has arrived, or the answer to one of ours.
 #[derive(Debug)]
-pub(super) enum Message {
+pub(crate) enum Message {
     Whole(Publish),
     Skipped(SkippedMessage),
+    /// The broker has taken our message of quality of service 1 with this number.
+    Acknowledged(u16),
 }
 
-/// An open connection with a subscription.
-pub(super) struct Client {
+/// What a connection is opened with.
+pub(crate) struct Opening<'a> {
+    /// Name of the broker, and whether any certificate is accepted. `None`: without TLS.
+    pub(crate) tls: Option<(&'a str, bool)>,
+    pub(crate) identifier: &'a str,
+    pub(crate) login: Option<Login>,
+    /// The broker publishes it when the connection is lost.
+    pub(crate) last_will: Option<LastWill>,
+    /// Topic filters to subscribe to.
+    pub(crate) filters: Vec<SubscribeFilter>,
+    /// Filters from the first on that the broker must not refuse.
+    pub(crate) required: usize,
+    /// Time for each answer.
+    pub(crate) timeout: Duration,
+    /// Longest packet that is received, in bytes.
+    pub(crate) max: usize,
+    /// Memory for received packets that are longer than [`READ_BYTES`].
+    pub(crate) bound: &'a MemoryBound,
+}
+
+/// An open connection.
+pub(crate) struct Client {
     reader: ReadHalf<Box<dyn Transport>>,
     writer: WriteHalf<Box<dyn Transport>>,
     input: BytesMut,
@@ -85,7 +106,9 @@ pub(super) struct Client {
     has_no_memory: bool,
     /// Numbers of messages of QoS 2 that were received and are not released yet: a repetition is not received again.
     unreleased: HashSet<u16>,
-    topic: String,
+    /// The filters of the subscription.
+    filters: Vec<String>,
+    required: usize,
     /// Time by which the broker has to answer the subscription; `None` before it was sent and after the answer.
     answer_due: Option<Instant>,
     timeout: Duration,
@@ -95,20 +118,15 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Connects, and subscribes. `timeout`: time for each answer. `max`: longest packet, in bytes. `bound`: memory for packets
-    /// that are longer than [`READ_BYTES`].
-    pub(super) async fn open(
-        spec: &MqttSpec,
-        stream: TcpStream,
-        identifier: &str,
-        timeout: Duration,
-        (max, bound): (usize, &MemoryBound),
-    ) -> Result<Self, SourceErrorKind> {
-        let stream: Box<dyn Transport> = if spec.tls {
-            let opened = tokio::time::timeout(timeout, tls::handshake(&spec.host, stream, spec.insecure)).await;
-            Box::new(opened.map_err(|_| SourceErrorKind::ConnectTimeout(timeout))?.map_err(MqttError::from)?)
-        } else {
-            Box::new(stream)
+    /// Connects, and subscribes if there are filters.
+    pub(crate) async fn open(opening: Opening<'_>, stream: TcpStream) -> Result<Self, ClientError> {
+        let Opening { tls, identifier, login, last_will, filters, required, timeout, max, bound } = opening;
+        let stream: Box<dyn Transport> = match tls {
+            Some((host, insecure)) => {
+                let opened = tokio::time::timeout(timeout, tls::handshake(host, stream, insecure)).await;
+                Box::new(opened.map_err(|_| ClientError::ConnectTimeout(timeout))?.map_err(MqttError::from)?)
+            }
+            None => Box::new(stream),
         };
         let (reader, writer) = tokio::io::split(stream);
         let now = Instant::now();
@@ -126,7 +144,8 @@ impl Client {
             charge: Charge::default(),
             has_no_memory: false,
             unreleased: HashSet::new(),
-            topic: spec.topic.clone(),
+            filters: filters.iter().map(|filter| filter.path.clone()).collect(),
+            required,
             answer_due: None,
             timeout,
             ping_due: now + KEEP_ALIVE,
@@ -135,10 +154,8 @@ impl Client {
         let mut connect = Connect::new(identifier);
         connect.clean_session = true;
         connect.keep_alive = KEEP_ALIVE.as_secs() as u16;
-        connect.login = spec
-            .credentials
-            .as_ref()
-            .map(|found| Login { username: found.user.clone(), password: found.password.reveal().to_owned() });
+        let has_login = login.is_some();
+        (connect.login, connect.last_will) = (login, last_will);
         client.send(&Packet::Connect(connect))?;
         let connected = async {
             loop {
@@ -155,23 +172,24 @@ impl Client {
         let late = || MqttError::NoAnswer { to: "CONNECT", within: timeout }.into();
         let answer = tokio::time::timeout(timeout, connected).await.unwrap_or_else(|_| Err(late()));
         let answer = answer.map_err(|error| match error {
-            SourceErrorKind::Read(_) | SourceErrorKind::Mqtt(MqttError::Closed) => MqttError::Unanswered.into(),
+            ClientError::Failed(_) | ClientError::Broker(MqttError::Closed) => MqttError::Unanswered.into(),
             error => error,
         })?;
-        if let Some(refused) = MqttError::refused(answer.code, spec.credentials.is_some()) {
+        if let Some(refused) = MqttError::refused(answer.code, has_login) {
             return Err(refused.into());
         }
-        let filters = spec.filters().into_iter().map(|path| SubscribeFilter { path, qos: QoS::ExactlyOnce });
-        let mut subscribe = Subscribe::new_many(filters);
-        subscribe.pkid = SUBSCRIPTION;
-        client.send(&Packet::Subscribe(subscribe))?;
-        client.answer_due = Some(Instant::now() + timeout);
+        if !filters.is_empty() {
+            let mut subscribe = Subscribe::new_many(filters);
+            subscribe.pkid = SUBSCRIPTION;
+            client.send(&Packet::Subscribe(subscribe))?;
+            client.answer_due = Some(Instant::now() + timeout);
+        }
         Ok(client)
     }
 
     /// Waits for bytes, and sends meanwhile. May be dropped and called again. Returns the number of bytes: 0 if there is no
     /// memory for the message that arrives, and [`Self::message`] skips it.
-    pub(super) async fn read(&mut self) -> Result<usize, SourceErrorKind> {
+    pub(crate) async fn read(&mut self) -> Result<usize, ClientError> {
         // Doubles with the bytes that have arrived: the length of a packet is only announced.
         let room = self.missing.clamp(READ_BYTES, self.input.len().max(READ_BYTES));
         let needed = self.input.len() + room;
@@ -191,12 +209,12 @@ impl Client {
             self.is_unflushed |= has_output;
             tokio::select! {
                 read = reader.read_buf(input), if has_room => {
-                    let read = read.map_err(SourceErrorKind::Read)?;
+                    let read = read.map_err(ClientError::Failed)?;
                     self.is_pinged = false;
                     return if read == 0 { Err(MqttError::Closed.into()) } else { Ok(read) };
                 }
                 written = written, if has_output => {
-                    written.map_err(SourceErrorKind::Read)?;
+                    written.map_err(ClientError::Failed)?;
                     self.is_unflushed = false;
                 }
                 () = tokio::time::sleep_until(due) => {
@@ -214,12 +232,12 @@ impl Client {
     }
 
     /// Returns whether a packet has been received in part.
-    pub(super) fn is_inside_a_packet(&self) -> bool {
+    pub(crate) fn is_inside_a_packet(&self) -> bool {
         !self.input.is_empty() || self.splitter.is_skipping()
     }
 
     /// Returns the next message that has arrived completely. Answers the other packets, and messages that are skipped.
-    pub(super) fn message(&mut self) -> Result<Option<Message>, SourceErrorKind> {
+    pub(crate) fn message(&mut self) -> Result<Option<Message>, ClientError> {
         while let Some(packet) = self.next_packet()? {
             let packet = match packet {
                 Next::Packet(packet) => packet,
@@ -245,14 +263,16 @@ impl Client {
                 }
                 Packet::SubAck(answer) if answer.pkid == SUBSCRIPTION && self.answer_due.is_some() => {
                     self.answer_due = None;
-                    let mut codes = answer.return_codes.iter();
-                    if codes.next() == Some(&SubscribeReasonCode::Failure) {
-                        return Err(MqttError::Subscription { topic: self.topic.clone() }.into());
-                    }
-                    if codes.next() == Some(&SubscribeReasonCode::Failure) {
-                        tracing::info!("the broker refuses the subscription to the detections of {}", self.topic);
+                    let refused = |(_, code): &(_, _)| *code == SubscribeReasonCode::Failure;
+                    let answers = self.filters.iter().zip(answer.return_codes).enumerate();
+                    for (number, (filter, _)) in answers.filter(|(_, answer)| refused(answer)) {
+                        if number < self.required {
+                            return Err(MqttError::Subscription { topic: filter.clone() }.into());
+                        }
+                        tracing::info!("the broker refuses the subscription to {filter}");
                     }
                 }
+                Packet::PubAck(taken) => return Ok(Some(Message::Acknowledged(taken.pkid))),
                 Packet::PingResp => {}
                 other => return Err(unexpected(&other, "PUBLISH")),
             }
@@ -260,12 +280,22 @@ impl Client {
         Ok(None)
     }
 
+    /// Adds a message to the output, which [`Self::read`] sends.
+    pub(crate) fn publish(&mut self, message: Publish) -> Result<(), ClientError> {
+        self.send(&Packet::Publish(message))
+    }
+
+    /// Returns the bytes that wait to be sent.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.output.len()
+    }
+
     /// Answers a message that was processed.
-    pub(super) fn acknowledge(&mut self, publish: &Publish) -> Result<(), SourceErrorKind> {
+    pub(crate) fn acknowledge(&mut self, publish: &Publish) -> Result<(), ClientError> {
         self.answer(publish.qos, publish.pkid)
     }
 
-    fn answer(&mut self, qos: QoS, id: u16) -> Result<(), SourceErrorKind> {
+    fn answer(&mut self, qos: QoS, id: u16) -> Result<(), ClientError> {
         match qos {
             QoS::AtMostOnce => Ok(()),
             QoS::AtLeastOnce => self.send(&Packet::PubAck(PubAck::new(id))),
@@ -276,17 +306,17 @@ impl Client {
         }
     }
 
-    /// Sends what waits, and takes leave, so that the broker does not report a lost client.
-    pub(super) async fn close(mut self) {
+    /// Sends what waits, and takes leave, so that the broker does not report a lost client. Returns whether everything was sent.
+    pub(crate) async fn close(mut self, within: Duration) -> bool {
         let leaving = async {
             write(&mut self.output, &Packet::Disconnect).ok()?;
             self.writer.write_all_buf(&mut self.output).await.ok()?;
             self.writer.shutdown().await.ok()
         };
-        let _ = tokio::time::timeout(Duration::from_millis(100), leaving).await;
+        matches!(tokio::time::timeout(within, leaving).await, Ok(Some(())))
     }
 
-    fn next_packet(&mut self) -> Result<Option<Next>, SourceErrorKind> {
+    fn next_packet(&mut self) -> Result<Option<Next>, ClientError> {
         loop {
             let max = if self.has_no_memory { READ_BYTES.min(self.max) } else { self.max };
             let piece = self.splitter.next(&self.input, max).map_err(|error| MqttError::Invalid(error.to_string()))?;
@@ -331,7 +361,7 @@ impl Client {
         }
     }
 
-    fn send(&mut self, packet: &Packet) -> Result<(), SourceErrorKind> {
+    fn send(&mut self, packet: &Packet) -> Result<(), ClientError> {
         write(&mut self.output, packet)
     }
 }
@@ -342,11 +372,11 @@ enum Next {
     Skipped(SkippedMessage),
 }
 
-fn write(output: &mut BytesMut, packet: &Packet) -> Result<(), SourceErrorKind> {
+fn write(output: &mut BytesMut, packet: &Packet) -> Result<(), ClientError> {
     packet.write(output, MAX_SENT_BYTES).map(drop).map_err(|error| MqttError::Invalid(error.to_string()).into())
 }
 
-fn unexpected(packet: &Packet, expected: &str) -> SourceErrorKind {
+fn unexpected(packet: &Packet, expected: &str) -> ClientError {
     let found = match packet {
         Packet::Connect(_) => "CONNECT",
         Packet::ConnAck(_) => "CONNACK",
@@ -391,7 +421,8 @@ mod tests {
             charge: Charge::default(),
             has_no_memory: false,
             unreleased: HashSet::new(),
-            topic: "cam".to_owned(),
+            filters: vec!["cam".to_owned()],
+            required: 1,
             answer_due: Some(now),
             timeout: KEEP_ALIVE,
             ping_due: now,
@@ -411,7 +442,7 @@ mod tests {
         // 128 MiB are announced.
         let mut client = client(&[0x30, 0x80, 0x80, 0x80, 0x40, 0, 3], 256 << 20);
         assert!(client.message().expect("it may be a packet").is_none());
-        assert!(matches!(client.read().await, Err(SourceErrorKind::Mqtt(MqttError::Closed))));
+        assert!(matches!(client.read().await, Err(ClientError::Broker(MqttError::Closed))));
         assert!(client.input.capacity() < 4 * READ_BYTES, "{}", client.input.capacity());
     }
 
@@ -434,6 +465,7 @@ mod tests {
                 found.push(match message {
                     Message::Whole(publish) => (publish.payload.len(), false),
                     Message::Skipped(skipped) => (skipped.bytes, true),
+                    Message::Acknowledged(_) => panic!("we have sent nothing"),
                 });
             }
             assert!(client.input.len() < 1000, "{}", client.input.len());
@@ -483,6 +515,7 @@ mod tests {
             let ended = loop {
                 match client.message() {
                     Ok(Some(Message::Skipped(skipped))) => read += skipped.bytes,
+                    Ok(Some(Message::Acknowledged(_))) => {}
                     Ok(Some(Message::Whole(publish))) => {
                         read += publish.payload.len();
                         if let Err(error) = client.acknowledge(&publish) {
@@ -496,7 +529,7 @@ mod tests {
             prop_assert!(read + client.input.len() <= bytes.len());
             match ended {
                 Ok(()) => prop_assert!(client.input.is_empty() || client.missing > 0),
-                Err(error) => prop_assert!(matches!(error, SourceErrorKind::Mqtt(_)), "{}", error),
+                Err(error) => prop_assert!(matches!(error, ClientError::Broker(_)), "{}", error),
             }
         }
     }

@@ -1,0 +1,8 @@
+//! Connections to MQTT brokers, for those who subscribe and those who publish.
+
+mod client;
+mod error;
+
+pub(crate) use client::{Client, Message, Opening, SkippedMessage, identifier};
+pub(crate) use error::ClientError;
+pub use error::MqttError;
