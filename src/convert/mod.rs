@@ -30,6 +30,8 @@ mod dispatch;
 mod half_float;
 mod interleaved;
 mod jpeg;
+#[cfg(feature = "net")]
+mod jpeg_file;
 mod mosaic;
 #[cfg(target_arch = "x86_64")]
 mod mosaic_avx2;
@@ -56,6 +58,8 @@ use std::sync::Arc;
 
 pub use depth_map::DepthMap;
 pub use dispatch::SimdLevel;
+#[cfg(feature = "net")]
+pub use jpeg_file::{EncodeJpegError, encode_jpeg};
 pub use png::{encode_gray16_png, encode_png};
 pub use scaled::{Placement, ScaledFrom, Scaler};
 pub use value::PixelValue;

@@ -3,16 +3,12 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use serde::Serialize;
 
 use super::form::{FileKind, Form, ShotSize};
-use crate::convert::{ConvertError, Converter, Placement, encode_png};
-use crate::frame::{BBox, Detection, Frame, NamedDetection, Part, PayloadKind, Picture, Received, Size, Track};
+use crate::convert::{ConvertError, Converter, EncodeJpegError, Placement, encode_jpeg, encode_png};
+use crate::frame::{BBox, Detection, Frame, NamedDetection, Part, PayloadKind, Picture, Received, Track};
 use crate::overlay::{Overlay, Style};
-
-/// Quality of encoded pictures, 1 to 100.
-const QUALITY: u8 = 80;
 
 /// Pixels of titles that each stream caches (1 MiB): 120 titles at 640x352. Encoding a picture takes much longer than drawing its
 /// titles, and each stream of each camera has a cache.
@@ -76,10 +72,10 @@ impl AsRef<[u8]> for Payload {
 pub(super) enum ShotError {
     #[error(transparent)]
     Convert(#[from] ConvertError),
-    #[error("a JPEG has at most 65535x65535 pixels, but the picture has {0}")]
-    TooLarge(Size),
+    #[error(transparent)]
+    Jpeg(#[from] EncodeJpegError),
     #[error("cannot encode the picture: {0}")]
-    Encode(String),
+    Png(String),
 }
 
 /// Identifies a picture of the current frame.
@@ -157,10 +153,10 @@ impl ShotMaker {
             self.overlay.draw(&mut self.picture, &frame.detections, frame.labels.as_deref());
         }
         let bytes = match file {
-            FileKind::Jpeg => encode(&self.picture)?,
+            FileKind::Jpeg => encode_jpeg(&self.picture)?,
             FileKind::Png => {
                 let rgb: Vec<u8> = self.picture.rgb().collect();
-                encode_png(&rgb, self.picture.size()).map_err(|error| ShotError::Encode(error.to_string()))?
+                encode_png(&rgb, self.picture.size()).map_err(|error| ShotError::Png(error.to_string()))?
             }
         };
         self.encoded += 1;
@@ -206,25 +202,6 @@ fn part([left, top, right, bottom]: &[f64; 4], (width, height): (usize, usize)) 
     let (x, y) = ((left * across - margin).max(0.0).floor(), (top * down - margin).max(0.0).floor());
     let (end, under) = ((right * across + margin).min(across).ceil(), (bottom * down + margin).min(down).ceil());
     Part { of: (width, height), x, y, width: end - x, height: under - y }
-}
-
-/// Encodes a picture with halved chroma, as cameras do.
-fn encode(picture: &Picture) -> Result<Vec<u8>, ShotError> {
-    let (Ok(width), Ok(height)) = (u16::try_from(picture.width), u16::try_from(picture.height)) else {
-        return Err(ShotError::TooLarge(picture.size()));
-    };
-    let mut file = Vec::with_capacity(picture.words().len() / 4);
-    let mut encoder = Encoder::new(&mut file, QUALITY);
-    encoder.set_sampling_factor(SamplingFactor::F_2_2);
-    let failed = |error: jpeg_encoder::EncodingError| ShotError::Encode(error.to_string());
-    if cfg!(target_endian = "little") {
-        // The bytes of a word 0x00RRGGBB are blue, green, red and 0.
-        encoder.encode(bytemuck::cast_slice(picture.words()), width, height, ColorType::Bgra).map_err(failed)?;
-    } else {
-        let rgb: Vec<u8> = picture.rgb().collect();
-        encoder.encode(&rgb, width, height, ColorType::Rgb).map_err(failed)?;
-    }
-    Ok(file)
 }
 
 #[cfg(test)]
