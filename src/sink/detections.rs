@@ -85,15 +85,20 @@ impl Waiting {
     }
 
     /// Returns the item to queue for an incident: a measurement, or the frames that a recording marks as missing.
-    fn of_incident(Incident { received, event, .. }: &Incident) -> Option<Self> {
-        if let Some(measurement) = event.measurement() {
-            return Some(Self::Measurement(measurement, *received));
+    fn of_incident(incident: &Incident) -> Option<Self> {
+        if let Some(measurement) = incident.event.measurement() {
+            return Some(Self::Measurement(measurement, incident.received));
         }
-        let IncidentEvent::Recorded(incident) = event else { return None };
-        // A frame that was withdrawn had a number when the recording was made.
-        let is_numbered = matches!(incident.kind(), Some(IncidentKind::Gap | IncidentKind::Withdrawn));
-        (is_numbered && incident.frames > 0).then_some(Self::Missing(incident.frames))
+        missing_frames(incident).map(Self::Missing)
     }
+}
+
+/// Returns the number of frames that a recording marks as missing before the next one, if the incident is such a mark.
+pub(crate) fn missing_frames(incident: &Incident) -> Option<u64> {
+    let IncidentEvent::Recorded(incident) = &incident.event else { return None };
+    // A frame that was withdrawn had a number when the recording was made.
+    let is_numbered = matches!(incident.kind(), Some(IncidentKind::Gap | IncidentKind::Withdrawn));
+    (is_numbered && incident.frames > 0).then_some(incident.frames)
 }
 
 /// A number that the camera sent beside its pictures.

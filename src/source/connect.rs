@@ -15,7 +15,7 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(2);
 const KEEP_ALIVE_RETRIES: u32 = 3;
 
 /// Resolves the host name and connects to the first address that accepts.
-pub(super) async fn connect(host: &str, port: u16, timeout: Duration) -> Result<TcpStream, SourceErrorKind> {
+pub(crate) async fn connect(host: &str, port: u16, timeout: Duration) -> Result<TcpStream, SourceErrorKind> {
     let silent = |_| io::Error::other(format!("the name server did not answer within {} s", timeout.as_secs_f32()));
     let resolving = tokio::time::timeout(timeout, tokio::net::lookup_host((host, port))).await;
     let addresses = resolving.map_err(silent).flatten().map_err(SourceErrorKind::Resolve)?;
@@ -36,7 +36,7 @@ pub(super) async fn connect(host: &str, port: u16, timeout: Duration) -> Result<
 }
 
 /// Enables keep-alive. Leaves the size of the receive buffer to the kernel, which adapts it to the stream.
-pub(super) fn keep_alive(stream: &TcpStream) {
+pub(crate) fn keep_alive(stream: &TcpStream) {
     let keepalive = TcpKeepalive::new()
         .with_time(KEEP_ALIVE_TIME)
         .with_interval(KEEP_ALIVE_INTERVAL)

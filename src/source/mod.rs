@@ -43,6 +43,8 @@ mod turn;
 mod udp;
 mod value_hints;
 
+#[cfg(feature = "mqtt")]
+pub(crate) use connect::{connect, keep_alive};
 #[cfg(any(feature = "http", feature = "mqtt"))]
 pub use credentials::{Credentials, Password};
 pub use error::{Advise, ConnContext, SourceError, SourceErrorClass, SourceErrorKind};
@@ -54,6 +56,8 @@ pub use http::{HttpError, HttpSpec};
 #[cfg(feature = "http")]
 pub use http_post::HttpPostSpec;
 pub use incident::{Incident, IncidentEvent, Measurement};
+#[cfg(feature = "mqtt")]
+pub(crate) use monitor::Backoff;
 pub use monitor::Timeouts;
 #[cfg(feature = "mqtt")]
 pub use mqtt::{MqttError, MqttSpec};

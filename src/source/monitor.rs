@@ -258,7 +258,7 @@ impl SilenceMonitor {
 
 /// Computes the delay before the next attempt to connect.
 #[derive(Clone, Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     next: Duration,
 }
 
@@ -271,12 +271,12 @@ impl Backoff {
     /// A camera that has rebooted is received again after this time at the latest.
     const MAX_DELAY: Duration = Duration::from_secs(2);
 
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { next: Self::QUICK_DELAY }
     }
 
     /// Returns the next delay; doubles with each call. `streamed`: the connection had frames, so the delays begin again.
-    pub(super) fn delay(&mut self, streamed: bool, refused: bool) -> Duration {
+    pub(crate) fn delay(&mut self, streamed: bool, refused: bool) -> Duration {
         if streamed {
             self.next = Self::QUICK_DELAY;
         }

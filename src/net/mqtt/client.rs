@@ -25,9 +25,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// Bytes to read at once, at least.
 const READ_BYTES: usize = 64 << 10;
 
-/// Bytes that wait to be sent, from which a subscriber reads nothing more: a broker that does not read gets no further answers.
-const MAX_OUTPUT_BYTES: usize = 64 << 10;
-
 /// Longest packet that we send, in bytes: the limit of MQTT.
 const MAX_SENT_BYTES: usize = 268_435_455;
 
@@ -80,6 +77,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) timeout: Duration,
     /// Longest packet that is received, in bytes.
     pub(crate) max: usize,
+    /// Bytes that wait to be sent, from which nothing more is read: a broker that does not read gets no further answers.
+    pub(crate) output_max: usize,
     /// Memory for received packets that are longer than [`READ_BYTES`].
     pub(crate) bound: &'a MemoryBound,
 }
@@ -97,6 +96,7 @@ pub(crate) struct Client {
     splitter: PacketSplitter,
     /// Longest packet, in bytes.
     max: usize,
+    output_max: usize,
     /// The message whose payload is skipped.
     skipped: Option<SkippedMessage>,
     /// The memory of the input, as part of `--buffer`.
@@ -120,7 +120,7 @@ pub(crate) struct Client {
 impl Client {
     /// Connects, and subscribes if there are filters.
     pub(crate) async fn open(opening: Opening<'_>, stream: TcpStream) -> Result<Self, ClientError> {
-        let Opening { tls, identifier, login, last_will, filters, required, timeout, max, bound } = opening;
+        let Opening { tls, identifier, login, last_will, filters, required, timeout, max, output_max, bound } = opening;
         let stream: Box<dyn Transport> = match tls {
             Some((host, insecure)) => {
                 let opened = tokio::time::timeout(timeout, tls::handshake(host, stream, insecure)).await;
@@ -139,6 +139,7 @@ impl Client {
             missing: 0,
             splitter: PacketSplitter::default(),
             max,
+            output_max,
             skipped: None,
             bound: bound.clone(),
             charge: Charge::default(),
@@ -197,11 +198,12 @@ impl Client {
             self.has_no_memory = true;
             return Ok(0);
         }
+        let output_max = self.output_max;
         let Self { reader, writer, input, output, .. } = self;
         input.reserve(room);
         loop {
             let due = self.answer_due.unwrap_or(self.ping_due).min(self.ping_due);
-            let (has_room, has_output) = (output.len() < MAX_OUTPUT_BYTES, self.is_unflushed || output.has_remaining());
+            let (has_room, has_output) = (output.len() < output_max, self.is_unflushed || output.has_remaining());
             let written = async {
                 writer.write_all_buf(output).await?;
                 writer.flush().await
@@ -288,6 +290,14 @@ impl Client {
     /// Returns the bytes that wait to be sent.
     pub(crate) fn waiting_bytes(&self) -> usize {
         self.output.len()
+    }
+
+    /// Sends what waits.
+    pub(crate) async fn flush(&mut self) -> Result<(), ClientError> {
+        self.writer.write_all_buf(&mut self.output).await.map_err(ClientError::Failed)?;
+        self.writer.flush().await.map_err(ClientError::Failed)?;
+        self.is_unflushed = false;
+        Ok(())
     }
 
     /// Answers a message that was processed.
@@ -416,6 +426,7 @@ mod tests {
             missing: 0,
             splitter: PacketSplitter::default(),
             max,
+            output_max: 64 << 10,
             skipped: None,
             bound: Pool::<Frame>::bounded(8 << 20).bound().clone(),
             charge: Charge::default(),

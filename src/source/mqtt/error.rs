@@ -21,7 +21,7 @@ impl From<ClientError> for SourceErrorKind {
 
 impl MqttError {
     /// Returns whether retrying can help.
-    pub(in crate::source) fn class(&self) -> SourceErrorClass {
+    pub(crate) fn class(&self) -> SourceErrorClass {
         match self {
             Self::NoAnswer { .. } | Self::Unanswered | Self::Closed | Self::Tls(_) | Self::Unavailable => {
                 SourceErrorClass::Retry

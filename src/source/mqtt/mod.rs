@@ -27,6 +27,9 @@ pub use crate::net::mqtt::MqttError;
 use crate::net::mqtt::{Client, Message, Opening, SkippedMessage, identifier};
 use crate::wire::{Damage, Decoder, Limits, MESSAGE_HEAD_MAX, Protocol, SkipReason};
 
+/// Bytes of answers that wait to be sent, from which nothing more is received.
+const ANSWERS_MAX_BYTES: usize = 64 << 10;
+
 /// Longest time that the end of a session waits for the broker.
 const CLOSE_MAX: Duration = Duration::from_millis(100);
 
@@ -110,6 +113,7 @@ impl Connection<'_> {
             required: 1,
             timeout,
             max,
+            output_max: ANSWERS_MAX_BYTES,
             bound: frames.bound(),
         };
         let Some(opened) = self.reception.unless_stopped(Client::open(opening, stream)).await else { return Ok(()) };

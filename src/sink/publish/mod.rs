@@ -1,0 +1,206 @@
+//! Publishes the detections, states and pictures of cameras to other programs.
+//!
+//! ```text
+//! confirmed frames, without pictures --each target: DropOldest(64)--> thread of the target --> detections, events
+//! confirmed frames, video decoded ----DropOldest(1), while one is requested--> thread "picture NAME": JPEG --> target
+//! sessions, ledgers ---------------------------------------------------------> thread of the target --> states
+//! ```
+//!
+//! A target that is slow or not reachable delays no camera and no other target: its frames are dropped in its lanes, which the
+//! ledger counts. A target is a variant of [`PublishTarget`] and a file of its own.
+
+mod camera;
+mod mqtt;
+mod objects;
+mod picture;
+mod state;
+mod target;
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::runtime::Builder;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+pub use self::target::{PublishTarget, PublishTargetError};
+
+use self::camera::PublishedFrame;
+use self::mqtt::MqttPublisher;
+use self::picture::PictureMaker;
+use crate::hub::Taker;
+use crate::live::{Camera, Sink};
+use crate::overlay::Style;
+use crate::source::Session;
+use crate::sync::locked;
+
+/// Longest time that the end waits for blocking work: the system may still resolve a host name.
+const SHUTDOWN_MAX: Duration = Duration::from_millis(500);
+
+/// Options of [`Publish`].
+#[derive(Clone, Debug)]
+pub struct PublishOptions {
+    /// Detections that are published, and the names of their labels.
+    pub style: Style,
+    /// The discovery prefix of Home Assistant, for which the cameras are described there. `None`: they are not.
+    pub home_assistant: Option<String>,
+    /// Called with what people need to know: connected, connection lost, and the next step.
+    pub report: fn(&str),
+}
+
+/// Messages to one target.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct PublishCounts {
+    /// The target, without its password.
+    pub target: String,
+    /// It was connected at the end.
+    pub connected: bool,
+    /// Connections opened.
+    pub connections: u64,
+    /// Messages written to a connection.
+    pub messages: u64,
+    /// Bytes of these messages, with their topics.
+    pub bytes: u64,
+    /// Messages among these that were not sent when a connection was lost, and events that were dropped. Those that are
+    /// published again are not lost. Frames that waited longer than their lane holds are in the ledger of their camera.
+    pub lost: u64,
+}
+
+/// A camera for one target.
+#[derive(Debug)]
+struct PublishedCamera {
+    /// Name for topics.
+    short_name: String,
+    session: Session,
+    frames: Taker<PublishedFrame>,
+    pictures: Arc<PictureMaker>,
+}
+
+/// A request to the thread of a target.
+#[derive(Debug)]
+enum Command {
+    /// Publish this camera, too.
+    Add(Box<PublishedCamera>),
+    /// Forget the camera with this name.
+    Remove(String),
+}
+
+/// A target, and its thread once it has started.
+#[derive(Debug)]
+struct Target {
+    target: PublishTarget,
+    commands: UnboundedSender<Command>,
+    /// Taken by the thread.
+    requests: Option<UnboundedReceiver<Command>>,
+    thread: Option<JoinHandle<()>>,
+    counts: Arc<Mutex<PublishCounts>>,
+}
+
+impl Target {
+    fn new(target: PublishTarget) -> Self {
+        let (commands, requests) = unbounded_channel();
+        let counts = PublishCounts { target: target.to_string(), ..PublishCounts::default() };
+        Self { target, commands, requests: Some(requests), thread: None, counts: Arc::new(Mutex::new(counts)) }
+    }
+
+    /// Starts the thread. Another call changes nothing.
+    fn start(&mut self, options: &PublishOptions) -> io::Result<()> {
+        let Some(requests) = self.requests.take() else { return Ok(()) };
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (options, counts) = (options.clone(), Arc::clone(&self.counts));
+        let PublishTarget::Mqtt(spec) = self.target.clone();
+        let thread = thread::Builder::new().name("publish mqtt".to_owned()).spawn(move || {
+            runtime.block_on(MqttPublisher::new(spec, options, requests, counts).run());
+            runtime.shutdown_timeout(SHUTDOWN_MAX);
+        });
+        self.thread = Some(thread?);
+        Ok(())
+    }
+}
+
+/// A camera that was connected, until its session is known.
+#[derive(Debug)]
+struct Waiting {
+    name: String,
+    short_name: String,
+    /// For each target.
+    frames: Vec<Taker<PublishedFrame>>,
+    pictures: Arc<PictureMaker>,
+}
+
+/// Publishes cameras to targets. [`Sink::connect`] adds cameras, and [`Self::start`] begins to publish them.
+#[derive(Debug)]
+pub struct Publish {
+    options: PublishOptions,
+    targets: Vec<Target>,
+    waiting: Vec<Waiting>,
+}
+
+impl Publish {
+    /// Creates a publisher without cameras. Connects to nothing yet.
+    #[must_use]
+    pub fn new(targets: Vec<PublishTarget>, options: PublishOptions) -> Self {
+        Self { options, targets: targets.into_iter().map(Target::new).collect(), waiting: Vec::new() }
+    }
+
+    /// Connects to the targets, and begins to publish the cameras that were connected before and have one of these sessions. A
+    /// target that cannot be reached is tried again and again.
+    ///
+    /// # Errors
+    /// The system refuses threads.
+    pub fn start(&mut self, sessions: &[Session]) -> io::Result<()> {
+        for target in &mut self.targets {
+            target.start(&self.options)?;
+        }
+        let session_of = |waiting: &Waiting| sessions.iter().find(|session| session.name() == waiting.name);
+        for waiting in std::mem::take(&mut self.waiting) {
+            let Some(session) = session_of(&waiting) else {
+                self.waiting.push(waiting);
+                continue;
+            };
+            for (target, frames) in self.targets.iter().zip(waiting.frames) {
+                let (short_name, pictures) = (waiting.short_name.clone(), Arc::clone(&waiting.pictures));
+                let camera = PublishedCamera { short_name, session: session.clone(), frames, pictures };
+                // The thread of the target runs until the sender is dropped.
+                let _ = target.commands.send(Command::Add(Box::new(camera)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets a camera, and clears what targets keep of it.
+    pub fn remove(&mut self, name: &str) {
+        self.waiting.retain(|waiting| waiting.name != name);
+        for target in &self.targets {
+            let _ = target.commands.send(Command::Remove(name.to_owned()));
+        }
+    }
+}
+
+impl Sink for Publish {
+    type Outcome = Vec<PublishCounts>;
+
+    fn connect(&mut self, camera: &Camera) -> io::Result<()> {
+        let pictures = Arc::new(PictureMaker::start(camera)?);
+        let frames = self.targets.iter().map(|_| camera::subscribe(camera)).collect();
+        let (name, short_name) = (camera.name.clone(), camera.short_name.clone());
+        self.waiting.push(Waiting { name, short_name, frames, pictures });
+        Ok(())
+    }
+
+    /// Publishes the frames that wait and the last states, for at most 2 s, and disconnects. Returns the counts of each target.
+    fn finish(self) -> Vec<PublishCounts> {
+        // All at once, because each may wait for its target: without a sender of commands, its thread ends.
+        let ending: Vec<_> = self.targets.into_iter().map(|Target { thread, counts, .. }| (thread, counts)).collect();
+        let finished = |(thread, counts): (Option<JoinHandle<()>>, Arc<Mutex<PublishCounts>>)| {
+            if let Some(thread) = thread {
+                // A panic was printed when it happened.
+                let _ = thread.join();
+            }
+            locked(&counts).clone()
+        };
+        ending.into_iter().map(finished).collect()
+    }
+}

@@ -1,0 +1,505 @@
+//! Publishes to an MQTT broker.
+//!
+//! | Topic | Quality of service | Content |
+//! |---|---|---|
+//! | `PREFIX/available` | 0, retained | `online`, or `offline`, which is also the last will |
+//! | `PREFIX/NAME/state` | 0, retained | the camera's state and counts |
+//! | `PREFIX/NAME/detections` | 0 | each confirmed frame |
+//! | `PREFIX/NAME/objects` | 0, retained | number of objects by class |
+//! | `PREFIX/NAME/events` | 1 | objects that appear, change and leave |
+//! | `PREFIX/NAME/picture` | 0 | a JPEG after each message on `PREFIX/NAME/picture/get` |
+//!
+//! Frames are taken from the lanes of the cameras only while the connection sends: a slow broker drops the oldest frames there,
+//! where the ledger counts them.
+
+mod home_assistant;
+mod outbox;
+mod topics;
+
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use rumqttc::{LastWill, Publish, QoS, SubscribeFilter};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use self::outbox::{Delivery, Outbox};
+use self::topics::Topics;
+use super::camera::PublishedFrame;
+use super::objects::{ObjectEvent, Objects};
+use super::picture::TakenPicture;
+use super::{Command, PublishCounts, PublishOptions, PublishedCamera, state};
+use crate::frame::{Frame, MemoryBound, Pool};
+use crate::net::mqtt::{Client, Message, Opening, identifier};
+use crate::sink::detections::DetectionRecord;
+use crate::source::{Backoff, MqttSpec, SourceErrorClass, SourceErrorKind, connect, keep_alive};
+use crate::sync::locked;
+
+/// Time to connect, and for each answer of the broker.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Delay before the next attempt when the broker has refused us: nothing changes soon.
+const REFUSED_DELAY: Duration = Duration::from_secs(10);
+
+/// A connection that lasted for this long was a good one: the next attempt comes at once.
+const GOOD_CONNECTION: Duration = Duration::from_secs(5);
+
+/// Longest packet that is received. Requests for pictures are small.
+const RECEIVED_MAX_BYTES: usize = 64 << 10;
+
+/// Bytes that wait to be sent, from which no more frames are taken.
+const WAITING_MAX_BYTES: usize = 256 << 10;
+
+/// How often the states of the cameras are looked at.
+const STATE_CHECK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How often the state of a camera is published while it does not change.
+const STATE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Longest time that the end waits for the broker.
+const FINISH_MAX: Duration = Duration::from_secs(2);
+
+/// A camera, and what the broker knows about it.
+struct MqttCamera {
+    camera: PublishedCamera,
+    /// Name in topics.
+    level: String,
+    objects: Objects,
+    /// The last published number of objects.
+    counted: String,
+    /// The state as one word, and when it was published.
+    published: Option<(&'static str, Instant)>,
+    /// A picture was requested, and was not sent yet.
+    awaits_picture: bool,
+}
+
+/// One attempt to connect, or the connection that it opened.
+enum Ended {
+    /// The program has finished publishing.
+    Finished,
+    /// Not connected; `since`: the start of the connection, if there was one.
+    Lost { error: SourceErrorKind, since: Option<Instant> },
+}
+
+/// Publishes to one broker until the sender of its commands is dropped.
+pub(super) struct MqttPublisher {
+    spec: MqttSpec,
+    topics: Topics,
+    options: PublishOptions,
+    /// Our identifier at the broker. The same for all connections, so that the broker ends the last one.
+    identifier: String,
+    commands: UnboundedReceiver<Command>,
+    cameras: Vec<MqttCamera>,
+    answers: UnboundedSender<TakenPicture>,
+    pictures: UnboundedReceiver<TakenPicture>,
+    outbox: Outbox,
+    counts: Arc<Mutex<PublishCounts>>,
+    /// The camera whose frame is taken next.
+    next_camera: usize,
+}
+
+impl MqttPublisher {
+    pub(super) fn new(
+        spec: MqttSpec,
+        options: PublishOptions,
+        commands: UnboundedReceiver<Command>,
+        counts: Arc<Mutex<PublishCounts>>,
+    ) -> Self {
+        let (answers, pictures) = unbounded_channel();
+        Self {
+            topics: Topics::new(&spec.topic),
+            spec,
+            options,
+            identifier: identifier(),
+            commands,
+            cameras: Vec::new(),
+            answers,
+            pictures,
+            outbox: Outbox::new(Arc::clone(&counts)),
+            counts,
+            next_camera: 0,
+        }
+    }
+
+    /// Connects, and connects again when the connection is lost.
+    pub(super) async fn run(mut self) {
+        let bound = Pool::<Frame>::bounded(4 * RECEIVED_MAX_BYTES).bound().clone();
+        let mut backoff = Backoff::new();
+        let mut told = String::new();
+        loop {
+            let Ended::Lost { error, since } = self.connection(&bound).await else { return };
+            locked(&self.counts).connected = false;
+            let text = match since {
+                Some(_) => format!("{}: connection lost: {error}; reconnecting", self.spec),
+                None => format!("{}: {error}; retrying", self.spec),
+            };
+            // A connection that is lost again is new; the same trouble of many attempts is not.
+            if since.is_some() || text != told {
+                (self.options.report)(&text);
+                if let Some(help) = help(&error) {
+                    (self.options.report)(&format!("help: {help}"));
+                }
+            }
+            told = text;
+            let was_good = since.is_some_and(|since| since.elapsed() >= GOOD_CONNECTION);
+            let delay = match &error {
+                SourceErrorKind::Mqtt(error) if error.class() != SourceErrorClass::Retry => REFUSED_DELAY,
+                error => backoff.delay(was_good, is_refused(error)),
+            };
+            if self.unless_finished(tokio::time::sleep(delay)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Awaits `work`, and takes commands meanwhile. Returns `None` when the program has finished publishing.
+    async fn unless_finished<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return Some(done),
+                command = self.commands.recv() => self.command(command?),
+            }
+        }
+    }
+
+    /// Opens a connection and publishes until it is lost.
+    async fn connection(&mut self, bound: &MemoryBound) -> Ended {
+        let opening = open(self.spec.clone(), self.identifier.clone(), self.last_will(), self.filters(), bound.clone());
+        let mut client = match self.unless_finished(opening).await {
+            None => return Ended::Finished,
+            Some(Ok(client)) => client,
+            Some(Err(error)) => return Ended::Lost { error, since: None },
+        };
+        {
+            let mut counts = locked(&self.counts);
+            counts.connected = true;
+            counts.connections += 1;
+        }
+        (self.options.report)(&format!("publishing on {}", self.spec));
+        let since = Some(Instant::now());
+        match self.publish(&mut client).await {
+            Ok(()) => {
+                self.finish(client).await;
+                Ended::Finished
+            }
+            Err(error) => {
+                self.outbox.disconnected(client.waiting_bytes());
+                Ended::Lost { error, since }
+            }
+        }
+    }
+
+    fn last_will(&self) -> LastWill {
+        LastWill::new(self.topics.available(), "offline", QoS::AtMostOnce, true)
+    }
+
+    fn filters(&self) -> Vec<SubscribeFilter> {
+        let status = self.options.home_assistant.as_deref().map(home_assistant::status);
+        let filters = [self.topics.requests()].into_iter().chain(status);
+        filters.map(|path| SubscribeFilter { path, qos: QoS::AtMostOnce }).collect()
+    }
+
+    /// Publishes until the program has finished publishing, or the connection is lost.
+    async fn publish(&mut self, client: &mut Client) -> Result<(), SourceErrorKind> {
+        self.announce(client)?;
+        self.outbox.repeat(client)?;
+        let mut checks = interval(STATE_CHECK_INTERVAL);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            while let Some(message) = client.message()? {
+                self.message(client, message)?;
+            }
+            let has_room = client.waiting_bytes() < WAITING_MAX_BYTES;
+            tokio::select! {
+                read = client.read() => { read?; }
+                (at, frame) = next_frame(&self.cameras, self.next_camera), if has_room => {
+                    self.next_camera = at + 1;
+                    self.frame(client, at, &frame)?;
+                }
+                Some(picture) = self.pictures.recv(), if has_room => self.picture(client, picture)?,
+                command = self.commands.recv() => match command {
+                    Some(Command::Remove(name)) => self.remove(Some(client), &name)?,
+                    Some(command) => {
+                        let known = self.cameras.len();
+                        self.command(command);
+                        for at in known..self.cameras.len() {
+                            self.announce_camera(client, at)?;
+                        }
+                    }
+                    None => return Ok(()),
+                },
+                _ = checks.tick() => self.check_states(client)?,
+            }
+        }
+    }
+
+    /// Publishes what a broker or Home Assistant that has restarted does not know.
+    fn announce(&mut self, client: &mut Client) -> Result<(), SourceErrorKind> {
+        self.outbox.publish(client, self.topics.available(), "online", Delivery::Retained)?;
+        (0..self.cameras.len()).try_for_each(|at| self.announce_camera(client, at))
+    }
+
+    fn announce_camera(&mut self, client: &mut Client, at: usize) -> Result<(), SourceErrorKind> {
+        if let Some(discovery_prefix) = &self.options.home_assistant {
+            let MqttCamera { camera, level, .. } = &self.cameras[at];
+            let name = camera.session.name();
+            for (topic, config) in home_assistant::discovery(discovery_prefix, &self.topics, name, level) {
+                self.outbox.publish(client, topic, config, Delivery::Retained)?;
+            }
+        }
+        self.state(client, at)?;
+        self.cameras[at].counted.clear();
+        self.objects(client, at)
+    }
+
+    /// Adds or removes a camera while there is no connection.
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Add(camera) => {
+                let is_taken = |level: &str| self.cameras.iter().any(|known| known.level == level);
+                let level = topics::level(&camera.short_name, is_taken);
+                let objects = Objects::new(camera.session.name());
+                self.cameras.push(MqttCamera {
+                    camera: *camera,
+                    level,
+                    objects,
+                    counted: String::new(),
+                    published: None,
+                    awaits_picture: false,
+                });
+            }
+            Command::Remove(name) => {
+                // Without a connection, nothing is sent that could fail.
+                let _ = self.remove(None, &name);
+            }
+        }
+    }
+
+    /// Forgets a camera. Clears what the broker keeps of it.
+    fn remove(&mut self, client: Option<&mut Client>, name: &str) -> Result<(), SourceErrorKind> {
+        let Some(at) = self.cameras.iter().position(|known| known.camera.session.name() == name) else { return Ok(()) };
+        let MqttCamera { level, camera, .. } = self.cameras.remove(at);
+        let Some(client) = client else { return Ok(()) };
+        let kept = ["state", "objects"].map(|last| self.topics.of(&level, last));
+        let discovery_prefix = self.options.home_assistant.as_deref();
+        let described = discovery_prefix.map(|discovery_prefix| {
+            home_assistant::discovery(discovery_prefix, &self.topics, camera.session.name(), &level)
+        });
+        let described: Vec<String> = described.into_iter().flatten().map(|(topic, _)| topic).collect();
+        for topic in kept.into_iter().chain(described) {
+            self.outbox.publish(client, topic, "", Delivery::Retained)?;
+        }
+        Ok(())
+    }
+
+    /// Publishes the detections of a frame, and the events of its objects.
+    fn frame(&mut self, client: &mut Client, at: usize, frame: &PublishedFrame) -> Result<(), SourceErrorKind> {
+        let PublishedFrame { seq, detected, is_main } = frame;
+        let known = &mut self.cameras[at];
+        let camera = Some(known.camera.session.name());
+        let record = DetectionRecord { camera, ..DetectionRecord::new(detected, *seq, &self.options.style) };
+        // Strings and numbers: serializing them cannot fail.
+        let text = serde_json::to_string(&record).unwrap_or_default();
+        let topic = self.topics.of(&known.level, "detections");
+        let events =
+            if *is_main { known.objects.frame(*seq, &detected.frame, &self.options.style) } else { Vec::new() };
+        self.outbox.publish(client, topic, text, Delivery::Once)?;
+        self.events(client, at, &events)
+    }
+
+    fn events(&mut self, client: &mut Client, at: usize, events: &[ObjectEvent]) -> Result<(), SourceErrorKind> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        for event in events {
+            let text = serde_json::to_string(event).unwrap_or_default();
+            self.outbox.event(client, self.topics.of(&self.cameras[at].level, "events"), text)?;
+        }
+        self.objects(client, at)
+    }
+
+    /// Publishes the number of objects, if it has changed.
+    fn objects(&mut self, client: &mut Client, at: usize) -> Result<(), SourceErrorKind> {
+        let known = &mut self.cameras[at];
+        let text = serde_json::to_string(&known.objects.counts()).unwrap_or_default();
+        if text == known.counted {
+            return Ok(());
+        }
+        known.counted.clone_from(&text);
+        let topic = self.topics.of(&known.level, "objects");
+        Ok(self.outbox.publish(client, topic, text, Delivery::Retained)?)
+    }
+
+    fn state(&mut self, client: &mut Client, at: usize) -> Result<(), SourceErrorKind> {
+        let known = &mut self.cameras[at];
+        let session = &known.camera.session;
+        known.published = Some((session.state().word(), Instant::now()));
+        let (topic, text) = (self.topics.of(&known.level, "state"), state::describe(session));
+        Ok(self.outbox.publish(client, topic, text, Delivery::Retained)?)
+    }
+
+    /// Publishes the states that have changed, and those that are old. Ends the objects of cameras that send no frames.
+    fn check_states(&mut self, client: &mut Client) -> Result<(), SourceErrorKind> {
+        for at in 0..self.cameras.len() {
+            let known = &mut self.cameras[at];
+            let state = known.camera.session.state();
+            let events = if state::is_online(&state) { Vec::new() } else { known.objects.end_all() };
+            let is_due = known.published.is_none_or(|(word, when)| {
+                // Each attempt of a camera that is lost passes through `connecting`.
+                let has_changed = state.word() != word && !(state.word() == "connecting" && word == "lost");
+                has_changed || when.elapsed() >= STATE_INTERVAL
+            });
+            self.events(client, at, &events)?;
+            if is_due {
+                self.state(client, at)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Processes a message of the broker.
+    fn message(&mut self, client: &mut Client, message: Message) -> Result<(), SourceErrorKind> {
+        let Publish { topic, payload, retain, .. } = match message {
+            Message::Whole(publish) => {
+                client.acknowledge(&publish)?;
+                publish
+            }
+            Message::Acknowledged(id) => {
+                self.outbox.acknowledged(id);
+                return Ok(());
+            }
+            Message::Skipped(_) => return Ok(()),
+        };
+        let status = self.options.home_assistant.as_deref().map(home_assistant::status);
+        if status.is_some_and(|status| status == topic) {
+            return if payload == home_assistant::BIRTH { self.announce(client) } else { Ok(()) };
+        }
+        let requested = self.topics.requested(&topic);
+        let known = self.cameras.iter_mut().find(|known| Some(known.level.as_str()) == requested);
+        // A retained request would be repeated with each subscription.
+        if let Some(known) = known.filter(|known| !retain && !known.awaits_picture) {
+            known.awaits_picture = true;
+            known.camera.pictures.request(self.answers.clone());
+        }
+        Ok(())
+    }
+
+    fn picture(&mut self, client: &mut Client, picture: TakenPicture) -> Result<(), SourceErrorKind> {
+        let TakenPicture { camera, file } = picture;
+        let Some(known) = self.cameras.iter_mut().find(|known| known.camera.session.name() == &*camera) else {
+            return Ok(());
+        };
+        known.awaits_picture = false;
+        match file {
+            Ok(file) => {
+                let topic = self.topics.of(&known.level, "picture");
+                Ok(self.outbox.publish(client, topic, file, Delivery::Once)?)
+            }
+            Err(error) => {
+                tracing::warn!(camera = &*camera, "cannot publish a picture: {error}");
+                Ok(())
+            }
+        }
+    }
+
+    /// Publishes the frames that wait and the last states, waits until the broker has taken the events, and takes leave. The
+    /// sessions have ended.
+    async fn finish(&mut self, mut client: Client) {
+        let deadline = Instant::now() + FINISH_MAX;
+        let finished = timeout(FINISH_MAX, self.last_messages(&mut client)).await;
+        let is_sent = matches!(finished, Ok(Ok(())));
+        if !is_sent {
+            self.outbox.disconnected(client.waiting_bytes());
+        }
+        client.close(deadline.saturating_duration_since(Instant::now())).await;
+    }
+
+    async fn last_messages(&mut self, client: &mut Client) -> Result<(), SourceErrorKind> {
+        for at in 0..self.cameras.len() {
+            while let Some(frame) = self.cameras[at].camera.frames.try_take() {
+                self.frame(client, at, &frame)?;
+                if client.waiting_bytes() >= WAITING_MAX_BYTES {
+                    client.flush().await?;
+                }
+            }
+            let events = self.cameras[at].objects.end_all();
+            self.events(client, at, &events)?;
+            self.state(client, at)?;
+        }
+        self.outbox.publish(client, self.topics.available(), "offline", Delivery::Retained)?;
+        client.flush().await?;
+        while self.outbox.has_events() {
+            client.read().await?;
+            while let Some(message) = client.message()? {
+                if let Message::Acknowledged(id) = message {
+                    self.outbox.acknowledged(id);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Waits for the next frame of any camera, and returns the place of the camera. `first`: the place to begin at, so that a fast
+/// camera does not keep others waiting.
+async fn next_frame(cameras: &[MqttCamera], first: usize) -> (usize, PublishedFrame) {
+    std::future::poll_fn(|cx| {
+        for step in 0..cameras.len() {
+            let at = (first + step) % cameras.len();
+            if let Poll::Ready(frame) = cameras[at].camera.frames.poll_take(cx) {
+                return Poll::Ready((at, frame));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// Connects to a broker.
+async fn open(
+    spec: MqttSpec,
+    identifier: String,
+    last_will: LastWill,
+    filters: Vec<SubscribeFilter>,
+    bound: MemoryBound,
+) -> Result<Client, SourceErrorKind> {
+    let stream = connect(&spec.host, spec.port, ANSWER_TIMEOUT).await?;
+    keep_alive(&stream);
+    // Events and answers are small, and somebody waits for them.
+    let _ = stream.set_nodelay(true);
+    let opening = Opening {
+        tls: spec.tls.then_some((&spec.host, spec.insecure)),
+        identifier: &identifier,
+        login: spec.login(),
+        last_will: Some(last_will),
+        filters,
+        // Without the right to subscribe, there are no pictures, but everything else.
+        required: 0,
+        timeout: ANSWER_TIMEOUT,
+        max: RECEIVED_MAX_BYTES,
+        // What is received has no answers.
+        output_max: usize::MAX,
+        bound: &bound,
+    };
+    Ok(Client::open(opening, stream).await?)
+}
+
+fn is_refused(error: &SourceErrorKind) -> bool {
+    matches!(error, SourceErrorKind::Connect(error) if error.kind() == std::io::ErrorKind::ConnectionRefused)
+}
+
+/// Returns the next step for the user.
+fn help(error: &SourceErrorKind) -> Option<&'static str> {
+    match error {
+        SourceErrorKind::Mqtt(error) => error.help(),
+        error if is_refused(error) => {
+            Some("no broker listens on this port; on the broker's host, `mosquitto -p 1883` starts one")
+        }
+        SourceErrorKind::Resolve(_) | SourceErrorKind::Connect(_) | SourceErrorKind::ConnectTimeout(_) => {
+            Some("check the name and the port of the broker, and whether this host reaches it")
+        }
+        _ => None,
+    }
+}

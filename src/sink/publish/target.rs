@@ -1,0 +1,107 @@
+//! Parses and formats the addresses to publish to.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::source::MqttSpec;
+
+/// The targets, for errors.
+const EXPECTED: &str = "expected mqtt://BROKER/PREFIX or mqtts://BROKER/PREFIX, such as mqtt://192.168.1.10/oaktap";
+
+/// Longest prefix in bytes. A topic of MQTT has at most 65,535, with the name of the camera and what follows it.
+const PREFIX_MAX_BYTES: usize = 1024;
+
+/// Where to publish. Parsing its text form returns the same value, except for a password, which the text form hides.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PublishTarget {
+    /// `mqtt://[USER:PASSWORD@]BROKER[:PORT]/PREFIX` and `mqtts://`: a broker, and the topic above all others.
+    Mqtt(MqttSpec),
+}
+
+/// Reason why a text is not a valid target.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct PublishTargetError(String);
+
+impl FromStr for PublishTarget {
+    type Err = PublishTargetError;
+
+    fn from_str(text: &str) -> Result<Self, PublishTargetError> {
+        match text.trim().split_once("://") {
+            Some((scheme @ ("mqtt" | "mqtts"), rest)) => {
+                mqtt(scheme == "mqtts", rest).map(Self::Mqtt).map_err(PublishTargetError)
+            }
+            Some((scheme, _)) => Err(PublishTargetError(format!("`{scheme}://` is not supported; {EXPECTED}"))),
+            None => Err(PublishTargetError(EXPECTED.to_owned())),
+        }
+    }
+}
+
+fn mqtt(tls: bool, text: &str) -> Result<MqttSpec, String> {
+    if text.split_once('/').is_none_or(|(_, prefix)| prefix.is_empty() || prefix == "#insecure") {
+        return Err(format!("missing prefix; {EXPECTED}"));
+    }
+    let spec = MqttSpec::parse(tls, text)?;
+    let prefix = &spec.topic;
+    if prefix.contains(['+', '#']) {
+        return Err(format!("the prefix `{prefix}` has a wildcard; expected one without + and #"));
+    }
+    if prefix.starts_with('$') || prefix.split('/').any(str::is_empty) {
+        return Err(format!(
+            "invalid prefix `{prefix}`; expected levels with / between them, and none that begins with $"
+        ));
+    }
+    if prefix.len() > PREFIX_MAX_BYTES {
+        return Err(format!("the prefix has {} bytes; expected at most {PREFIX_MAX_BYTES}", prefix.len()));
+    }
+    Ok(spec)
+}
+
+impl fmt::Display for PublishTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mqtt(spec) => spec.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_parsed_and_shown() {
+        for (text, shown, prefix) in [
+            ("mqtt://broker/oaktap", "mqtt://broker/oaktap", "oaktap"),
+            ("mqtt://broker:1883/site/a", "mqtt://broker/site/a", "site/a"),
+            ("mqtts://broker/oaktap#insecure", "mqtts://broker/oaktap#insecure", "oaktap"),
+            ("mqtt://me:se%3Acret@broker:2883/o", "mqtt://me:***@broker:2883/o", "o"),
+        ] {
+            let target: PublishTarget = text.parse().expect(text);
+            let PublishTarget::Mqtt(spec) = &target;
+            assert_eq!((target.to_string().as_str(), spec.topic.as_str()), (shown, prefix));
+            assert!(!format!("{target:?}").contains("cret"), "{target:?}");
+        }
+    }
+
+    #[test]
+    fn invalid_targets_are_explained() {
+        for (text, why) in [
+            ("kafka://broker/x", "`kafka://` is not supported; expected mqtt://BROKER/PREFIX or mqtts://"),
+            ("broker", "expected mqtt://BROKER/PREFIX"),
+            ("mqtt://broker", "missing prefix; expected mqtt://BROKER/PREFIX"),
+            ("mqtt://broker/", "missing prefix"),
+            ("mqtts://broker/#insecure", "missing prefix"),
+            ("mqtt://broker/a/+", "the prefix `a/+` has a wildcard"),
+            ("mqtt://broker/a/#", "the prefix `a/#` has a wildcard"),
+            ("mqtt://broker/a/", "invalid prefix `a/`"),
+            ("mqtt://broker//a", "invalid prefix `/a`"),
+            ("mqtt://broker/$SYS", "invalid prefix `$SYS`"),
+            ("mqtt://broker/a#insecure", "`#insecure` is for mqtts://"),
+            ("mqtt:///a", "missing host"),
+        ] {
+            let error = text.parse::<PublishTarget>().unwrap_err().to_string();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+}
