@@ -11,7 +11,7 @@ use super::commands::completions::with_hints;
 
 /// Names that several commands have, with another help text in some. Each text must describe the same thing; a new name here
 /// needs a look at all of its texts.
-const SAME_THING: [&str; 24] = [
+const SAME_THING: [&str; 25] = [
     "app",          // A package.
     "camera",       // The name of a camera in a recording.
     "config",       // oaktap.toml.
@@ -36,6 +36,7 @@ const SAME_THING: [&str; 24] = [
     "threshold",    // The confidence of a detection.
     "udp-port",     // The discovery service of cameras.
     "boxes",        // Boxes on pictures.
+    "to",           // Where the result goes: `export` a format, `publish` a target.
 ];
 
 /// Calls `each` with every command and subcommand, and the words that select it.
@@ -76,8 +77,8 @@ fn one_name_is_one_thing_in_all_commands() {
         for (command, other_values, other_short, other_help) in uses {
             // The value of `--output` is the kind of file that the command writes. `export` draws boxes, and `simulate` has a
             // number of them. `--http` of `simulate` has its address in `--listen`, and `--serve` of
-            // `replay` has no port of its own.
-            let differ = ["output", "boxes", "http", "serve"].contains(&long.as_str());
+            // `replay` has no port of its own. `export` converts to a format, `publish` sends to a target.
+            let differ = ["output", "boxes", "http", "serve", "to"].contains(&long.as_str());
             assert!(differ || values == other_values, "--{long} of {command}: {values:?}, {other_values:?}");
             assert_eq!(short, other_short, "--{long} of {command}");
             if help != other_help {

@@ -2,6 +2,7 @@
 
 mod application;
 mod application_wait;
+mod beside;
 mod bootloader_fleet;
 mod camera_arg;
 mod camera_ends;
@@ -22,6 +23,7 @@ mod only_labels;
 mod plain_words;
 mod plot_file;
 pub(crate) mod present;
+mod publisher;
 mod receipt;
 mod receiving;
 mod recording_files;
@@ -262,7 +264,7 @@ mod tests {
     use super::*;
 
     /// The options of each heading. All others stand under "Options".
-    const HEADINGS: [(&str, &[&str]); 12] = [
+    const HEADINGS: [(&str, &[&str]); 13] = [
         (OUTPUT, &["json", "verbose", "quiet", "color", "status"]),
         (SEARCH, &["subnet", "wait", "udp_port"]),
         ("When to stop", &["frames", "duration"]),
@@ -270,6 +272,7 @@ mod tests {
             "Server",
             &["serve", "http", "rtsp", "camera_port", "recordings", "token", "host_name", "tls_cert", "tls_key"],
         ),
+        ("Publish", &["to", "publish", "home_assistant"]),
         (
             "Stream",
             &[
@@ -363,8 +366,9 @@ mod tests {
     ];
 
     /// Options of a command itself that share their name with an option under a heading.
-    const OWN: [(&str, &str); 6] = [
+    const OWN: [(&str, &str); 7] = [
         ("export", "quality"),
+        ("export", "to"),
         ("replay", "camera"),
         ("replay", "serve"),
         ("flash", "app"),

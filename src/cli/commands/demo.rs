@@ -12,6 +12,7 @@ use oaktap::source::SourceSpec;
 use oaktap::units::count;
 
 use super::view::{Player, RECORDINGS, advised, watch, without_window};
+use crate::cli::beside::Beside;
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, json_option, present};
 
@@ -34,7 +35,8 @@ pub(crate) struct DemoArgs {
 pub(crate) fn run(ctx: &Ctx, args: &DemoArgs) -> anyhow::Result<Outcome> {
     let uris = [SourceSpec::Sim(Box::new(SimConfig { records: true, ..SimConfig::default() })).into()];
     let source = SourceArgs::default();
-    let (receiving, mut screen) = watch(ctx, (&uris, &[]), &source, &args.until, RECORDINGS.as_ref(), None)?;
+    let (receiving, mut screen) =
+        watch(ctx, (&uris, &[]), &source, &args.until, RECORDINGS.as_ref(), &mut Beside::default())?;
     present::say("simulated camera at 40 frames per second over loopback TCP; press ? in the window for its keys");
     let mut player = Player::new(ctx, receiving, &args.until, &source, RECORDINGS.as_ref());
     let mut shown = window::show(&mut screen, None, &mut player);

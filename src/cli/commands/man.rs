@@ -20,7 +20,7 @@ pub(crate) struct ManArgs {
 }
 
 /// Every command, for completions.
-const COMMANDS: [&str; 28] = [
+const COMMANDS: [&str; 29] = [
     "list",
     "doctor",
     "info",
@@ -36,6 +36,7 @@ const COMMANDS: [&str; 28] = [
     "demo",
     "snapshot",
     "serve",
+    "publish",
     "service",
     "detections",
     "record",

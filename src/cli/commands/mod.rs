@@ -17,6 +17,7 @@ mod inspect;
 mod list;
 mod man;
 mod network;
+mod publish;
 mod record;
 mod recover;
 pub(super) mod replay;
@@ -66,6 +67,8 @@ pub(crate) enum Command {
     Snapshot(snapshot::SnapshotArgs),
     /// Serve cameras to browsers and programs over HTTP
     Serve(serve::ServeArgs),
+    /// Publish detections, states and pictures of cameras to an MQTT broker
+    Publish(publish::PublishCommandArgs),
     /// Run `oaktap serve` as a service of systemd
     Service(service::ServiceArgs),
     /// Print the detections of each frame as one line of JSON
@@ -112,6 +115,7 @@ impl Command {
             Self::Demo(args) => demo::run(ctx, args),
             Self::Snapshot(args) => snapshot::run(ctx, args),
             Self::Serve(args) => serve::run(ctx, args),
+            Self::Publish(args) => publish::run(ctx, args),
             Self::Service(args) => service::run(args),
             Self::Detections(args) => detections::run(ctx, args),
             Self::Record(args) => record::run(ctx, args),

@@ -18,7 +18,7 @@ use oaktap::source::Session;
 use oaktap::units::{Bytes, count};
 
 use super::view::separated;
-use crate::cli::camera_server::{CameraServer, ServeBesideArgs};
+use crate::cli::beside::BesideArgs;
 use crate::cli::fleet::FleetArgs;
 use crate::cli::layout_note::Explained;
 use crate::cli::receiving::Receiving;
@@ -43,6 +43,7 @@ Examples:
   oaktap record 192.168.1.50 -o recordings --trigger 'person>0.6' --pre 10s --post 30s
   oaktap record --all -o recordings --status 10s
   oaktap record 192.168.1.50 -o recordings --serve 8080
+  oaktap record 192.168.1.50 -o recordings --publish mqtt://192.168.1.10/oaktap
   oaktap record sim: -o cam.mcap -d 10s";
 
 #[derive(Args, Clone, Debug)]
@@ -88,7 +89,7 @@ pub(crate) struct RecordArgs {
     post: Duration,
 
     #[command(flatten)]
-    beside: ServeBesideArgs,
+    beside: BesideArgs,
 
     #[command(flatten)]
     source: SourceArgs,
@@ -150,27 +151,27 @@ pub(crate) fn run(ctx: &Ctx, args: &RecordArgs) -> anyhow::Result<Outcome> {
     new_files::refuse_standard_output(&args.output, "a .mcap file or a folder")?;
     check_output(&args.output)?;
     let cameras = live::cameras(&separated(&args.fleet.sources()?));
-    let mut server = args.beside.open(style.clone())?;
+    let mut beside = args.beside.open(&style)?;
     explain_guesses(&cameras);
     let mut recorders = Recorders::new(args.options(cameras.len(), style.names));
     live::connect(&cameras, &mut recorders)?;
-    server.as_mut().map(|server| server.connect(&cameras, Some(recorders.monitor()))).transpose()?;
+    beside.connect(&cameras, recorders.monitor())?;
     recorders.start().map_err(recording_summary::refused)?;
     // With a trigger, the recorder counts fewer frames than the camera sends.
     let until = Until { frames: args.until.frames.filter(|_| args.trigger.is_none()), ..args.until };
     let receiving = Receiving::start(ctx, cameras, &args.source, &until, recorders.monitor())?;
-    server.as_mut().map(|server| server.start(receiving.sessions(), Vec::new())).transpose()?;
+    beside.start(receiving.sessions())?;
     watch(ctx, args, &receiving, &mut recorders);
     let recordings = receiving.end_recordings(Some(recorders));
-    let viewers = server.map(CameraServer::finish);
-    viewers.map(|viewers| viewers.print(ctx)).transpose()?;
+    let beside = beside.finish();
+    beside.print(ctx)?;
     // With --json and --status, the paths are in the lines of JSON.
     if !ctx.json && args.source.status.is_none() {
         let paths = recordings.iter().flat_map(|recording| recording.paths());
         let lines: String = paths.map(|path| format!("{}\n", path.display())).collect();
         present::result(lines.as_bytes())?;
     }
-    receiving.finish(ctx, &recordings)
+    receiving.finish(ctx, &recordings).map(|outcome| beside.outcome(outcome))
 }
 
 /// Prints the layout of frames whose camera does not announce one, because nobody looks at a recording while it is made.

@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use super::simulate::listener;
 use super::view::{ShowArgs, watch};
+use crate::cli::beside::Beside;
 use crate::cli::receiving::{Receiving, StreamSummary};
 use crate::cli::recording_files::{FINISHED, NamedPath, find};
 use crate::cli::source_args::SourceArgs;
@@ -264,7 +265,14 @@ pub(super) fn open(
     let (cameras, _) = recorded_cameras(paths, &[], Joining::Recordings)?;
     let playback = on_one_time_line(Playback::new(Speed::Times(1.0), false), &cameras, false).waiting_at_end();
     let source = SourceArgs { playback: Some(playback), expect: None, ..source.clone() };
-    watch(ctx, (&sources(&cameras, Speed::Times(1.0), false), &[]), &source, &Until::default(), record, None)
+    watch(
+        ctx,
+        (&sources(&cameras, Speed::Times(1.0), false), &[]),
+        &source,
+        &Until::default(),
+        record,
+        &mut Beside::default(),
+    )
 }
 
 fn sources(cameras: &[RecordedCamera], speed: Speed, looped: bool) -> Vec<NamedSource> {
@@ -298,7 +306,7 @@ fn window(ctx: &Ctx, args: &ReplayArgs, cameras: &[RecordedCamera]) -> anyhow::R
     // In a window, the user may seek back from the end.
     let playback = if args.show.no_window { playback } else { playback.waiting_at_end() };
     let source = SourceArgs { playback: Some(playback), ..args.show.source.clone() };
-    ShowArgs { source, ..args.show.clone() }.show(ctx, &uris, &[], None)
+    ShowArgs { source, ..args.show.clone() }.show(ctx, &uris, &[], Beside::default())
 }
 
 /// Counts of one served camera.

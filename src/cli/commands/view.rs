@@ -18,7 +18,7 @@ use oaktap::source::{FileSpec, NamedSource, Session, SourceSpec};
 use oaktap::view::{ViewOptions, Views};
 
 use super::replay::{self, ReplayArgs, name_of_camera};
-use crate::cli::camera_server::{CameraServer, ServeBesideArgs};
+use crate::cli::beside::{Beside, BesideArgs};
 use crate::cli::fleet::FleetArgs;
 use crate::cli::receiving::{Receiving, Unpictured};
 use crate::cli::source_args::SourceArgs;
@@ -38,6 +38,7 @@ Examples:
   oaktap view --config oaktap.toml
   oaktap view --all --status 10s --json
   oaktap view 192.168.1.50 --serve
+  oaktap view 192.168.1.50 --publish mqtt://192.168.1.10/oaktap
   oaktap view file:cam.mcap
   oaktap view sim:
 
@@ -95,7 +96,7 @@ pub(crate) struct ViewArgs {
     stream: Vec<String>,
 
     #[command(flatten)]
-    beside: ServeBesideArgs,
+    beside: BesideArgs,
 
     #[command(flatten)]
     show: ShowArgs,
@@ -107,7 +108,7 @@ impl ViewArgs {
         Self {
             fleet: FleetArgs::of(sources.iter().map(ToString::to_string).collect(), None),
             stream: Vec::new(),
-            beside: ServeBesideArgs::default(),
+            beside: BesideArgs::default(),
             show: ShowArgs {
                 no_window: false,
                 record: RECORDINGS.into(),
@@ -129,18 +130,15 @@ pub(crate) fn run(ctx: &Ctx, args: &ViewArgs) -> anyhow::Result<Outcome> {
         if !args.stream.is_empty() {
             return Err(without_streams());
         }
-        if args.beside.is_given() {
-            let error = present::Usage("--serve is not for a folder of recordings".to_owned());
-            return Err(present::advised(error.into(), "`oaktap serve DIR` serves its recordings"));
-        }
+        args.beside.refuse_for_folder()?;
         return replay::run(ctx, &ReplayArgs::of(folders, args.show.clone()));
     }
     let uris = separated(&args.fleet.sources()?);
     if !args.stream.is_empty() && uris.iter().any(|source| source.spec.recording().is_some()) {
         return Err(without_streams());
     }
-    let server = args.beside.open(args.show.source.style()?)?;
-    args.show.show(ctx, &uris, &args.stream, server)
+    let beside = args.beside.open(&args.show.source.style()?)?;
+    args.show.show(ctx, &uris, &args.stream, beside)
 }
 
 /// Receives what the window shows: first what the command line names, then files that the user drops on the window.
@@ -151,8 +149,8 @@ pub(super) struct Player<'a> {
     deadline: Option<Instant>,
     source: &'a SourceArgs,
     record: &'a Path,
-    /// Serves the cameras of the command line.
-    server: Option<CameraServer>,
+    /// Serves and publishes the cameras of the command line.
+    beside: Beside,
     /// How the reception before ended, if the user has dropped files.
     ended: Option<anyhow::Result<Outcome>>,
 }
@@ -165,17 +163,26 @@ impl<'a> Player<'a> {
         source: &'a SourceArgs,
         record: &'a Path,
     ) -> Self {
-        Self { ctx, receiving, until: *until, deadline: until.deadline(), source, record, server: None, ended: None }
+        Self {
+            ctx,
+            receiving,
+            until: *until,
+            deadline: until.deadline(),
+            source,
+            record,
+            beside: Beside::default(),
+            ended: None,
+        }
     }
 
-    /// Also serves what the window shows now.
-    fn with_server(self, server: Option<CameraServer>) -> Self {
-        Self { server, ..self }
+    /// Also serves and publishes what the window shows now.
+    fn with_beside(self, beside: Beside) -> Self {
+        Self { beside, ..self }
     }
 
     /// Prints a summary. Reports what went wrong first.
     pub(super) fn finish(self, screen: Screen) -> anyhow::Result<Outcome> {
-        let last = ended(self.ctx, self.receiving, screen, self.server);
+        let last = ended(self.ctx, self.receiving, screen, self.beside);
         match self.ended {
             Some(Err(error)) => Err(error),
             Some(Ok(Outcome::Lossy)) => last.map(|_| Outcome::Lossy),
@@ -185,7 +192,7 @@ impl<'a> Player<'a> {
 }
 
 /// Ends the reception, finishes recordings, and prints a summary.
-fn ended(ctx: &Ctx, receiving: Receiving, mut screen: Screen, server: Option<CameraServer>) -> anyhow::Result<Outcome> {
+fn ended(ctx: &Ctx, receiving: Receiving, mut screen: Screen, beside: Beside) -> anyhow::Result<Outcome> {
     let recorders = screen.take_recorders();
     let unseen = screen.unseen().into_iter().map(|health| health.map(Unpictured::from)).collect();
     if let Some(note) = screen.missing_streams_note() {
@@ -194,8 +201,9 @@ fn ended(ctx: &Ctx, receiving: Receiving, mut screen: Screen, server: Option<Cam
     // Ends the views, so that the summary counts everything that they did.
     drop(screen);
     let recordings = receiving.end_recordings(recorders);
-    server.map(|server| server.finish().print(ctx)).transpose()?;
-    receiving.without_pictures(unseen).finish(ctx, &recordings)
+    let beside = beside.finish();
+    beside.print(ctx)?;
+    receiving.without_pictures(unseen).finish(ctx, &recordings).map(|outcome| beside.outcome(outcome))
 }
 
 impl Program for Player<'_> {
@@ -209,7 +217,7 @@ impl Program for Player<'_> {
             error.root_cause().to_string()
         })?;
         let before = std::mem::replace(&mut self.receiving, receiving);
-        let result = ended(self.ctx, before, std::mem::replace(screen, new), self.server.take());
+        let result = ended(self.ctx, before, std::mem::replace(screen, new), std::mem::take(&mut self.beside));
         self.until = Until::default();
         if !matches!(self.ended, Some(Err(_))) {
             let lossy = matches!(self.ended, Some(Ok(Outcome::Lossy)));
@@ -241,18 +249,18 @@ pub(super) fn separated(sources: &[NamedSource]) -> Vec<NamedSource> {
 
 impl ShowArgs {
     /// Shows the sources, and the further streams of them with these names or all, until a stop condition holds, and prints a summary.
-    /// `server`: also serves them.
+    /// `beside`: also serves and publishes them.
     pub(super) fn show(
         &self,
         ctx: &Ctx,
         sources: &[NamedSource],
         streams: &[String],
-        mut server: Option<CameraServer>,
+        mut beside: Beside,
     ) -> anyhow::Result<Outcome> {
         let shown = (sources, streams);
-        let (receiving, mut screen) = watch(ctx, shown, &self.source, &self.until, &self.record, server.as_mut())?;
+        let (receiving, mut screen) = watch(ctx, shown, &self.source, &self.until, &self.record, &mut beside)?;
         let player = Player::new(ctx, receiving, &self.until, &self.source, &self.record);
-        let mut player = player.with_server(server);
+        let mut player = player.with_beside(beside);
         let shown = if self.no_window {
             without_window(&mut screen, || player.done());
             Ok(())
@@ -290,7 +298,7 @@ pub(super) fn watch(
     source: &SourceArgs,
     until: &Until,
     record: &Path,
-    mut server: Option<&mut CameraServer>,
+    beside: &mut Beside,
 ) -> anyhow::Result<(Receiving, Screen)> {
     let style = source.style()?;
     let (notify, notes) = note_channel();
@@ -310,9 +318,9 @@ pub(super) fn watch(
     live::connect(&cameras, &mut views)?;
     live::connect(&cameras, &mut recorders)?;
     let pictures = window::subscribe(&cameras, &views);
-    server.as_mut().map(|server| server.connect(&cameras, Some(recorders.monitor()))).transpose()?;
+    beside.connect(&cameras, recorders.monitor())?;
     let receiving = Receiving::start(ctx, cameras.clone(), source, until, recorders.monitor())?;
-    server.map(|server| server.start(receiving.sessions(), Vec::new())).transpose()?;
+    beside.start(receiving.sessions())?;
     let screen = Screen::new(receiving.sessions(), views, pictures, (notify, notes), present::log);
     let screen = screen.with_advice(present::advice_for);
     Ok((receiving, screen.with_streams(cameras, streams.to_vec()).with_recorders(recorders)))

@@ -11,6 +11,7 @@ use super::ServeArgs;
 use crate::cli::camera_server::CameraServer;
 use crate::cli::commands::view::over;
 use crate::cli::present;
+use crate::cli::publisher::Publisher;
 use crate::cli::receiving::Receiving;
 use crate::cli::recording_summary::RecordingSummary;
 use crate::cli::{Ctx, Outcome};
@@ -34,10 +35,12 @@ pub(super) struct ConnectedFleet<'a> {
     members: Vec<Member>,
     removed_recordings: Vec<RecordingSummary>,
     removed_viewers: Vec<CameraViewers>,
+    /// Publishes the cameras, too.
+    publisher: Option<Publisher>,
 }
 
 impl<'a> ConnectedFleet<'a> {
-    pub(super) fn new(ctx: &'a Ctx, args: &'a ServeArgs) -> Self {
+    pub(super) fn new(ctx: &'a Ctx, args: &'a ServeArgs, publisher: Option<Publisher>) -> Self {
         Self {
             ctx,
             args,
@@ -45,6 +48,7 @@ impl<'a> ConnectedFleet<'a> {
             members: Vec::new(),
             removed_recordings: Vec::new(),
             removed_viewers: Vec::new(),
+            publisher,
         }
     }
 
@@ -71,6 +75,8 @@ impl<'a> ConnectedFleet<'a> {
                 Some(kept) => server.keep(camera.name.clone(), kept),
                 None => {
                     server.connect(std::slice::from_ref(camera), None)?;
+                    let connect = |publisher: &mut Publisher| publisher.connect(std::slice::from_ref(camera));
+                    self.publisher.as_mut().map(connect).transpose()?;
                     added.push(camera.clone());
                 }
             }
@@ -81,6 +87,7 @@ impl<'a> ConnectedFleet<'a> {
             let (args, until) = (&self.args.source, &self.args.until);
             let group = Receiving::start_beside(self.groups.first(), self.ctx, added, args, until, recordings)?;
             sessions = group.sessions().to_vec();
+            self.publisher.as_mut().map(|publisher| publisher.start(&sessions)).transpose()?;
             self.groups.push(group);
         }
         let mut sessions = sessions.into_iter();
@@ -105,6 +112,9 @@ impl<'a> ConnectedFleet<'a> {
         let name = member.session.name();
         for group in &mut self.groups {
             group.remove(name);
+        }
+        if let Some(publisher) = &mut self.publisher {
+            publisher.remove(name);
         }
         present::say(&format!("{name}: removed"));
         if let Some(kept) = member.kept {
@@ -134,6 +144,8 @@ impl<'a> ConnectedFleet<'a> {
     pub(super) fn finish(self, mut server: CameraServer) -> anyhow::Result<Outcome> {
         // `Receiving::finish` reports how the sessions ended.
         self.groups.iter().for_each(|group| drop(group.stop()));
+        let published = self.publisher.map(Publisher::finish);
+        published.as_ref().map(|published| published.print(self.ctx)).transpose()?;
         let mut recordings = self.removed_recordings;
         recordings.extend(server.end_recordings().into_iter().map(RecordingSummary::from));
         server.finish_after(self.removed_viewers).print(self.ctx)?;
@@ -146,6 +158,9 @@ impl<'a> ConnectedFleet<'a> {
                 Ok(Outcome::Lossy) => outcome = Outcome::Lossy,
                 Err(error) => failures.push(error),
             }
+        }
+        if let Some(published) = published {
+            outcome = published.outcome(outcome);
         }
         // Cameras that were added together and all failed are a failure of the command only if no others work.
         match failures.pop() {

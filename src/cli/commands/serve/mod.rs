@@ -21,6 +21,7 @@ use super::view::separated;
 use crate::cli::camera_server::{Access, CameraServer, ServerArgs};
 use crate::cli::fleet::FleetArgs;
 use crate::cli::present;
+use crate::cli::publisher::PublishBesideArgs;
 use crate::cli::source_args::SourceArgs;
 use crate::cli::supervisor::{Pulse, Supervisor};
 use crate::cli::{Ctx, Outcome, Until, json_option};
@@ -33,6 +34,7 @@ Examples:
   oaktap serve --config oaktap.toml --http :8443 --tls-cert cert.pem --tls-key key.pem
   oaktap serve 192.168.1.50 --rtsp 8554
   oaktap serve 192.168.1.50 --camera-port 5000
+  oaktap serve 192.168.1.50 --publish mqtt://192.168.1.10/oaktap --home-assistant
   oaktap serve sim:
 
 Addresses:
@@ -55,6 +57,9 @@ pub(crate) struct ServeArgs {
 
     #[command(flatten)]
     server: ServerArgs,
+
+    #[command(flatten)]
+    publish: PublishBesideArgs,
 
     #[command(flatten)]
     source: SourceArgs,
@@ -90,7 +95,8 @@ pub(crate) fn run(ctx: &Ctx, args: &ServeArgs) -> anyhow::Result<Outcome> {
     if supervisor.is_there() {
         ctx.stop.reload_on_hangup();
     }
-    let (mut plan, mut fleet) = (args.plan()?, ConnectedFleet::new(ctx, args));
+    let publisher = args.publish.open(args.source.style()?)?;
+    let (mut plan, mut fleet) = (args.plan()?, ConnectedFleet::new(ctx, args, publisher));
     loop {
         let server = open(args, &plan, &mut fleet)?;
         match wait(ctx, args, &plan, &fleet, &server, &supervisor) {

@@ -1,0 +1,187 @@
+//! The publisher of `oaktap publish`, and the same beside a window, a recorder or a server.
+
+use clap::Args;
+use oaktap::live::{self, Camera, Sink as _};
+use oaktap::overlay::Style;
+use oaktap::sink::publish::{Publish, PublishCounts, PublishOptions, PublishTarget};
+use oaktap::source::Session;
+use oaktap::units::{Bytes, count};
+use serde::Serialize;
+
+use super::present::{self, ExitReason, Usage};
+use super::{Ctx, Outcome};
+
+/// Options of the publisher.
+pub(crate) const PUBLISH: &str = "Publish";
+
+/// The default discovery prefix of Home Assistant.
+const DISCOVERY_PREFIX: &str = "homeassistant";
+
+/// Options of every command that publishes.
+#[derive(Args, Clone, Debug, Default)]
+struct HomeAssistantArgs {
+    /// Describe the cameras to Home Assistant, which then shows them without further settings; with another discovery prefix than
+    /// homeassistant, give it here. Without a value, written after the cameras
+    #[arg(long, value_name = "DISCOVERY_PREFIX", num_args = 0..=1, default_missing_value = DISCOVERY_PREFIX)]
+    #[arg(value_parser = discovery_prefix, help_heading = PUBLISH)]
+    home_assistant: Option<String>,
+}
+
+/// Parses a discovery prefix. A camera in its place is recognized by the characters of its address.
+fn discovery_prefix(text: &str) -> Result<String, String> {
+    let is_level = |level: &str| !level.is_empty() && !level.contains(['+', '#', ':', '=', '.']);
+    if text.split('/').all(is_level) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("expected a topic such as {DISCOVERY_PREFIX}; write --home-assistant after the cameras"))
+    }
+}
+
+/// Options of `oaktap publish`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct PublishArgs {
+    /// Publish here: mqtt://[USER:PASSWORD@]BROKER[:PORT]/PREFIX or mqtts://, with the topic above those of the cameras; repeatable
+    #[arg(long, value_name = "TARGET", required = true, help_heading = PUBLISH)]
+    to: Vec<PublishTarget>,
+
+    #[command(flatten)]
+    home_assistant: HomeAssistantArgs,
+}
+
+impl PublishArgs {
+    pub(crate) fn open(&self, style: Style) -> Publisher {
+        Publisher::new(&self.to, &self.home_assistant, style)
+    }
+}
+
+/// Options of a command that can publish beside its own work.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct PublishBesideArgs {
+    /// Also publish the cameras, as `oaktap publish --to TARGET` does; repeatable
+    #[arg(long, value_name = "TARGET", help_heading = PUBLISH)]
+    publish: Vec<PublishTarget>,
+
+    #[command(flatten)]
+    home_assistant: HomeAssistantArgs,
+}
+
+impl PublishBesideArgs {
+    /// Returns whether the command publishes.
+    pub(crate) fn is_given(&self) -> bool {
+        !self.publish.is_empty()
+    }
+
+    pub(crate) fn open(&self, style: Style) -> anyhow::Result<Option<Publisher>> {
+        if self.is_given() {
+            return Ok(Some(Publisher::new(&self.publish, &self.home_assistant, style)));
+        }
+        match self.home_assistant.home_assistant {
+            Some(_) => Err(Usage("`--home-assistant` requires `--publish`".to_owned()).into()),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Publishes cameras.
+#[derive(Debug)]
+pub(crate) struct Publisher(Publish);
+
+impl Publisher {
+    fn new(targets: &[PublishTarget], args: &HomeAssistantArgs, style: Style) -> Self {
+        let home_assistant = args.home_assistant.clone();
+        Self(Publish::new(targets.to_vec(), PublishOptions { style, home_assistant, report: present::log }))
+    }
+
+    /// Subscribes to the cameras, before their sessions start.
+    pub(crate) fn connect(&mut self, cameras: &[Camera]) -> anyhow::Result<()> {
+        Ok(live::connect(cameras, &mut self.0)?)
+    }
+
+    /// Begins to publish the cameras of these sessions.
+    pub(crate) fn start(&mut self, sessions: &[Session]) -> anyhow::Result<()> {
+        Ok(self.0.start(sessions)?)
+    }
+
+    /// Forgets a camera that the user has removed.
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.0.remove(name);
+    }
+
+    /// Sends what waits, disconnects, and prints the counts. Call it after the sessions were stopped.
+    pub(crate) fn finish(self) -> Published {
+        let published = Published(self.0.finish());
+        published.0.iter().for_each(|target| present::say(&line(target)));
+        published
+    }
+}
+
+fn line(target: &PublishCounts) -> String {
+    let PublishCounts { target, connections, messages, bytes, lost, .. } = target;
+    let (connections, messages) =
+        (count(*connections, "connection", "connections"), count(*messages, "message", "messages"));
+    format!("{target}: {connections}, {messages}, {}, {lost} lost", Bytes(*bytes))
+}
+
+/// Counts of each target.
+#[derive(Debug)]
+pub(crate) struct Published(Vec<PublishCounts>);
+
+/// Counts of the targets for `--json`.
+#[derive(Serialize)]
+struct PublishedLine<'a> {
+    published: &'a [PublishCounts],
+}
+
+impl Published {
+    /// Prints the counts as a line of JSON with `--json`.
+    pub(crate) fn print(&self, ctx: &Ctx) -> anyhow::Result<()> {
+        if ctx.json {
+            present::result(present::json(&PublishedLine { published: &self.0 })?.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Returns the targets that were never connected.
+    fn unreached(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(|target| target.connections == 0).map(|target| target.target.as_str())
+    }
+
+    /// Returns the outcome of a command that has ended with this one, by the targets that were never connected. Says so.
+    pub(crate) fn outcome(&self, outcome: Outcome) -> Outcome {
+        let reason = |target: &str| ExitReason {
+            text: format!("{target}: exit code 3: never connected, so nothing was published"),
+            help: "check the address, and that the broker runs: its first error is above".into(),
+            camera: None,
+        };
+        let reasons: Vec<_> = self.unreached().map(reason).collect();
+        present::exit_reasons(&reasons);
+        if reasons.is_empty() { outcome } else { Outcome::Lossy }
+    }
+
+    /// Returns the error of a command whose only purpose is to publish: no target was ever connected.
+    pub(crate) fn failure(&self) -> Option<anyhow::Error> {
+        let targets: Vec<_> = self.unreached().collect();
+        let text = format!("nothing was published: never connected to {}", targets.join(", "));
+        (targets.len() == self.0.len()).then(|| {
+            present::advised(
+                anyhow::anyhow!(text),
+                "check the address, and that the broker runs: its first error is above",
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_camera_in_the_place_of_the_discovery_prefix_is_recognized() {
+        for prefix in ["homeassistant", "home/discovery"] {
+            assert_eq!(discovery_prefix(prefix).as_deref(), Ok(prefix));
+        }
+        for camera in ["sim:", "192.168.1.50", "front=10.0.0.5", "", "a//b", "a/#"] {
+            assert!(discovery_prefix(camera).unwrap_err().contains("after the cameras"), "{camera}");
+        }
+    }
+}
