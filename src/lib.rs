@@ -9,7 +9,7 @@
 //!
 //! ```text
 //! cli         io  the program: arguments, output, exit codes; cli/commands: one file each
-//! sink        io  takes frames or pictures: record, detections, snapshot, window
+//! sink        io  takes frames or pictures: record, detections, snapshot, window, publish
 //! view        io  frames -> pictures with boxes, published through a Hub; pause and step
 //! doctor          judges the network around a camera; doctor/observe (io) measures it
 //! live        io  starts sessions, connects them to sinks, ends them
@@ -42,7 +42,7 @@
 //! recording file -bytes--> source::replay (wire::Decoder) -events-> Delivery
 //!
 //! Delivery --+--> Outlets::provisional --> view --> Hub<Arc<Picture>> --> window
-//!            +--> Outlets::confirmed ----> record, detections, snapshot
+//!            +--> Outlets::confirmed ----> record, detections, snapshot, publish
 //!            +--> Outlets::incidents ----> record
 //!            +--> Ledger
 //! ```
@@ -72,6 +72,7 @@
 //! |---|---|
 //! | source (RTSP) | its file in `source/`, which implements `attempt::Source`; a variant of [`source::SourceSpec`]; its line in `source/supervise.rs`; a [`wire::Protocol`] if it delimits pictures itself; README, its test, its simulator |
 //! | sink (web, publisher) | its file in `sink/`, which implements [`live::Sink`] (pictures come from [`view::Views`]), its command in `cli/commands/`, README, its test |
+//! | target of `publish` | its file in `sink/publish/`, a variant of `PublishTarget`, its line in `Target::start`; docs/publish.md, its test |
 //! | dialect with headers | `wire/header.rs`, `wire/encode.rs`, its capture test |
 //! | pixel format | `frame/pixel.rs`, a routine in `convert/`, `convert/reference.rs`, `sim/pixels.rs` |
 //! | check of `doctor` | a function in `doctor/`, a line in its caller, its test |

@@ -10,7 +10,7 @@ use oaktap::file::shell_word;
 use super::plain_words;
 
 /// Words that people try, and the command that does it.
-const COMMANDS: [(&str, &[&str]); 17] = [
+const COMMANDS: [(&str, &[&str]); 18] = [
     ("list", &["discover", "discovery", "devices", "device", "cameras", "scan", "search", "find", "ls", "enumerate"]),
     ("view", &["show", "watch", "display", "open", "live", "stream", "connect", "start", "run", "gui", "window"]),
     ("replay", &["play", "playback", "player"]),
@@ -26,6 +26,7 @@ const COMMANDS: [(&str, &[&str]); 17] = [
     ("reset", &["reboot", "restart"]),
     ("network", &["ip", "net", "dhcp", "static", "ifconfig", "set-ip"]),
     ("simulate", &["sim", "simulator", "fake", "mock", "emulate"]),
+    ("publish", &["mqtt", "send", "pub", "home-assistant", "homeassistant"]),
     ("serve", &["web", "server", "restream", "broadcast"]),
     ("bench", &["benchmark", "perf", "speed"]),
 ];
@@ -92,7 +93,7 @@ fn tip(error: &Error, program: &Command, words: &[String]) -> Option<String> {
         }
         ErrorKind::UnknownArgument => {
             let given = given(ContextKind::InvalidArg)?;
-            let receives = ["view", "record", "serve", "snapshot", "detections"];
+            let receives = ["view", "record", "serve", "publish", "snapshot", "detections"];
             let name = given.strip_prefix("--")?.split('=').next()?;
             let receives = words.iter().any(|word| receives.contains(&word.as_str()));
             if name == "port" && receives {

@@ -13,9 +13,11 @@
 //! where the ledger counts them.
 
 mod home_assistant;
+mod opening;
 mod outbox;
 mod topics;
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
@@ -30,23 +32,14 @@ use super::camera::PublishedFrame;
 use super::objects::{ObjectEvent, Objects};
 use super::picture::TakenPicture;
 use super::{Command, PublishCounts, PublishOptions, PublishedCamera, state};
-use crate::frame::{Frame, MemoryBound, Pool};
-use crate::net::mqtt::{Client, Message, Opening, identifier};
+use crate::frame::MemoryBound;
+use crate::net::mqtt::{Client, Message, identifier};
 use crate::sink::detections::DetectionRecord;
-use crate::source::{Backoff, MqttSpec, SourceErrorClass, SourceErrorKind, connect, keep_alive};
+use crate::source::{Backoff, MqttSpec, SourceErrorKind};
 use crate::sync::locked;
-
-/// Time to connect, and for each answer of the broker.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Delay before the next attempt when the broker has refused us: nothing changes soon.
-const REFUSED_DELAY: Duration = Duration::from_secs(10);
 
 /// A connection that lasted for this long was a good one: the next attempt comes at once.
 const GOOD_CONNECTION: Duration = Duration::from_secs(5);
-
-/// Longest packet that is received. Requests for pictures are small.
-const RECEIVED_MAX_BYTES: usize = 64 << 10;
 
 /// Bytes that wait to be sent, from which no more frames are taken.
 const WAITING_MAX_BYTES: usize = 256 << 10;
@@ -124,7 +117,7 @@ impl MqttPublisher {
 
     /// Connects, and connects again when the connection is lost.
     pub(super) async fn run(mut self) {
-        let bound = Pool::<Frame>::bounded(4 * RECEIVED_MAX_BYTES).bound().clone();
+        let bound = opening::bound();
         let mut backoff = Backoff::new();
         let mut told = String::new();
         loop {
@@ -137,16 +130,13 @@ impl MqttPublisher {
             // A connection that is lost again is new; the same trouble of many attempts is not.
             if since.is_some() || text != told {
                 (self.options.report)(&text);
-                if let Some(help) = help(&error) {
+                if let Some(help) = opening::help(&error) {
                     (self.options.report)(&format!("help: {help}"));
                 }
             }
             told = text;
             let was_good = since.is_some_and(|since| since.elapsed() >= GOOD_CONNECTION);
-            let delay = match &error {
-                SourceErrorKind::Mqtt(error) if error.class() != SourceErrorClass::Retry => REFUSED_DELAY,
-                error => backoff.delay(was_good, is_refused(error)),
-            };
+            let delay = opening::delay(&error, &mut backoff, was_good);
             if self.unless_finished(tokio::time::sleep(delay)).await.is_none() {
                 return;
             }
@@ -166,11 +156,27 @@ impl MqttPublisher {
 
     /// Opens a connection and publishes until it is lost.
     async fn connection(&mut self, bound: &MemoryBound) -> Ended {
-        let opening = open(self.spec.clone(), self.identifier.clone(), self.last_will(), self.filters(), bound.clone());
-        let mut client = match self.unless_finished(opening).await {
-            None => return Ended::Finished,
-            Some(Ok(client)) => client,
-            Some(Err(error)) => return Ended::Lost { error, since: None },
+        let mut attempt = pin!(opening::open(
+            self.spec.clone(),
+            self.identifier.clone(),
+            self.last_will(),
+            self.filters(),
+            bound.clone()
+        ));
+        let opened = self.unless_finished(attempt.as_mut()).await;
+        let is_finished = opened.is_none();
+        let opened = match opened {
+            Some(opened) => opened,
+            // The frames that wait are published all the same, if the broker answers in time.
+            None => match timeout(FINISH_MAX, attempt).await {
+                Ok(opened) => opened,
+                Err(_) => return Ended::Finished,
+            },
+        };
+        let mut client = match opened {
+            Ok(client) => client,
+            Err(_) if is_finished => return Ended::Finished,
+            Err(error) => return Ended::Lost { error, since: None },
         };
         {
             let mut counts = locked(&self.counts);
@@ -179,7 +185,8 @@ impl MqttPublisher {
         }
         (self.options.report)(&format!("publishing on {}", self.spec));
         let since = Some(Instant::now());
-        match self.publish(&mut client).await {
+        let published = if is_finished { self.announce(&mut client) } else { self.publish(&mut client).await };
+        match published {
             Ok(()) => {
                 self.finish(client).await;
                 Ended::Finished
@@ -455,51 +462,4 @@ async fn next_frame(cameras: &[MqttCamera], first: usize) -> (usize, PublishedFr
         Poll::Pending
     })
     .await
-}
-
-/// Connects to a broker.
-async fn open(
-    spec: MqttSpec,
-    identifier: String,
-    last_will: LastWill,
-    filters: Vec<SubscribeFilter>,
-    bound: MemoryBound,
-) -> Result<Client, SourceErrorKind> {
-    let stream = connect(&spec.host, spec.port, ANSWER_TIMEOUT).await?;
-    keep_alive(&stream);
-    // Events and answers are small, and somebody waits for them.
-    let _ = stream.set_nodelay(true);
-    let opening = Opening {
-        tls: spec.tls.then_some((&spec.host, spec.insecure)),
-        identifier: &identifier,
-        login: spec.login(),
-        last_will: Some(last_will),
-        filters,
-        // Without the right to subscribe, there are no pictures, but everything else.
-        required: 0,
-        timeout: ANSWER_TIMEOUT,
-        max: RECEIVED_MAX_BYTES,
-        // What is received has no answers.
-        output_max: usize::MAX,
-        bound: &bound,
-    };
-    Ok(Client::open(opening, stream).await?)
-}
-
-fn is_refused(error: &SourceErrorKind) -> bool {
-    matches!(error, SourceErrorKind::Connect(error) if error.kind() == std::io::ErrorKind::ConnectionRefused)
-}
-
-/// Returns the next step for the user.
-fn help(error: &SourceErrorKind) -> Option<&'static str> {
-    match error {
-        SourceErrorKind::Mqtt(error) => error.help(),
-        error if is_refused(error) => {
-            Some("no broker listens on this port; on the broker's host, `mosquitto -p 1883` starts one")
-        }
-        SourceErrorKind::Resolve(_) | SourceErrorKind::Connect(_) | SourceErrorKind::ConnectTimeout(_) => {
-            Some("check the name and the port of the broker, and whether this host reaches it")
-        }
-        _ => None,
-    }
 }
