@@ -1,0 +1,85 @@
+//! `--publish` of the commands that do something else.
+
+use serde_json::Value;
+
+use crate::broker::{broker, is_missing};
+use crate::external_tools::free_port;
+use crate::program::{run, signal};
+use crate::publishing::{Publishing, Subscriber};
+
+const CAMERA: &str = "front=sim:?size=64x48";
+
+#[test]
+fn view_record_and_serve_publish_too() {
+    if is_missing() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_broker, port) = broker(folder.path(), &String::new);
+    let target = format!("mqtt://127.0.0.1:{port}/oaktap");
+    let recordings = folder.path().join("recordings");
+    let recordings = recordings.to_str().expect("UTF-8");
+    for command in [
+        &["view", CAMERA, "--no-window", "-n", "40"][..],
+        &["record", CAMERA, "-o", recordings, "-n", "40"],
+        &["serve", CAMERA, "--http", "127.0.0.1:0", "-n", "40"],
+    ] {
+        let mut subscriber = Subscriber::start(port, &["oaktap/+/detections"]);
+        let (code, out, err) = run(&[command, &["--json", "--publish", &target]].concat());
+        assert_eq!(code, 0, "{command:?}: {err}");
+        let published = out.lines().find(|line| line.starts_with("{\"published\":")).expect("counts of targets");
+        let published: Value = serde_json::from_str(published).expect("JSON");
+        assert_eq!(published["published"][0]["connections"], 1, "{published}");
+        subscriber.until(|message| message.topic == "oaktap/front/detections");
+    }
+}
+
+#[test]
+fn a_target_that_was_never_connected_is_an_exit_code_of_its_own() {
+    let target = format!("mqtt://127.0.0.1:{}/oaktap", free_port());
+    let (code, _, err) = run(&["view", CAMERA, "--no-window", "-n", "10", "--publish", &target]);
+    assert!(code == 3 && err.contains(&format!("{target}: exit code 3: never connected")), "{code}: {err}");
+}
+
+#[test]
+fn recordings_in_a_folder_are_published_by_publish() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path().to_str().expect("UTF-8");
+    let (code, _, err) = run(&["view", folder, "--no-window", "--publish", "mqtt://127.0.0.1/oaktap"]);
+    assert!(code == 2 && err.contains("--publish is not for a folder of recordings"), "{code}: {err}");
+}
+
+/// With systemd, a hangup reads the cameras again.
+#[cfg(target_os = "linux")]
+#[test]
+fn cameras_that_are_removed_from_a_service_are_cleared_at_the_broker() {
+    if is_missing() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_broker, port) = broker(folder.path(), &String::new);
+    let config = folder.path().join("oaktap.toml");
+    let two = "[cameras]\nfront = \"sim:?size=64x48\"\nback = \"sim:?size=64x48\"\n";
+    std::fs::write(&config, two).expect("a file");
+    let socket = folder.path().join("notify");
+    let _notified = std::os::unix::net::UnixDatagram::bind(&socket).expect("a socket");
+    let mut subscriber = Subscriber::start(port, &["oaktap/+/state", "homeassistant/#"]);
+    let target = format!("mqtt://127.0.0.1:{port}/oaktap");
+    let config = config.to_str().expect("UTF-8");
+    let arguments = ["serve", "--config", config, "--http", "127.0.0.1:0", "--publish", &target, "--home-assistant"];
+    let mut publishing =
+        Publishing::with_environment(&arguments, &[("NOTIFY_SOCKET", socket.to_str().expect("UTF-8"))]);
+    subscriber.until(|message| message.topic == "oaktap/back/state" && message.json()["state"] == "streaming");
+    std::fs::write(config, two.lines().take(2).collect::<Vec<_>>().join("\n")).expect("a file");
+    signal(&publishing.process.0, "HUP");
+    publishing.says("back: removed");
+    subscriber.until(|message| message.topic == "oaktap/back/state" && message.payload.is_empty());
+    let is_cleared = |message: &crate::publishing::Received| {
+        message.topic.starts_with("homeassistant/button/") && message.payload.is_empty()
+    };
+    subscriber.until(is_cleared);
+    let front = subscriber.until(|message| message.topic == "oaktap/front/state").json();
+    assert_eq!(front["state"], "streaming", "the other camera stays connected");
+    let ended = publishing.stop();
+    assert_eq!(ended.code, 0, "{}", ended.said);
+}
