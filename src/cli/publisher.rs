@@ -20,8 +20,8 @@ const DISCOVERY_PREFIX: &str = "homeassistant";
 /// Options of every command that publishes.
 #[derive(Args, Clone, Debug, Default)]
 struct HomeAssistantArgs {
-    /// Describe the cameras to Home Assistant, which then shows them without further settings; with another discovery prefix than
-    /// homeassistant, give it here. Without a value, written after the cameras
+    /// Describe the cameras to Home Assistant, in discovery messages below this prefix; without a value below homeassistant, and then
+    /// written after the cameras
     #[arg(long, value_name = "DISCOVERY_PREFIX", num_args = 0..=1, default_missing_value = DISCOVERY_PREFIX)]
     #[arg(value_parser = discovery_prefix, help_heading = PUBLISH)]
     home_assistant: Option<String>,
