@@ -273,7 +273,7 @@ fn completions_and_manual_pages_list_the_commands() {
 
 #[test]
 fn help_pages_match_their_snapshots() {
-    for command in ["detections", "simulate", "view", "record", "serve", "snapshot", "flash", "export"] {
+    for command in ["detections", "simulate", "view", "record", "serve", "publish", "snapshot", "flash", "export"] {
         let (code, out, err) = run(&[command, "--help"]);
         assert_eq!((code, err.as_str()), (0, ""));
         insta::assert_snapshot!(format!("help-{command}"), out);

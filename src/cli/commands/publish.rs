@@ -16,8 +16,8 @@ use crate::cli::{Ctx, Outcome, Until, json_option};
 const EXAMPLES: &str = "\
 Examples:
   oaktap publish 192.168.1.50 --to mqtt://192.168.1.10/oaktap
-  oaktap publish front=192.168.1.50 back=192.168.1.51 --to mqtt://192.168.1.10/oaktap --home-assistant
-  oaktap publish --config oaktap.toml --to mqtts://me:PASSWORD@broker.lan/oaktap --only person --threshold 60%
+  oaktap publish front=192.168.1.50 --to mqtt://192.168.1.10/oaktap --home-assistant
+  oaktap publish --config oaktap.toml --to mqtts://me:PASSWORD@broker.lan/oaktap --only person
   oaktap publish sim: --to mqtt://localhost/oaktap
 
 Topics of MQTT:
