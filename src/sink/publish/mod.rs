@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! confirmed frames, without pictures --each target: DropOldest(64)--> thread of the target --> detections, events
-//! confirmed frames, video decoded ----DropOldest(1), while one is requested--> thread "picture NAME": JPEG --> target
+//! confirmed frames, video decoded --DropOldest(1), while one is requested--> thread "picture NAME": JPEG --> target
 //! sessions, ledgers ---------------------------------------------------------> thread of the target --> states
 //! ```
 //!
@@ -183,7 +183,7 @@ impl Sink for Publish {
     type Outcome = Vec<PublishCounts>;
 
     fn connect(&mut self, camera: &Camera) -> io::Result<()> {
-        let pictures = Arc::new(PictureMaker::start(camera)?);
+        let pictures = Arc::new(PictureMaker::new(camera));
         let frames = self.targets.iter().map(|_| camera::subscribe(camera)).collect();
         let (name, short_name) = (camera.name.clone(), camera.short_name.clone());
         self.waiting.push(Waiting { name, short_name, frames, pictures });

@@ -1,4 +1,4 @@
-//! Pictures of one camera as JPEG files, each made for a request: without one, nothing is decoded or encoded.
+//! Pictures of one camera as JPEG files, each made for a request: without one, there is no lane, no decoder and no thread.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use crate::hub::{Policy, RecvTimeoutError, Taker, lane};
 use crate::live::{Camera, Decoding, PictureLanes};
 use crate::sync::locked;
 
-/// How often the thread looks whether it has to end while no frame arrives.
+/// How often the thread checks whether it has to end while no frame arrives.
 const END_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Reason for not making a picture of a frame.
@@ -25,65 +25,78 @@ pub(super) enum PictureError {
     Convert(#[from] ConvertError),
     #[error(transparent)]
     Encode(#[from] EncodeJpegError),
+    #[error("cannot start a thread: {0}")]
+    Thread(String),
 }
 
 /// The answer to a request.
 #[derive(Debug)]
 pub(super) struct TakenPicture {
     /// Name of the camera.
-    pub(super) camera: Arc<str>,
+    pub(super) camera: String,
     /// The JPEG file.
     pub(super) file: Result<Vec<u8>, PictureError>,
 }
 
+/// Who waits for the next picture, and the thread that makes it.
 #[derive(Default)]
-struct Shared {
-    /// Who waits for the next picture. A target asks again only when it was answered.
-    waiting: Mutex<Vec<UnboundedSender<TakenPicture>>>,
-    ends: AtomicBool,
-}
-
-/// Makes the pictures of one camera on a thread of its own. Dropping it ends the thread.
-pub(super) struct PictureMaker {
-    shared: Arc<Shared>,
+struct Requests {
+    /// A target asks again only when it was answered.
+    waiting: Vec<UnboundedSender<TakenPicture>>,
+    is_running: bool,
     thread: Option<JoinHandle<()>>,
 }
 
+#[derive(Default)]
+struct Shared {
+    requests: Mutex<Requests>,
+    ends: AtomicBool,
+}
+
+/// Makes the pictures of one camera, on a thread that runs while one is requested. Dropping it ends the thread.
+pub(super) struct PictureMaker {
+    camera: Camera,
+    shared: Arc<Shared>,
+}
+
 impl PictureMaker {
-    /// Subscribes to a camera. The ledger counts the frames that arrive while a picture is made.
-    pub(super) fn start(camera: &Camera) -> io::Result<Self> {
-        let (lane, frames) = lane("publish pictures", Policy::DropOldest(1));
-        camera.outlets.ledger.watch(lane.counter());
-        frames.mute(true);
-        let failed =
-            |_: &Arc<Frame>, error: &DecodeError| tracing::debug!("cannot decode a frame for a picture: {error}");
-        let lanes = PictureLanes { confirmed: Some(lane), ..PictureLanes::default() };
-        let decoding = Decoding::start(camera, lanes, Box::new(failed))?;
-        decoding.mute(true);
-        let shared = Arc::<Shared>::default();
-        let worker = Worker {
-            camera: camera.name.as_str().into(),
-            shared: Arc::clone(&shared),
-            frames,
-            decoding,
-            converter: Converter::new(),
-            picture: Picture::default(),
-        };
-        let name = format!("picture {}", camera.name).replace('\0', " ");
-        let thread = thread::Builder::new().name(name).spawn(move || worker.run())?;
-        Ok(Self { shared, thread: Some(thread) })
+    pub(super) fn new(camera: &Camera) -> Self {
+        Self { camera: camera.clone(), shared: Arc::default() }
     }
 
     /// Sends the next picture of the camera there.
     pub(super) fn request(&self, answer: UnboundedSender<TakenPicture>) {
-        locked(&self.shared.waiting).push(answer);
-        self.wake();
+        let mut requests = locked(&self.shared.requests);
+        requests.waiting.push(answer);
+        if requests.is_running {
+            return;
+        }
+        match self.start() {
+            // The thread before has ended: it needs no join.
+            Ok(thread) => (requests.thread, requests.is_running) = (Some(thread), true),
+            Err(error) => {
+                let waiting = std::mem::take(&mut requests.waiting);
+                send(waiting, &self.camera.name, &Err(PictureError::Thread(error.to_string())));
+            }
+        }
     }
 
-    fn wake(&self) {
-        if let Some(thread) = &self.thread {
-            thread.thread().unpark();
-        }
+    fn start(&self) -> io::Result<JoinHandle<()>> {
+        let Camera { name, outlets, .. } = &self.camera;
+        let (lane, frames) = lane("publish pictures", Policy::DropOldest(1));
+        outlets.ledger.watch(lane.counter());
+        let failed =
+            |_: &Arc<Frame>, error: &DecodeError| tracing::debug!("cannot decode a frame for a picture: {error}");
+        let lanes = PictureLanes { confirmed: Some(lane), ..PictureLanes::default() };
+        let worker = Worker {
+            camera: name.clone(),
+            shared: Arc::clone(&self.shared),
+            frames,
+            _decoding: Decoding::start(&self.camera, lanes, Box::new(failed))?,
+            converter: Converter::new(),
+            picture: Picture::default(),
+        };
+        thread::Builder::new().name(format!("picture {name}").replace('\0', " ")).spawn(move || worker.run())
     }
 }
 
@@ -96,19 +109,27 @@ impl fmt::Debug for PictureMaker {
 impl Drop for PictureMaker {
     fn drop(&mut self) {
         self.shared.ends.store(true, Ordering::SeqCst);
-        self.wake();
-        if let Some(thread) = self.thread.take() {
+        let thread = locked(&self.shared.requests).thread.take();
+        if let Some(thread) = thread {
             // A panic was printed when it happened.
             let _ = thread.join();
         }
     }
 }
 
+/// Answers requests. A target that has ended needs no answer.
+fn send(waiting: Vec<UnboundedSender<TakenPicture>>, camera: &str, file: &Result<Vec<u8>, PictureError>) {
+    for answer in waiting {
+        let _ = answer.send(TakenPicture { camera: camera.to_owned(), file: file.clone() });
+    }
+}
+
 struct Worker {
-    camera: Arc<str>,
+    camera: String,
     shared: Arc<Shared>,
     frames: Taker<Arc<Frame>>,
-    decoding: Decoding,
+    /// Subscribes to the camera, and decodes its video.
+    _decoding: Decoding,
     converter: Converter,
     picture: Picture,
 }
@@ -116,34 +137,21 @@ struct Worker {
 impl Worker {
     fn run(mut self) {
         while !self.shared.ends.load(Ordering::SeqCst) {
-            let is_wanted = !locked(&self.shared.waiting).is_empty();
-            self.frames.mute(!is_wanted);
-            self.decoding.mute(!is_wanted);
-            if !is_wanted {
-                // A request wakes the thread.
-                thread::park();
-                drop(self.frames.try_take());
-                continue;
-            }
             match self.frames.recv_timeout(END_CHECK_INTERVAL) {
-                Ok(frame) => self.answer(&frame),
+                Ok(frame) => {
+                    let waiting = std::mem::take(&mut locked(&self.shared.requests).waiting);
+                    let file = self.file(&frame);
+                    send(waiting, &self.camera, &file);
+                }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
+                // The session has ended. Requests wait until the camera is not published any more.
+                Err(RecvTimeoutError::Disconnected) => return,
             }
-        }
-    }
-
-    /// Answers everyone who waits.
-    fn answer(&mut self, frame: &Frame) {
-        // Later requests are for a later frame.
-        let waiting = std::mem::take(&mut *locked(&self.shared.waiting));
-        if waiting.is_empty() {
-            return;
-        }
-        let file = self.file(frame);
-        for answer in waiting {
-            // A target that has ended needs no answer.
-            let _ = answer.send(TakenPicture { camera: Arc::clone(&self.camera), file: file.clone() });
+            let mut requests = locked(&self.shared.requests);
+            if requests.waiting.is_empty() {
+                requests.is_running = false;
+                return;
+            }
         }
     }
 
@@ -167,27 +175,28 @@ mod tests {
     #[test]
     fn a_picture_is_made_for_a_request_only() {
         let camera = Camera::new("cam", "sim:".parse().expect("a source"));
-        let maker = PictureMaker::start(&camera).expect("a thread");
+        let maker = PictureMaker::new(&camera);
         let mut frame = Frame::with_payload([128; 64 * 48]);
         frame.geometry = Geometry::tight(PixelFormat::Gray8, 64, 48).ok();
         let frame = Arc::new(frame);
-        let counts = || camera.outlets.ledger.snapshot().lanes[0];
         camera.outlets.confirmed.offer(&frame);
-        assert_eq!((counts().name, counts().offered), ("publish pictures", 0));
-        let (answer, mut answers) = unbounded_channel();
-        maker.request(answer);
-        let taken = loop {
-            // The lane opens when the thread has seen the request.
+        assert!(camera.outlets.confirmed.is_empty() && camera.outlets.ledger.snapshot().lanes.is_empty());
+        for number in 1..=2 {
+            let (answer, mut answers) = unbounded_channel();
+            maker.request(answer.clone());
+            maker.request(answer);
+            // Subscribed, and at the latest after the next frame no more.
+            assert_eq!(camera.outlets.ledger.snapshot().lanes[0].name, "publish pictures");
             camera.outlets.confirmed.offer(&frame);
-            match answers.try_recv() {
-                Ok(taken) => break taken,
-                Err(_) => thread::yield_now(),
+            for _ in 0..2 {
+                let taken = answers.blocking_recv().expect("an answer");
+                let picture = image::load_from_memory(&taken.file.expect("a file")).expect("a JPEG");
+                assert_eq!((&*taken.camera, picture.width(), picture.height()), ("cam", 64, 48), "{number}");
             }
-        };
-        let file = taken.file.expect("a file");
-        let picture = image::load_from_memory(&file).expect("a JPEG");
-        assert_eq!((&*taken.camera, picture.width(), picture.height()), ("cam", 64, 48));
-        drop(maker);
-        assert!(answers.try_recv().is_err(), "one request, one picture");
+            assert!(answers.blocking_recv().is_none(), "a request has one picture");
+            while locked(&maker.shared.requests).is_running {
+                thread::yield_now();
+            }
+        }
     }
 }

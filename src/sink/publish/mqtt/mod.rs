@@ -395,7 +395,7 @@ impl MqttPublisher {
 
     fn picture(&mut self, client: &mut Client, picture: TakenPicture) -> Result<(), SourceErrorKind> {
         let TakenPicture { camera, file } = picture;
-        let Some(known) = self.cameras.iter_mut().find(|known| known.camera.session.name() == &*camera) else {
+        let Some(known) = self.cameras.iter_mut().find(|known| known.camera.session.name() == camera) else {
             return Ok(());
         };
         known.awaits_picture = false;
@@ -405,7 +405,7 @@ impl MqttPublisher {
                 Ok(self.outbox.publish(client, topic, file, Delivery::Once)?)
             }
             Err(error) => {
-                tracing::warn!(camera = &*camera, "cannot publish a picture: {error}");
+                tracing::warn!(camera, "cannot publish a picture: {error}");
                 Ok(())
             }
         }
