@@ -12,6 +12,9 @@ use crate::sync::locked;
 /// Events that wait for the broker's answer, or for a connection. Later ones replace the oldest.
 const EVENTS_MAX: usize = 256;
 
+/// First number of a message. 0 is not one, and the subscription, which may wait for its answer, has 1.
+const FIRST_ID: u16 = 2;
+
 /// How a message is delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Delivery {
@@ -36,7 +39,7 @@ pub(super) struct Outbox {
 
 impl Outbox {
     pub(super) fn new(counts: Arc<Mutex<PublishCounts>>) -> Self {
-        Self { counts, sizes: VecDeque::new(), bytes: 0, events: VecDeque::new(), last_id: 0 }
+        Self { counts, sizes: VecDeque::new(), bytes: 0, events: VecDeque::new(), last_id: FIRST_ID - 1 }
     }
 
     /// Adds a message to the output of the connection.
@@ -69,8 +72,8 @@ impl Outbox {
             locked(&self.counts).lost += 1;
         }
         let mut message = Publish::new(topic, QoS::AtLeastOnce, payload);
-        // 0 is not a number of a message. Those in use are among the last [`EVENTS_MAX`].
-        self.last_id = self.last_id.checked_add(1).unwrap_or(1);
+        // The numbers in use are among the last [`EVENTS_MAX`].
+        self.last_id = self.last_id.checked_add(1).unwrap_or(FIRST_ID);
         message.pkid = self.last_id;
         self.events.push_back(message.clone());
         message
@@ -155,11 +158,12 @@ mod tests {
         }
         assert_eq!((outbox.events.len(), locked(&outbox.counts).lost), (EVENTS_MAX, 44));
         assert_eq!(outbox.events[0].payload, "44");
+        assert!(outbox.events.iter().all(|event| event.pkid >= FIRST_ID));
         outbox.acknowledged(outbox.events[0].pkid);
         assert_eq!(outbox.events[0].payload, "45");
         outbox.last_id = u16::MAX;
         outbox.keep(String::new(), "");
-        assert_eq!(outbox.events.back().map(|event| event.pkid), Some(1));
+        assert_eq!(outbox.events.back().map(|event| event.pkid), Some(FIRST_ID));
         while outbox.has_events() {
             outbox.acknowledged(outbox.events[0].pkid);
         }
