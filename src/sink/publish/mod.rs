@@ -71,8 +71,6 @@ pub struct PublishCounts {
 /// A camera for one target.
 #[derive(Debug)]
 struct PublishedCamera {
-    /// Name for topics.
-    short_name: String,
     session: Session,
     frames: Taker<PublishedFrame>,
     pictures: Arc<PictureMaker>,
@@ -124,7 +122,6 @@ impl Target {
 #[derive(Debug)]
 struct Waiting {
     name: String,
-    short_name: String,
     /// For each target.
     frames: Vec<Taker<PublishedFrame>>,
     pictures: Arc<PictureMaker>,
@@ -161,8 +158,8 @@ impl Publish {
                 continue;
             };
             for (target, frames) in self.targets.iter().zip(waiting.frames) {
-                let (short_name, pictures) = (waiting.short_name.clone(), Arc::clone(&waiting.pictures));
-                let camera = PublishedCamera { short_name, session: session.clone(), frames, pictures };
+                let pictures = Arc::clone(&waiting.pictures);
+                let camera = PublishedCamera { session: session.clone(), frames, pictures };
                 // The thread of the target runs until the sender is dropped.
                 let _ = target.commands.send(Command::Add(Box::new(camera)));
             }
@@ -185,8 +182,7 @@ impl Sink for Publish {
     fn connect(&mut self, camera: &Camera) -> io::Result<()> {
         let pictures = Arc::new(PictureMaker::new(camera));
         let frames = self.targets.iter().map(|_| camera::subscribe(camera)).collect();
-        let (name, short_name) = (camera.name.clone(), camera.short_name.clone());
-        self.waiting.push(Waiting { name, short_name, frames, pictures });
+        self.waiting.push(Waiting { name: camera.name.clone(), frames, pictures });
         Ok(())
     }
 

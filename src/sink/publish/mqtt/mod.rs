@@ -266,7 +266,7 @@ impl MqttPublisher {
         match command {
             Command::Add(camera) => {
                 let is_taken = |level: &str| self.cameras.iter().any(|known| known.level == level);
-                let level = topics::level(&camera.short_name, is_taken);
+                let level = topics::level(camera.session.name(), is_taken);
                 let objects = Objects::new(camera.session.name());
                 self.cameras.push(MqttCamera {
                     camera: *camera,
