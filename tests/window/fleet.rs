@@ -88,6 +88,36 @@ fn a_grid_makes_room_for_notices_and_the_timeline() {
     assert!(status.success(), "{status}: {said}");
 }
 
+/// The time at the pointer is over the status lines of the cameras above the timeline, as without them.
+#[test]
+fn the_time_at_the_pointer_is_over_the_status_lines_of_a_grid() {
+    let made = [60, 60].map(|frames| Recording::new(&["size=480x264&format=GRAY8&boxes=0&records=on"], frames));
+    let paths = made.each_ref().map(|recording| recording.path().to_str().expect("a name").to_owned());
+    let Some(bench) = Bench::run("replay", &paths) else { return };
+    bench.until("two pictures", |seen| seen.dimensions() == (480, 530));
+    bench.key("space");
+    bench.key("Home");
+    bench.hide_hud();
+    // The columns of a row of the bar, which is at the lower edge.
+    let bar = |seen: &RgbImage| {
+        let dim = |y: u32| (0..480).filter(|x| seen.get_pixel(*x, y).0 == [0xa8, 0xb2, 0xbd]).collect::<Vec<u32>>();
+        (506..530).map(|y| (y, dim(y))).find(|(_, columns)| columns.len() > 150)
+    };
+    let place = wait_for("the timeline of a paused recording", || bar(&bench.look()));
+    let (x, y) = (place.1[60], place.0);
+    point(&bench, (x, y));
+    let part = |seen: &RgbImage, x: u32, width: u32| image::imageops::crop_imm(seen, x, 484, width, 22).to_image();
+    let time = |seen: &RgbImage| part(seen, x - 20, 40);
+    let clear = bench.until("the time at the pointer", |seen| count(&time(seen), [255; 3]) > 20);
+    bench.key("i");
+    bench.until("the time over the status line", |seen| {
+        part(seen, 24, 60) != part(&clear, 24, 60) && time(seen) == time(&clear)
+    });
+    bench.key("q");
+    let (status, said) = bench.end();
+    assert!(status.success(), "{status}: {said}");
+}
+
 /// A window in which nothing changes is not drawn.
 #[test]
 fn a_paused_recording_is_not_drawn_again() {

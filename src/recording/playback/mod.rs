@@ -128,6 +128,16 @@ pub struct PlaybackStatus {
     pub together: bool,
 }
 
+impl PlaybackStatus {
+    /// Returns the time to show on a timeline: [the position](Self::position_ns), or at the end the end of the span, which
+    /// can be after the last frame.
+    #[must_use]
+    pub fn time_ns(&self) -> Option<i64> {
+        let end = self.span_ns.filter(|_| self.ended).map(|(_, last)| last);
+        self.position_ns.map(|at| end.unwrap_or(at))
+    }
+}
+
 /// A handle to control and watch the playback of a recording. Clones control the same playback. Cameras of one recording
 /// that share a playback stay synchronized.
 #[derive(Clone, Debug)]
@@ -721,10 +731,12 @@ mod tests {
             together: false,
         };
         assert_eq!(playback.status(), status);
+        assert_eq!(status.time_ns(), Some(7));
         assert_eq!(camera.end(), AtEnd::Wait, "paused playback does not end");
         playback.pause(false);
         assert_eq!(camera.end(), AtEnd::Stop);
         assert!(playback.status().ended);
+        assert_eq!(playback.status().time_ns(), Some(50), "the timeline is full at the end");
         drop(camera);
         assert!(!playback.status().ended, "no cameras");
     }

@@ -204,7 +204,8 @@ impl Playing {
     }
 
     pub(super) fn state(&self) -> PlayingState<'_> {
-        let PlaybackStatus { position_ns, speed, paused, ended, .. } = self.playback.status();
+        let status = self.playback.status();
+        let PlaybackStatus { speed, paused, ended, .. } = status;
         let Contents { cameras, camera, span, notes, .. } = &self.contents;
         let state = self.session.state();
         let no_picture = locked(&self.no_picture).clone();
@@ -224,7 +225,7 @@ impl Playing {
             cameras,
             start_unix_ms: span.0 / 1_000_000,
             duration_ms: self.after_start_ms(span.1),
-            position_ms: position_ns.map(|ns| self.after_start_ms(ns)),
+            position_ms: status.time_ns().map(|ns| self.after_start_ms(ns)),
             speed: match speed {
                 Speed::Times(times) => times,
                 Speed::Max => SPEED_MAX,

@@ -133,7 +133,7 @@ impl Screen {
         let is_left_out =
             |rect: Rect| message.as_ref().is_some_and(|message| message.covers && overlap(message.rect, rect));
         self.timeline = timeline.filter(|rect| !is_left_out(*rect)).and_then(|strip| {
-            let bar = position::draw(&mut pen, strip, &position?, &self.marks, self.hover.at)?;
+            let bar = position::draw(&mut pen, strip, &position?, &self.marks)?;
             Some((bar, strip))
         });
         let at_pixel = pixel.map_or(Rect::default(), |pixel| pixel.place);
@@ -177,6 +177,9 @@ impl Screen {
         }
         if let Some(message) = &message {
             message.draw(&mut pen);
+        }
+        if let Some((bar, strip)) = &self.timeline {
+            position::draw_time(&mut pen, bar, *strip, self.hover.at);
         }
         if self.help.is_open {
             self.help.draw(&mut pen, available);

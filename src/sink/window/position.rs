@@ -26,8 +26,8 @@ pub(super) fn speed_word(speed: Speed) -> String {
 
 /// Returns the texts to the left of the bar and to the right, from the longest to the shortest.
 fn words(status: &PlaybackStatus) -> (Vec<String>, Vec<String>) {
-    let PlaybackStatus { position_ns, span_ns, speed, paused, looped, ended, together } = *status;
-    let left = match (position_ns, span_ns) {
+    let PlaybackStatus { span_ns, speed, paused, looped, ended, together, .. } = *status;
+    let left = match (status.time_ns(), span_ns) {
         (Some(at), Some((first, last))) => {
             let day = at.div_euclid(1_000_000_000).rem_euclid(86_400);
             let (hour, minute, second) = (day / 3600, day / 60 % 60, day % 60);
@@ -54,7 +54,7 @@ fn words(status: &PlaybackStatus) -> (Vec<String>, Vec<String>) {
 
 /// Returns the position as a share of the bar, 0 to 1.
 fn share(status: &PlaybackStatus, axis: &TimeAxis) -> f64 {
-    let (Some(at), Some((first, last))) = (status.position_ns, status.span_ns) else { return 0.0 };
+    let (Some(at), Some((first, last))) = (status.time_ns(), status.span_ns) else { return 0.0 };
     if last > first { axis.share(at) } else { 1.0 }
 }
 
@@ -63,6 +63,8 @@ fn share(status: &PlaybackStatus, axis: &TimeAxis) -> f64 {
 pub(super) struct TimelineBar {
     pub(super) rect: Rect,
     axis: TimeAxis,
+    /// Columns of the window at which a trigger is marked.
+    triggers: Vec<i32>,
 }
 
 impl TimelineBar {
@@ -72,14 +74,8 @@ impl TimelineBar {
     }
 }
 
-/// Draws the timeline on a strip: position, speed, gaps, detections, and the time at the pointer. Returns its bar.
-pub(super) fn draw(
-    pen: &mut Pen<'_>,
-    strip: Rect,
-    status: &PlaybackStatus,
-    marks: &Marks,
-    pointer: Option<(i32, i32)>,
-) -> Option<TimelineBar> {
+/// Draws the timeline on a strip: position, speed, gaps and detections. Returns its bar.
+pub(super) fn draw(pen: &mut Pen<'_>, strip: Rect, status: &PlaybackStatus, marks: &Marks) -> Option<TimelineBar> {
     let (before, after) = words(status);
     let (space, thin) = (pen.design.space(), pen.design.thin());
     let mut inside = pen.part(strip);
@@ -132,22 +128,25 @@ pub(super) fn draw(
         }
     }
     inside.fill(Rect::new(bar.x + gone - space / 2, bar.y - space, space, bar.height + 2 * space), Ink::Text);
-    let bar = TimelineBar { rect: bar, axis };
-    if let Some((x, _)) = pointer.filter(|(x, y)| is_on(&bar, strip, (*x, *y))) {
-        inside.fill(Rect::new(x, strip.y, thin, strip.height), Ink::Text);
-        let mut line = vec![(Ink::Text, time(bar.time_at(x).saturating_sub(span.0)))];
-        if fired.iter().any(|at| at.abs_diff(x) <= space.unsigned_abs()) {
-            line.push((Ink::Warning, "  trigger".to_owned()));
-        }
-        let lines = [line];
-        let (wide, tall) = pen.panel_size(&lines);
-        let at = ((x - wide / 2).clamp(0, (strip.right() - wide).max(0)), strip.y - tall);
-        // Opaque, because it is over other texts.
-        let ground = pen.design.palette.panel;
-        pen.canvas.fill(Rect::new(at.0, at.1, wide, tall), ground);
-        pen.panel(at.0, at.1, &lines);
+    Some(TimelineBar { rect: bar, axis, triggers: fired })
+}
+
+/// Draws the time at the pointer above the strip if the pointer is on the timeline.
+pub(super) fn draw_time(pen: &mut Pen<'_>, bar: &TimelineBar, strip: Rect, pointer: Option<(i32, i32)>) {
+    let Some((x, _)) = pointer.filter(|at| is_on(bar, strip, *at)) else { return };
+    let (space, thin) = (pen.design.space(), pen.design.thin());
+    pen.part(strip).fill(Rect::new(x, strip.y, thin, strip.height), Ink::Text);
+    let mut line = vec![(Ink::Text, time(bar.time_at(x).saturating_sub(bar.axis.time_at(0.0))))];
+    if bar.triggers.iter().any(|at| at.abs_diff(x) <= space.unsigned_abs()) {
+        line.push((Ink::Warning, "  trigger".to_owned()));
     }
-    Some(bar)
+    let lines = [line];
+    let (wide, tall) = pen.panel_size(&lines);
+    let at = ((x - wide / 2).clamp(0, (strip.right() - wide).max(0)), strip.y - tall);
+    // Opaque, because it is over other texts.
+    let ground = pen.design.palette.panel;
+    pen.canvas.fill(Rect::new(at.0, at.1, wide, tall), ground);
+    pen.panel(at.0, at.1, &lines);
 }
 
 /// Returns whether a point is on the timeline, with some tolerance.
@@ -182,6 +181,8 @@ mod tests {
         assert!((even(&status()) - 0.25).abs() < 1e-9);
         let held = PlaybackStatus { speed: Speed::Max, paused: true, looped: true, ended: true, ..status() };
         assert_eq!(words(&held).1, ["max loop end paused", "loop end paused", "paused", ""]);
+        // The last frame is before the end of the recording.
+        assert_eq!((words(&held).0[1].as_str(), even(&held)), ("5:01.0 / 5:01.0", 1.0), "full at the end");
         let empty = PlaybackStatus { position_ns: None, span_ns: None, ..status() };
         assert_eq!((words(&empty).0[0].as_str(), even(&empty)), ("no frame yet", 0.0));
         let single = PlaybackStatus { span_ns: status().position_ns.map(|at| (at, at)), ..status() };
@@ -208,7 +209,7 @@ mod tests {
                 let design = super::super::design::Design::default().scaled(scale);
                 let mut pen = Pen { canvas: Canvas::new(&mut words, width, 60), text: &mut text, design };
                 let strip = Rect::new(0, 0, width as i32, design.strip());
-                let bar = draw(&mut pen, strip, status, &Marks::None, None).expect("a bar").rect;
+                let bar = draw(&mut pen, strip, status, &Marks::None).expect("a bar").rect;
                 assert!(bar.width * 4 >= strip.width, "{bar:?} of {width} at {scale}");
             }
         }
@@ -231,7 +232,8 @@ mod tests {
         let warning = design.ink(Ink::Warning);
         let mut pen = Pen { canvas: Canvas::new(&mut words, 900, 60), text: &mut text, design };
         let strip = Rect::new(0, 36, 900, 24);
-        let bar = draw(&mut pen, strip, &status(), &marks, Some((600, 40))).expect("a bar");
+        let bar = draw(&mut pen, strip, &status(), &marks).expect("a bar");
+        draw_time(&mut pen, &bar, strip, Some((600, 40)));
         let row = |y: i32| words[y as usize * 900..][..900].to_vec();
         let columns = |y: i32, color: u32| (0..900).filter(|x| row(y)[*x as usize] == color).collect::<Vec<i32>>();
         let on_bar = columns(bar.rect.y, good);
