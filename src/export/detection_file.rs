@@ -154,20 +154,31 @@ impl DetectionFile {
         Table::create(path).map(|table| Self::Parquet(Box::new(table)))
     }
 
-    pub(super) fn write(&mut self, chosen: &ChosenFrame, camera: &Camera) -> Result<(), ExportError> {
+    /// Writes a frame. Returns the number of rows.
+    pub(super) fn write(&mut self, chosen: &ChosenFrame, camera: &Camera) -> Result<usize, ExportError> {
         let names = camera.names(&chosen.frame);
+        let mut count = 0;
         match self {
-            Self::Jsonl(file) => write_json_line(file, &line(chosen, camera, names)),
+            Self::Jsonl(file) => {
+                write_json_line(file, &line(chosen, camera, names))?;
+                count += 1;
+            }
             Self::Csv(writer) => {
                 for row in rows(chosen, camera, names) {
                     let (camera, name) = (plain_cell(row.camera), row.name.as_deref().map(plain_cell));
                     let written = writer.serialize(Row { camera: &camera, name, ..row });
                     written.map_err(ExportError::format(writer.get_ref().path(), "CSV"))?;
+                    count += 1;
                 }
-                Ok(())
             }
-            Self::Parquet(table) => rows(chosen, camera, names).try_for_each(|row| table.write(&row)),
+            Self::Parquet(table) => {
+                for row in rows(chosen, camera, names) {
+                    table.write(&row)?;
+                    count += 1;
+                }
+            }
         }
+        Ok(count)
     }
 
     /// Renames the file to its final path. Returns its size in bytes.

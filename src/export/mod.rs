@@ -88,6 +88,12 @@ impl ExportFormat {
         }
     }
 
+    /// Returns whether this is a file of detections.
+    #[must_use]
+    pub const fn is_table(self) -> bool {
+        matches!(self, Self::Jsonl | Self::Csv | Self::Parquet)
+    }
+
     /// Returns whether pictures or video are encoded in a chosen quality.
     #[must_use]
     pub const fn has_quality(self) -> bool {
@@ -180,9 +186,8 @@ pub fn export(
     progress: &mut ProgressFn<'_>,
 ) -> Result<ExportReport, ExportError> {
     let mut report = ExportReport::default();
-    let is_table = matches!(options.format, ExportFormat::Jsonl | ExportFormat::Csv | ExportFormat::Parquet);
     // A path that ends with a separator names a folder, whether it exists or not.
-    if is_table
+    if options.format.is_table()
         && (options.output.is_dir() || options.output.as_os_str().to_string_lossy().ends_with(['/', MAIN_SEPARATOR]))
     {
         return Err(ExportError::TableToFolder { path: options.output.clone(), format: options.format.name() });
@@ -271,10 +276,11 @@ fn write_table(
 ) -> Result<(), ExportError> {
     let mut frames = frames.for_table();
     let (cameras, mut measurements) = (frames.cameras(), MeasurementFile::beside(output));
+    let mut is_empty = !matches!(file, DetectionFile::Jsonl(_));
     while let Some(chosen) = frames.next_chosen(report, progress)? {
         match chosen {
             Chosen::Frame(chosen) => {
-                file.write(&chosen, &cameras[chosen.camera])?;
+                is_empty &= file.write(&chosen, &cameras[chosen.camera])? == 0;
                 report.written += 1;
                 report.detections += chosen.detections.len() as u64;
                 report_progress(progress, chosen.fraction, report.written)?;
@@ -287,6 +293,9 @@ fn write_table(
         }
     }
     report.add(Added { files: 1, bytes: file.finish()? });
+    if is_empty {
+        report.note("0 detections: the table has only its header".to_owned());
+    }
     if let Some((path, bytes)) = measurements.finish()? {
         report.add(Added { files: 1, bytes });
         report.measurements_in = Some(path);

@@ -43,6 +43,25 @@ fn the_summary_counts_every_frame() {
     assert_eq!((&summary["read"], &summary["written"], &summary["detections"]), (&20.into(), &20.into(), &60.into()));
 }
 
+#[test]
+fn a_table_without_a_row_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = recording(folder.path(), "size=96x64&boxes=0", 5);
+    let empty = "0 detections: the table has only its header";
+    for format in ["csv", "parquet", "jsonl"] {
+        let out = folder.path().join(format!("a.{format}"));
+        let (code, stdout, stderr) = export(&["-o", out.to_str().unwrap(), "--json"], &file);
+        assert!(stderr.contains("5 of 5 frames exported, 0 detections, 1 file"), "{format}: {stderr}");
+        // JSON has a line for each frame.
+        assert_eq!((code, stderr.contains(empty), stdout.contains(empty)), (0, format != "jsonl", format != "jsonl"));
+    }
+    let made = recordings::frames("size=96x64", 5);
+    let file = folder.path().join("b.mcap");
+    recordings::write(&file, Compression::None, &[(recordings::camera("front"), made)]);
+    let (_, _, stderr) = export(&["-o", folder.path().join("b.csv").to_str().unwrap()], &file);
+    assert!(stderr.contains("5 of 5 frames exported, ") && !stderr.contains("0 detections:"), "{stderr}");
+}
+
 /// Exports to CSV with `--json`, and returns the exit code, the summary and the text.
 fn exported(files: &[&Path]) -> (i32, Value, String) {
     let out = tempfile::tempdir().expect("a folder");

@@ -136,7 +136,7 @@ pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
         let error = if error.is_usage() { Usage(error.to_string()).into() } else { error.into() };
         present::detailed(present::with_help(error, help), fields)
     })?;
-    let text = text(&report, &options.output);
+    let text = text(&report, &options);
     if report.is_complete() {
         present::say(&text);
     } else {
@@ -212,7 +212,7 @@ fn check_output(output: &Path, format: ExportFormat) -> anyhow::Result<()> {
     if is_special {
         return Err(Usage(format!("`-o {shown}` is a device or a pipe: expected a file or folder")).into());
     }
-    let becomes_folder = !matches!(format, ExportFormat::Jsonl | ExportFormat::Csv | ExportFormat::Parquet);
+    let becomes_folder = !format.is_table();
     if !becomes_folder && output.extension().is_none() && !is_folder(output) {
         let name = format.name();
         let text =
@@ -229,8 +229,7 @@ fn check_output(output: &Path, format: ExportFormat) -> anyhow::Result<()> {
 
 /// Returns the path to write: for a table in a folder, a file with the name of the recording, or `detections` for several.
 fn output(args: &ExportArgs, format: ExportFormat, files: &[PathBuf]) -> anyhow::Result<PathBuf> {
-    let is_table = matches!(format, ExportFormat::Jsonl | ExportFormat::Csv | ExportFormat::Parquet);
-    if !is_table || !is_folder(&args.output) {
+    if !format.is_table() || !is_folder(&args.output) {
         return Ok(args.output.clone());
     }
     let stem = match files {
@@ -242,16 +241,16 @@ fn output(args: &ExportArgs, format: ExportFormat, files: &[PathBuf]) -> anyhow:
     Ok(folder.join(format!("{}.{}", stem.as_deref().unwrap_or("detections"), format.name())))
 }
 
-fn text(report: &ExportReport, output: &Path) -> String {
+fn text(report: &ExportReport, options: &ExportOptions) -> String {
     // Of the frames outside the range, only those are read that the file stores beside chosen ones: no count for users.
     let in_range = report.read - report.out_of_range + report.missing;
     let detections = match report.detections {
-        0 => String::new(),
+        0 if !options.format.is_table() => String::new(),
         detections => format!(", {}", count(detections, "detection", "detections")),
     };
     let mut text = format!(
         "{}: {} of {} exported{detections}, {}, {}",
-        output.display(),
+        options.output.display(),
         report.written,
         count(in_range, "frame", "frames"),
         count(report.files, "file", "files"),
