@@ -2,6 +2,8 @@
 
 use super::place::file_name;
 use crate::frame::{Frame, LabelMap};
+use crate::recording::CameraInfo;
+use crate::sim::SimConfig;
 
 /// A chosen camera.
 #[derive(Debug)]
@@ -10,6 +12,8 @@ pub(super) struct Camera {
     /// Start of its file names, unique among the cameras.
     pub(super) stem: String,
     labels: Option<LabelMap>,
+    /// Why its video cannot be decoded, if it was a simulated camera that sends noise.
+    pub(super) noise: Option<String>,
 }
 
 impl Camera {
@@ -31,17 +35,19 @@ impl Camera {
 }
 
 /// Returns the index of the camera of this name. Adds it if it is new.
-pub(super) fn camera_index(cameras: &mut Vec<Camera>, name: String, labels: Option<&LabelMap>) -> usize {
-    if let Some(known) = cameras.iter().position(|camera| camera.name == name) {
+pub(super) fn camera_index(cameras: &mut Vec<Camera>, info: &CameraInfo) -> usize {
+    let CameraInfo { name, address, labels } = info;
+    if let Some(known) = cameras.iter().position(|camera| camera.name == *name) {
         let known_labels = &mut cameras[known].labels;
-        *known_labels = known_labels.take().or_else(|| labels.cloned());
+        *known_labels = known_labels.take().or_else(|| labels.clone());
         return known;
     }
-    let plain = file_name(&name);
+    let plain = file_name(name);
     // Not case-sensitive, because some file systems are not.
     let taken = |stem: &str| cameras.iter().any(|camera| camera.stem.eq_ignore_ascii_case(stem));
     let numbered = (2..).map(|n| format!("{plain}-{n}"));
     let stem = std::iter::once(plain.clone()).chain(numbered).find(|stem| !taken(stem)).unwrap_or(plain);
-    cameras.push(Camera { name, stem, labels: labels.cloned() });
+    let noise = SimConfig::noise_of(address);
+    cameras.push(Camera { name: name.clone(), stem, labels: labels.clone(), noise });
     cameras.len() - 1
 }

@@ -39,12 +39,12 @@ impl Decoding {
             && let Some(at) = waiting.iter().position(|chosen| Arc::ptr_eq(&chosen.frame, frame))
         {
             waiting.remove(at);
-            let kind = match error.is_skip() {
-                true if has_failed[camera] => AFTER_FAILURE,
-                true => NO_REFERENCE,
-                false => "video cannot be decoded",
-            };
-            report.skip(&cameras[camera].name, Skip { kind, why: error.to_string() });
+            let (camera, has_failed, why) = (&cameras[camera], has_failed[camera], error.to_string());
+            match error.is_skip() {
+                true if has_failed => report.skip(&camera.name, Skip { kind: AFTER_FAILURE, why }),
+                true => report.skip(&camera.name, Skip { kind: NO_REFERENCE, why }),
+                false => report.skip_undecoded(camera, why),
+            }
         }
     }
 
@@ -56,7 +56,7 @@ impl Decoding {
         }
         for chosen in waiting.drain(..) {
             let why = "the decoder gave no picture".to_owned();
-            report.skip(&cameras[chosen.camera].name, Skip { kind: "video cannot be decoded", why });
+            report.skip_undecoded(&cameras[chosen.camera], why);
         }
     }
 }

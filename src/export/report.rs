@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::camera::Camera;
 use crate::error::with_causes;
 use crate::file::is_locked;
 use crate::recording::{MissingFiles, Reader, RecordingError};
@@ -23,6 +24,9 @@ pub(super) const NO_REFERENCE: &str = "frames before them are missing";
 
 /// Frames that depend on frames that were received but could not be decoded.
 pub(super) const AFTER_FAILURE: &str = "frames before them could not be decoded";
+
+/// Frames of video that the decoder rejects.
+pub(super) const NOT_DECODED: &str = "video cannot be decoded";
 
 /// Frames at the beginning of a recording that a video cannot start with.
 pub(super) const BEFORE_KEY_FRAME: &str = "before the first key frame";
@@ -107,6 +111,9 @@ pub struct ExportReport {
     /// File of these numbers. `None` if there are none.
     #[serde(serialize_with = "crate::file::serialize_optional_path")]
     pub measurements_in: Option<PathBuf>,
+    /// The video of a simulated camera is noise.
+    #[serde(skip)]
+    pub(super) has_noise: bool,
     /// Numbers of the chosen cameras and times that this format does not have.
     #[serde(skip)]
     pub(super) measurements_left_out: u64,
@@ -147,6 +154,20 @@ impl ExportReport {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.written == 0 && !self.skipped.is_empty()
+    }
+
+    /// Returns the next step if no frame could be exported. Nothing else decodes the video, either.
+    #[must_use]
+    pub fn help(&self) -> Option<&'static str> {
+        let is_video = self.skipped.iter().any(|skipped| skipped.kind == NOT_DECODED);
+        match (self.has_noise, is_video) {
+            // A remark names the next step.
+            (true, _) => None,
+            (false, true) => Some("`oaktap export FILE -o video.mp4` copies the video as it is, for other decoders"),
+            (false, false) => {
+                Some("`oaktap verify FILE` finds damage; `oaktap inspect FILE` shows the format of the pictures")
+            }
+        }
     }
 
     /// Returns whether every chosen frame that can be decoded was exported, and every recording read completely. Not if none
@@ -193,6 +214,15 @@ impl ExportReport {
         } else {
             self.skipped.push(SkippedFrames { camera: camera.to_owned(), kind: skip.kind, why: skip.why, frames: 1 });
         }
+    }
+
+    /// Counts a frame whose video cannot be decoded, and explains that of simulated cameras.
+    pub(super) fn skip_undecoded(&mut self, camera: &Camera, why: String) {
+        if let Some(noise) = &camera.noise {
+            self.has_noise = true;
+            self.note(format!("{}: this simulated camera {noise}", camera.name));
+        }
+        self.skip(&camera.name, Skip { kind: NOT_DECODED, why });
     }
 
     pub(super) fn add(&mut self, added: Added) {

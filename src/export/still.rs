@@ -5,7 +5,7 @@ use chrono::DateTime;
 use super::ExportOptions;
 use super::camera::Camera;
 use super::frames::ChosenFrame;
-use super::report::{ExportReport, Skip};
+use super::report::{ExportReport, NOT_DECODED, Skip};
 use crate::convert::{ConvertError, Converter, PackedOrder, Yuv420, encode_gray16_png, encode_png};
 use crate::frame::{Frame, PayloadKind, Picture, PixelFormat, Size};
 use crate::overlay::{Overlay, Style};
@@ -183,7 +183,7 @@ fn is_half_float(format: PixelFormat) -> bool {
 #[allow(clippy::needless_pass_by_value)] // For `map_err`.
 fn conversion_failed(error: ConvertError) -> Skip {
     let kind = match &error {
-        ConvertError::Video(_) => "video cannot be decoded",
+        ConvertError::Video(_) => NOT_DECODED,
         ConvertError::UnknownLayout(_) | ConvertError::NoLayout(_) => "unknown payload layout",
         ConvertError::Geometry(_) | ConvertError::BufferSize { .. } => "payload does not fit its layout",
         ConvertError::JpegCutShort(_) => "JPEG ends early",

@@ -163,6 +163,24 @@ impl SimConfig {
         }
     }
 
+    /// Returns what a camera does whose payloads nothing decodes, to follow its name; `None` if they can be decoded.
+    #[must_use]
+    pub fn noise(&self) -> Option<String> {
+        let format = self.format;
+        (self.images.is_none() && !self.is_decodable()).then(|| {
+            format!(
+                "sends noise in the form of {format}, which nothing decodes; for pictures, give it a file of video: \
+                 `sim:?format={format}&images=FILE`"
+            )
+        })
+    }
+
+    /// Returns [`Self::noise`] of the camera with this source, as recordings have it; `None` if it is not simulated.
+    #[must_use]
+    pub fn noise_of(source: &str) -> Option<String> {
+        source.strip_prefix("sim:?")?.parse::<Self>().ok()?.noise()
+    }
+
     /// Checks ranges, and that the values fit each other.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ use crate::net::clock::received_now;
 use crate::recording::playback::{Arrival, AtEnd, CameraPlayback, Due, Rhythm, SeekTarget, Speed};
 use crate::recording::schema::IncidentKind;
 use crate::recording::{ConnectionEntry, Reader, RecordedFrame, RecordingEntry, Series, feed};
+use crate::sim::SimConfig;
 use crate::stats::Stats;
 use crate::wire::Decoder;
 
@@ -73,8 +74,8 @@ impl Replay {
 
     /// Plays to the end, or until the session is stopped.
     pub(super) async fn play(&mut self, file: &FileSpec) -> Result<(), SourceErrorKind> {
-        let file = file.clone();
-        let Some(series) = on_blocking_thread(move || open(&file)).await else { return Ok(()) };
+        let (file, name) = (file.clone(), self.delivery.name().to_owned());
+        let Some(series) = on_blocking_thread(move || open(&file, &name)).await else { return Ok(()) };
         let mut series = series?;
         if let Some(span) = series.span() {
             self.playback.include(span);
@@ -410,10 +411,13 @@ fn deliver_all(decoder: &mut Decoder, delivery: &mut Delivery) {
     }
 }
 
-/// Opens the files of the camera.
-fn open(file: &FileSpec) -> Result<Series, SourceErrorKind> {
+/// Opens the files of the camera. `name`: that of the session.
+fn open(file: &FileSpec, name: &str) -> Result<Series, SourceErrorKind> {
     let first = Reader::open(&file.path).map_err(SourceErrorKind::Recording)?;
     let camera = select_camera(&first, file.camera.as_deref())?;
+    if let Some(noise) = first.cameras().nth(camera).and_then(|info| SimConfig::noise_of(&info.address)) {
+        tracing::warn!(camera = name, "the recorded camera is simulated and {noise}");
+    }
     Series::new(first, &file.later, camera).map_err(SourceErrorKind::Recording)
 }
 

@@ -115,13 +115,8 @@ fn end(delivery: Delivery, state: &watch::Sender<SessionState>, error: Option<So
 }
 
 async fn simulate(config: SimConfig, camera: &str) -> std::io::Result<Simulator> {
-    if config.images.is_none() && !config.is_decodable() {
-        let format = config.format;
-        tracing::warn!(
-            camera,
-            "this simulated camera sends noise in the form of {format}, which nothing decodes; for pictures, give it a file of video: \
-             `sim:?format={format}&images=FILE`"
-        );
+    if let Some(noise) = config.noise() {
+        tracing::warn!(camera, "this simulated camera {noise}");
     }
     // Drawing the simulated pictures takes too long for an async task.
     tokio::task::spawn_blocking(move || Simulator::start(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, &config)).await?

@@ -165,12 +165,37 @@ fn an_export_without_a_frame_fails_and_leaves_no_file() {
         assert!(stderr.contains("0 of 5 frames exported, 0 files"), "{format}: {stderr}");
         assert!(stderr.contains("1 frame of front not exported, video cannot be decoded"), "{format}: {stderr}");
         assert!(stderr.contains("4 frames of front skipped, frames before them could not be decoded"), "{stderr}");
-        assert!(stderr.contains("error: no frame could be exported\nhelp: `oaktap verify "), "{format}: {stderr}");
+        assert!(stderr.contains("error: no frame could be exported\nhelp: `oaktap export "), "{format}: {stderr}");
         let summary: serde_json::Value = serde_json::from_str(stdout.trim()).expect("one line");
         assert_eq!((&summary["summary"]["written"], &summary["summary"]["files"]), (&0.into(), &0.into()));
         let left = std::fs::read_dir(&out).map(Iterator::count).ok();
         assert_eq!(left, (out == mine).then_some(0), "{format}");
     }
+}
+
+/// `verify` and `inspect` find nothing wrong in it.
+#[test]
+fn the_noise_of_a_simulated_camera_is_explained() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("a.mcap");
+    let info = oaktap::recording::CameraInfo {
+        address: "sim:?size=96x64&fps=25&format=H265&dialect=IMG&boxes=3&seed=0&records=on".to_owned(),
+        ..recordings::camera("front")
+    };
+    let frames = recordings::frames("size=96x64&format=H265", 5);
+    recordings::write(&file, Compression::None, &[(info, frames)]);
+    let out = folder.path().join("png");
+    let (code, stdout, stderr) = export(&["-o", out.to_str().unwrap(), "--to", "png", "--json"], &file);
+    let noise = "sends noise in the form of H265, which nothing decodes; for pictures, give it a file of video: \
+                 `sim:?format=H265&images=FILE`";
+    assert!(code == 1 && stderr.contains(&format!("front: this simulated camera {noise}")), "{stderr}");
+    assert!(stderr.contains("error: no frame could be exported") && !stderr.contains("oaktap verify"), "{stderr}");
+    assert!(stdout.contains("sends noise"), "{stdout}");
+    let (_, _, stderr) = program::run(&["snapshot", file.to_str().unwrap(), "-o", out.to_str().unwrap()]);
+    assert!(stderr.contains(&format!("the recorded camera is simulated and {noise}")), "{stderr}");
+    // A copy does not decode it.
+    let (_, _, stderr) = export(&["-o", folder.path().join("a.mp4").to_str().unwrap()], &file);
+    assert!(!stderr.contains("noise"), "{stderr}");
 }
 
 #[test]

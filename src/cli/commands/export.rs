@@ -152,8 +152,7 @@ pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
         })?;
     }
     if report.is_empty() {
-        let help = "`oaktap verify FILE` finds damage; `oaktap inspect FILE` shows the format of the pictures";
-        return Err(present::advised(anyhow::anyhow!("no frame could be exported"), help));
+        return Err(present::with_help(anyhow::anyhow!("no frame could be exported"), report.help()));
     }
     Ok(if report.is_complete() { Outcome::Done } else { Outcome::Lossy })
 }

@@ -157,7 +157,7 @@ impl Frames {
                 } else if wanted {
                     report.note_estimates(player.reader(), path);
                 }
-                indices.push(wanted.then(|| camera_index(&mut cameras, info.name.clone(), info.labels.as_ref())));
+                indices.push(wanted.then(|| camera_index(&mut cameras, info)));
             }
             if let Some(damage) = player.reader().damage() {
                 report.unread(path, &damage);
