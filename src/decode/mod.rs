@@ -134,6 +134,17 @@ trait Codec: Send {
     fn flush(&mut self, out: &mut Output<'_>);
 }
 
+/// Finds gaps in the camera's numbers of the frames of a stream.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct FrameGaps(Numbers);
+
+impl FrameGaps {
+    /// Returns whether frames are missing before the next one.
+    pub(crate) fn is_after_gap(&mut self, number: Option<u64>) -> bool {
+        self.0.next(number) == Place::AfterGap
+    }
+}
+
 /// The camera's numbers of the frames of a stream.
 #[derive(Clone, Copy, Debug, Default)]
 struct Numbers {

@@ -126,6 +126,8 @@ pub struct ExportReport {
     /// Frames of the chosen cameras and times that the recordings mark as missing: they arrived damaged or partly, or the
     /// recorder could not write them.
     pub not_recorded: u64,
+    /// Frames of copied video after a missing one, up to the next key frame: players show them with defects.
+    pub after_gap: u64,
     /// Files of the recordings that are missing between the given ones.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing_files: Vec<MissingFiles>,

@@ -158,8 +158,8 @@ fn payload_bytes(chosen: &ChosenFrame) -> usize {
 struct EncodedGroup {
     camera: usize,
     pictures: Vec<(Codec, Result<AccessUnit, Skip>)>,
-    /// Times and number of detections of each frame.
-    about: Vec<(Times, u64)>,
+    /// Times and number of detections of each frame, and whether it is after a gap.
+    about: Vec<(Times, u64, bool)>,
     /// Original size of a cropped picture, if there was one.
     cropped: Option<Size>,
     fraction: f64,
@@ -206,11 +206,12 @@ pub(super) fn write_all(
             let name = &camera.name;
             report.note(format!("the video of {name} is copied unchanged: --quality has no effect on it"));
         }
-        for ((codec, picture), (times, detections)) in group.pictures.into_iter().zip(group.about) {
+        for ((codec, picture), (times, detections, after_gap)) in group.pictures.into_iter().zip(group.about) {
             match picture.map(|unit| add(&mut videos, group.camera, || destination.file(camera), codec, unit, times)) {
                 Ok(added) => match added.inspect_err(stop)? {
                     Ok(()) => {
                         report.written += 1;
+                        report.after_gap += u64::from(after_gap && codec != Codec::Encoded);
                         report.detections += if options.boxes { detections } else { 0 };
                     }
                     Err(skip) => report.skip(&camera.name, skip),
@@ -272,7 +273,8 @@ fn add(
 /// Encodes pictures, and copies video from the camera.
 fn encode_group(group: Group, encoder: &mut GroupEncoder<'_>, cameras: &[Camera]) -> EncodedGroup {
     let Group { camera, frames, fps } = group;
-    let about = frames.iter().map(|chosen| (Times::of(chosen), chosen.detections.len() as u64)).collect();
+    let about = |chosen: &ChosenFrame| (Times::of(chosen), chosen.detections.len() as u64, chosen.after_gap);
+    let about = frames.iter().map(about).collect();
     let fraction = frames.last().map_or(0.0, |chosen| chosen.fraction);
     let mut pictures = Vec::with_capacity(frames.len());
     for run in frames.chunk_by(|a, b| codec(a) == codec(b)) {

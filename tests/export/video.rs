@@ -12,7 +12,8 @@ use oaktap::decode::VideoDecoder;
 use oaktap::export::{self, Choice, ExportError, ExportFormat, ExportOptions, ExportReport};
 use oaktap::frame::{Frame, PayloadKind, Picture, Pool, Received};
 use oaktap::overlay::{Overlay, Style};
-use oaktap::recording::Compression;
+use oaktap::recording::schema::{IncidentKind, RecordedIncident};
+use oaktap::recording::{Compression, SegmentWriter};
 use openh264::encoder::Encoder;
 use openh264::formats::{RgbSliceU8, YUVBuffer};
 use serde_json::Value;
@@ -239,6 +240,44 @@ fn encoded_video_is_copied_unchanged() {
     assert_eq!((late.written, late.frames_skipped(), late.skipped[0].kind), (15, 2, "before the first key frame"));
     if let Some(pixels) = decoded(&folder.path().join("b.mp4")) {
         assert_eq!(pixels.len(), 15 * 96 * 64 * 3);
+    }
+}
+
+/// Key frames are 0, 5, 10 and 15.
+#[test]
+fn copied_frames_between_a_gap_and_the_next_key_frame_are_counted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, left_out, expected) in [("middle", 6, 3), ("key", 10, 4), ("last", 14, 0)] {
+        let path = folder.path().join(format!("{name}.mcap"));
+        let file = fs::File::create_new(&path).expect("a file");
+        let infos = [recordings::camera("front")];
+        let mut writer = SegmentWriter::new(file, Compression::None, &infos, recordings::START_NS).expect("a writer");
+        for (n, frame) in h264(20).iter().enumerate() {
+            if n != left_out {
+                writer.frame(0, frame, recordings::taken_ns(frame)).expect("a frame");
+            } else {
+                let kind = IncidentKind::Gap.to_string();
+                let gap = RecordedIncident { kind, frames: 1, ..RecordedIncident::default() };
+                writer.incident(0, &gap, frame.received.unix_ns).expect("an incident");
+            }
+        }
+        writer.finish(&[]).expect("a recording");
+        let out = folder.path().join(format!("{name}.mp4"));
+        let (_, json, said) = crate::program::run(&[
+            "export",
+            path.to_str().expect("UTF-8"),
+            "-o",
+            out.to_str().expect("UTF-8"),
+            "--json",
+        ]);
+        let json: Value = serde_json::from_str(&json).expect("JSON");
+        let summary = &json["summary"];
+        assert_eq!((&summary["written"], &summary["after_gap"]), (&19.into(), &expected.into()), "{name}: {said}");
+        let line = format!("{expected} frames copied after a gap: players show them broken until the next key frame");
+        assert_eq!(said.contains(&line), expected > 0, "{name}: {said}");
+        // A decoded video leaves them out.
+        let boxes = ExportOptions { boxes: true, ..options(folder.path().join(format!("{name}-boxes.mp4"))) };
+        assert_eq!(exported(&[path], &boxes).after_gap, 0, "{name}");
     }
 }
 

@@ -279,6 +279,10 @@ fn text(report: &ExportReport, options: &ExportOptions) -> String {
         let missing = count(report.not_recorded, one, many);
         text.push_str(&format!("\n  {missing}: damaged, lost or not written when it was made"));
     }
+    if report.after_gap > 0 {
+        let copied = count(report.after_gap, "frame", "frames");
+        text.push_str(&format!("\n  {copied} copied after a gap: players show them broken until the next key frame"));
+    }
     if report.without_box > 0 {
         let boxes = count(report.without_box, "detection", "detections");
         text.push_str(&format!("\n  {boxes} skipped: box invalid or outside the picture"));

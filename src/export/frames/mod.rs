@@ -2,6 +2,7 @@
 
 mod ahead;
 mod copies;
+mod gaps;
 mod labels;
 mod next_file;
 mod numbers;
@@ -24,6 +25,7 @@ use crate::recording::{
 };
 use ahead::{OpenFile, beside};
 use copies::leave_out_copies;
+use gaps::VideoGaps;
 use labels::{is_label, refuse};
 use next_file::read_depths_after;
 use numbers::number;
@@ -49,6 +51,8 @@ pub(super) struct ChosenFrame {
     /// The parameter sets of its video so far, in the form of Annex B, if this key frame has none.
     pub(super) parameter_sets: Option<Arc<[u8]>>,
     pub(super) detections: Vec<ChosenDetection>,
+    /// A frame of video is missing between the last key frame and this one.
+    pub(super) after_gap: bool,
     /// Share of the time range that has been read after this frame, 0..=1.
     pub(super) fraction: f64,
 }
@@ -91,6 +95,8 @@ pub(super) struct Frames {
     cameras: Arc<[Camera]>,
     /// The last parameter sets of each camera's video, in the form of Annex B. Many encoders send them only once.
     parameter_sets: Vec<Option<Arc<[u8]>>>,
+    /// Gaps in the frames of each camera.
+    gaps: Vec<VideoGaps>,
     /// Number of frames in range so far, for each camera.
     in_range: Vec<u64>,
     remaining: VecDeque<InputFile>,
@@ -220,6 +226,7 @@ impl Frames {
         Ok(Self {
             in_range: vec![0; cameras.len()],
             parameter_sets: vec![None; cameras.len()],
+            gaps: cameras.iter().map(|_| VideoGaps::default()).collect(),
             cameras: cameras.into(),
             remaining: files_to_read.into(),
             current: None,
@@ -380,9 +387,12 @@ impl Frames {
             }
             let number = file.numbers[played.camera].number(played.sequence.into());
             report.read += 1;
+            let missing = open.player.not_recorded(played.camera) + open.player.reader().missing(played.camera);
+            let after_gap = self.gaps[camera].is_after_gap(&played.frame, number, missing);
             note_sets(&mut self.parameter_sets[camera], &played.frame);
             let frame = Arc::clone(&played.frame);
             let chosen = self.choose(camera, number, played, report);
+            let chosen = chosen.map(|chosen| ChosenFrame { after_gap, ..chosen });
             match &mut self.decoding {
                 Some(decoding) if frame.kind.is_video() => {
                     decoding.waiting.extend(chosen);
@@ -444,16 +454,19 @@ impl Frames {
         let frame = played.frame;
         let needs_sets = frame.kind.is_video() && frame.is_key_frame() && !frame.parameter_sets().has_sequence;
         let parameter_sets = self.parameter_sets[camera].clone().filter(|_| needs_sets);
-        Some(ChosenFrame { camera, number, taken_ns, frame, parameter_sets, detections, fraction: self.fraction() })
+        let (fraction, after_gap) = (self.fraction(), false);
+        Some(ChosenFrame { camera, number, taken_ns, frame, parameter_sets, detections, after_gap, fraction })
     }
 
     /// Ends the current file. Counts the frames that are missing in it.
     fn end_file(&mut self, report: &mut ExportReport) {
         let Some((file, OpenFile { player, .. })) = self.current.take() else { return };
         self.depths.iter_mut().flatten().for_each(DepthMap::wait_again);
-        for (camera, _) in file.cameras.iter().enumerate().filter(|(_, chosen)| chosen.is_some()) {
-            report.missing += player.reader().missing(camera);
-            report.not_recorded += player.not_recorded(camera);
+        for (camera, chosen) in file.cameras.iter().enumerate().filter_map(|(at, chosen)| Some((at, (*chosen)?))) {
+            let (missing, not_recorded) = (player.reader().missing(camera), player.not_recorded(camera));
+            report.missing += missing;
+            report.not_recorded += not_recorded;
+            self.gaps[chosen].end_file(missing + not_recorded);
         }
     }
 
