@@ -351,7 +351,7 @@ impl CameraTally {
         if let Some((last, last_ns, last_stale)) = self.last.replace((sequence, log_ns, wire.stale)) {
             longest_ns = u64::try_from(log_ns.saturating_sub(last_ns)).unwrap_or(0);
             if let Some(step) = step.filter(|_| !last_stale) {
-                self.intervals.add(longest_ns / 1000, step);
+                self.intervals.add(longest_ns, step);
             }
             // The time before and after frames that waited may be a pause, the time between them is not.
             if !(last_stale && wire.stale) {

@@ -280,7 +280,7 @@ fn lines(camera: &CameraReport) -> Vec<(&'static str, String)> {
     };
     lines.push(("pictures", format!("{}; {size}", formats.join(", "))));
     if let Some(interval) = camera.interval_ms {
-        let text = format!("p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms", interval.p50, interval.p99, interval.max);
+        let text = format!("p50 {} ms, p99 {} ms, max {} ms", interval.p50, interval.p99, interval.max);
         lines.push(("intervals", text));
         lines.push(("", camera.timeline.sparkline(SPARKLINE_BARS, (interval.p50 * 1e6) as u64)));
     }
