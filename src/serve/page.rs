@@ -51,6 +51,18 @@ pub(super) async fn file(Path(name): Path<String>) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::overlay::class_color;
+
+    #[test]
+    fn classes_have_the_colors_of_the_window() {
+        let (.., script) = FILES.iter().find(|(name, ..)| *name == "boxes.js").expect("the script");
+        let (_, list) = script.split_once("const COLORS = [").expect("the colors");
+        let (list, _) = list.split_once("];").expect("their end");
+        let found: Vec<String> = list.split('"').filter(|part| part.starts_with('#')).map(str::to_owned).collect();
+        let expected: Vec<String> = (0..80).map(|label| format!("#{:06x}", class_color(label))).collect();
+        assert_eq!(found, expected);
+        assert_eq!(class_color(80), class_color(0), "the palette has no more colors");
+    }
 
     #[test]
     fn every_file_that_the_page_names_is_served_and_no_other_server_is_named() {

@@ -273,7 +273,7 @@ impl SourceError {
                  oaktap.toml need --config oaktap.toml",
             ),
             SourceErrorKind::Connect(_) if self.refused() && self.conn.streamed_before => Some(
-                "the camera has just streamed and is restarting; if this persists, `oaktap doctor CAMERA` says what it \
+                "the camera has just streamed and may be restarting; if this persists, `oaktap doctor CAMERA` says what it \
                  runs",
             ),
             SourceErrorKind::Connect(_) if self.refused() => Some(
@@ -421,7 +421,7 @@ mod tests {
             let kind = SourceErrorKind::Connect(io::ErrorKind::ConnectionRefused.into());
             SourceError { conn, kind }.help().unwrap_or_default()
         };
-        assert!(help(true).contains("is restarting") && !help(false).contains("restarting"));
+        assert!(help(true).contains("may be restarting") && !help(false).contains("restarting"));
         assert!(help(false).contains("no program listens on this port"));
     }
 

@@ -41,18 +41,6 @@ pub(crate) fn difference(rgb: &[u8], planes: &[u8]) -> f64 {
     sum as f64 / planes.len() as f64
 }
 
-/// Colors of the classes in boxes.js.
-const COLORS: [[u8; 3]; 8] = [
-    [0xff, 0x5a, 0x4f],
-    [0x37, 0xb6, 0xff],
-    [0xff, 0xb4, 0x2e],
-    [0x4f, 0xd6, 0x7a],
-    [0xc9, 0x8b, 0xff],
-    [0xff, 0x7a, 0xc0],
-    [0x2f, 0xd5, 0xc8],
-    [0xd3, 0xdc, 0x4a],
-];
-
 /// Edges of a detection in JSON.
 pub(crate) fn edges(detection: &Value) -> [f32; 4] {
     [0, 1, 2, 3].map(|at| detection["bbox"][at].as_f64().expect("a number") as f32)
@@ -104,7 +92,8 @@ fn the_page_draws_the_boxes_of_exactly_the_frame_that_it_shows() {
     let (width, height) = (size("width"), size("height"));
     let detections: Value = serde_json::from_str(seen["detections"].as_str().expect("text")).expect("JSON");
     let last = detections.as_array().and_then(|list| list.last()).expect("a box");
-    let color = COLORS[last["label"].as_u64().expect("a number") as usize % COLORS.len()];
+    let label = last["label"].as_u64().expect("a number") as u32;
+    let [_, color @ ..] = oaktap::overlay::class_color(label).to_be_bytes();
     let [left, top, right, bottom] = edges(last);
     let at = |x: f32, y: f32| {
         let (x, y) = ((x * width as f32) as usize, (y * height as f32) as usize);
@@ -153,7 +142,8 @@ fn snapshot_is_the_picture_that_is_shown(browser: &Browser) {
     let detections: Value = serde_json::from_str(seen["detections"].as_str().expect("text")).expect("JSON");
     let last = detections.as_array().and_then(|list| list.last()).expect("a box");
     let [left, top, right, bottom] = edges(last);
-    let color = COLORS[last["label"].as_u64().expect("a number") as usize % COLORS.len()];
+    let label = last["label"].as_u64().expect("a number") as u32;
+    let [_, color @ ..] = oaktap::overlay::class_color(label).to_be_bytes();
     let near = |pixel: [u8; 3]| pixel.iter().zip(color).all(|(a, b)| a.abs_diff(b) < 60);
     let (x, y) = ((left + right) / 2.0 * 320.0, (bottom * 176.0) as u32);
     let beside = (y.saturating_sub(1)..=y + 1).any(|y| near(saved.get_pixel(x as u32, y.min(175)).0));
@@ -260,6 +250,9 @@ fn lost_camera_is_shown_until_it_returns(form: &str, options: &[&str]) {
     let notice = browser.run("return document.querySelector('[data-camera=front] .notice').innerText");
     assert!(notice.as_str().is_some_and(|text| !text.is_empty()), "{notice}");
     assert_eq!(browser.run("return document.getElementById('summary').innerText"), "1 of 2 cameras streaming");
+    // `lost` is the number of lost frames.
+    let word = browser.run("return document.querySelector('[data-camera=front] .state').innerText");
+    assert!(word.as_str().is_some_and(|word| !word.contains("lost")), "{word}");
     browser.screenshot(&format!("lost-{form}"));
     let _camera = simulate();
     browser.wait_for(&state("streaming"));

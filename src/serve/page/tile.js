@@ -106,7 +106,8 @@ export class Tile {
     this.state = camera.state;
     this.element.dataset.state = camera.state;
     state.className = `state ${camera.state}`;
-    state.textContent = camera.state;
+    // `lost` is the number of lost frames.
+    state.textContent = camera.state === "lost" ? "no connection" : camera.state;
     picture.classList.toggle("old", isOld);
     const reason = isOld ? camera.text : camera.no_picture ?? "";
     const text = [reason, reason && camera.help].filter(Boolean).join("\n");
