@@ -34,7 +34,8 @@ const JPEG_REDUCTIONS: [usize; 3] = [2, 4, 8];
 /// Twelve pictures of the simulated camera, encoded by x265 with `bframes=0:keyint=12:crf=24:aud=1`,
 /// because oaktap has no encoder of H.265.
 const H265_STREAM: &[u8] = include_bytes!("moving.h265");
-const H265_SIZE: (u32, u32) = (640, 352);
+/// The only size at which H.265 is measured.
+pub(crate) const H265_SIZE: (u32, u32) = (640, 352);
 /// The delimiter at the start of each picture.
 const H265_DELIMITER: &[u8] = &[0, 0, 0, 1, 0x46, 1];
 

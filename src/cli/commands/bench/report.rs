@@ -8,6 +8,7 @@ use oaktap::stats::Summary;
 use oaktap::units::count;
 use serde::Serialize;
 
+use super::kernels::H265_SIZE;
 use crate::cli::present::{self, ExitReason};
 
 /// One stage at one size.
@@ -348,9 +349,19 @@ impl BenchReport {
             "~: estimate from the CPU time of the stage `stream`, with all processors at 100 %. It converts each frame and \
              draws boxes, as a window does; a recording takes less.\n\
              of memcpy: time of a copy of as many bytes, measured in turn with the stage, divided by the stage's time.\n\
-             CPU us: CPU time of the thread per frame. cams@40fps: cameras that one core can serve.\n\
-             decode: one frame of H.264 as simulated cameras send it; `oaktap bench FILE` measures that of a recording, and H.265.\n\
-             receive: read from a socket and discarded. stream: received, parsed, decoded, converted, boxes drawn."
+             CPU us: CPU time of the thread per frame. cams@40fps: cameras that one core can serve."
+        )?;
+        if self.cameras.is_empty() {
+            let (width, height) = H265_SIZE;
+            writeln!(
+                to,
+                "decode: one frame of H.264 as simulated cameras send it, with even sides from 16 pixels on, and of H.265 at \
+                 {width}x{height}; other sizes have no such row. `oaktap bench FILE` measures the video of a recording."
+            )?;
+        }
+        writeln!(
+            to,
+            "receive: read from a socket and discarded. stream: received, parsed, decoded, converted, boxes drawn."
         )
     }
 }
@@ -414,6 +425,20 @@ mod tests {
         // Its own clock says 20 frames/s: most of them were lost.
         let camera = Summary { frame_time_us: Some(50_000), ..Stats::default().summary("a") };
         assert!(text(&report(vec![few], vec![camera])).starts_with("8 cameras of 640x352 NV12 at 20 frames/s: "));
+    }
+
+    #[test]
+    fn the_note_names_the_sizes_that_have_a_row_of_video() {
+        let text = |cameras| {
+            let row = Row { stage: "stream", bytes_per_frame: 1000, frames: 100, ..Row::default() };
+            let mut text = Vec::new();
+            BenchReport::new("bench", vec![row], cameras).write_table(&mut text).expect("a Vec takes everything");
+            String::from_utf8(text).expect("UTF-8")
+        };
+        let simulated = text(Vec::new());
+        assert!(simulated.contains("and of H.265 at 640x352; other sizes have no such row"), "{simulated}");
+        let measured = text(vec![Stats::default().summary("a")]);
+        assert!(!measured.contains("decode:") && measured.contains("receive:"), "{measured}");
     }
 
     #[test]
