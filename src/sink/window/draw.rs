@@ -15,9 +15,6 @@ use crate::recording::playback::PlaybackStatus;
 use crate::source::control::takes_controls;
 use crate::view::Showing;
 
-/// Shortest time between two counts of detections.
-const COUNT_INTERVAL_NS: u64 = 100_000_000;
-
 /// The pixel under the pointer in words, and its place in the window.
 struct PixelWords {
     camera: usize,
@@ -239,10 +236,9 @@ impl Screen {
         takes_controls(&self.cameras[camera].spec, &self.tiles[camera].status.stats).then_some(camera)
     }
 
-    /// Counts the detections of the shown frames for the side panel.
-    pub(super) fn count_detections(&mut self) {
-        let is_due = self.counted_ns.is_none_or(|last_ns| self.now_ns.saturating_sub(last_ns) >= COUNT_INTERVAL_NS);
-        if !is_due {
+    /// Counts the detections of the shown frames for the side panel. `has_new`: one of the pictures is new.
+    pub(super) fn count_detections(&mut self, has_new: bool) {
+        if !self.panel.is_due(self.counted_ns, self.now_ns, has_new) {
             return;
         }
         self.counted_ns = Some(self.now_ns);

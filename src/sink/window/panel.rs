@@ -122,6 +122,13 @@ impl Panel {
         self.is_cramped
     }
 
+    /// Returns whether the detections must be counted: with each new picture while the panel shows their numbers, otherwise ten
+    /// times a second for the history. `counted_ns`: the time of the last count.
+    pub(super) fn is_due(&self, counted_ns: Option<u64>, now_ns: u64, has_new: bool) -> bool {
+        (self.is_open && has_new)
+            || counted_ns.is_none_or(|counted_ns| now_ns.saturating_sub(counted_ns) >= HISTORY_STEP_NS)
+    }
+
     /// Counts the detections of the shown frames, each with its camera. The history also holds the time before the panel was
     /// opened.
     pub(super) fn count<'a>(
@@ -338,6 +345,16 @@ mod tests {
         assert_eq!(found("CAR"), [2, 51], "car, then carrot, which is not in the picture");
         assert_eq!(found("so")[0], 0, "person, which is in the picture, before sofa");
         assert!(found("helicopter").is_empty());
+    }
+
+    /// The numbers beside a picture are those of its boxes, also of one that is shown by a step.
+    #[test]
+    fn an_open_panel_counts_with_each_new_picture() {
+        let (open, closed) = (Panel { is_open: true, ..Panel::default() }, Panel::default());
+        let soon = HISTORY_STEP_NS / 10;
+        assert!(open.is_due(Some(0), soon, true) && !open.is_due(Some(0), soon, false));
+        assert!(!closed.is_due(Some(0), soon, true), "the history has ten points a second");
+        assert!(closed.is_due(Some(0), HISTORY_STEP_NS, false) && closed.is_due(None, 0, false));
     }
 
     /// Cameras send tenths of a percent, so halves are frequent.

@@ -334,6 +334,7 @@ impl Screen {
             self.stale |= self.recording.is_some() || self.panel.is_open;
             self.add_streams();
         }
+        let mut has_new = false;
         let camera_count = self.camera_count();
         let recorded = self.recorders.as_ref().map(Recorders::recorded).unwrap_or_default();
         let shown: Vec<bool> = (0..self.tiles.len()).map(|at| self.is_shown(at)).collect();
@@ -346,10 +347,12 @@ impl Screen {
                 // A view converts a frame again when the size of its tile or what it shows of it changes.
                 tile.fresh |= tile.counted != Some((picture.frame_id, picture.received.mono_ns));
                 tile.picture = Some(picture);
+                has_new = true;
                 self.stale = true;
             }
             if camera.is_before_start() && tile.picture.take().is_some() {
                 // It is of a later time than the position of the playback.
+                has_new = true;
                 self.stale = true;
             }
             let damaged = tile.picture.as_ref().is_some_and(|picture| view.is_damaged(picture));
@@ -396,7 +399,7 @@ impl Screen {
                 tile.status = status;
             }
         }
-        self.count_detections();
+        self.count_detections(has_new);
         if !self.playbacks.is_empty() {
             let position = self.playbacks.first().map(Playback::status);
             // The position changes with the pictures, so only other changes are shown at once.
