@@ -11,7 +11,7 @@ use oaktap::serve::{
     CameraViewers, KeptCamera, Serve, ServeAddress, ServeOptions, Tls, TlsFileError, Token, ViewerCounts, is_host_name,
     rtsp_url,
 };
-use oaktap::sink::record::{RecorderOutcome, RecordersMonitor};
+use oaktap::sink::record::{RecordError, RecorderOutcome, RecordersMonitor};
 use oaktap::source::{Advise, Session};
 use oaktap::units::count;
 use serde::Serialize;
@@ -249,6 +249,11 @@ impl CameraServer {
     pub(crate) fn keep(&mut self, name: String, camera: KeptCamera) {
         self.names.push(name);
         self.serve.keep(camera);
+    }
+
+    /// Starts to record a camera as a client does.
+    pub(crate) fn record(&self, name: &str) -> Result<(), RecordError> {
+        self.serve.record(name)
     }
 
     /// Ends all connections. Returns the cameras for another server.

@@ -48,6 +48,11 @@ const fn sent_nothing(camera: &RecorderCounts) -> bool {
 impl RecordingSummary {
     /// Returns the summary as lines of text.
     pub(crate) fn text(&self) -> String {
+        format!("{}: {}", self.names(), self.counts())
+    }
+
+    /// Returns the summary as lines of text, without the names of the cameras.
+    pub(crate) fn counts(&self) -> String {
         let RecorderOutcome {
             summed,
             files,
@@ -62,7 +67,6 @@ impl RecordingSummary {
             problems,
             ..
         } = &self.outcome;
-        let names = self.names();
         let kept: u64 = files.iter().map(|file| file.frames).sum();
         // Only complete chunks are counted. `recover` also saves the intact frames of the last one.
         let (at_least, at_most) = if unfinished.is_empty() { ("", "") } else { ("at least ", "at most ") };
@@ -77,12 +81,11 @@ impl RecordingSummary {
         let counted = counted + &measurements;
         let mut text = match &**files {
             // The paths are forgotten.
-            [] if *summed > 1 => format!("{names}: {whole}{measurements} in {summed} recordings, {}", Bytes(*bytes)),
-            [] => format!("{names}: {whole}{measurements} recorded, no file finished"),
-            [one] => format!("{}: {counted} in {}, {}", names, one.path.display(), Bytes(*bytes)),
+            [] if *summed > 1 => format!("{whole}{measurements} in {summed} recordings, {}", Bytes(*bytes)),
+            [] => format!("{whole}{measurements} recorded, no file finished"),
+            [one] => format!("{counted} in {}, {}", one.path.display(), Bytes(*bytes)),
             [first, .., last] => format!(
-                "{}: {counted} in {} files from {} to {}, {}",
-                names,
+                "{counted} in {} files from {} to {}, {}",
                 files.len(),
                 first.path.display(),
                 last.path.display(),

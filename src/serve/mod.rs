@@ -68,7 +68,7 @@ pub use self::tls::{Tls, TlsFileError};
 pub use self::viewer::{ViewerCounts, ViewerKind};
 use crate::live::{Camera, Sink};
 use crate::overlay::Style;
-use crate::sink::record::{RecordOptions, RecorderOutcome, RecordersMonitor};
+use crate::sink::record::{RecordError, RecordOptions, RecorderOutcome, RecordersMonitor};
 use crate::source::{Advise, Session};
 
 /// Threads that serve. Pictures are made on threads of the cameras.
@@ -123,6 +123,12 @@ fn counts(camera: &Arc<ServedCamera>) -> impl Iterator<Item = CameraViewers> {
 pub struct KeptCamera(Arc<ServedCamera>);
 
 impl KeptCamera {
+    /// Returns whether a client has started a recording that still runs.
+    #[must_use]
+    pub fn is_recorded(&self) -> bool {
+        self.0.recorder.as_ref().is_some_and(|recorder| recorder.is_on())
+    }
+
     /// Finishes the recordings that clients have started. Returns them, and the counts of the viewers. Call it after the session of
     /// the camera has ended.
     #[must_use]
@@ -234,6 +240,15 @@ impl Serve {
         let served = |camera: &Camera| self.cameras.iter().find(|served| served.name == camera.name);
         let recorders = cameras.iter().filter_map(|camera| served(camera)?.recorder.as_ref());
         RecordersMonitor::of_each(recorders.map(|recorder| recorder.monitor()))
+    }
+
+    /// Starts to record the camera of this name as a client does, if there is a folder for recordings.
+    ///
+    /// # Errors
+    /// As [`Recorder::start`](crate::sink::record::Recorder::start).
+    pub fn record(&self, name: &str) -> Result<(), RecordError> {
+        let named = self.cameras.iter().filter(|camera| camera.name == name);
+        named.filter_map(|camera| camera.recorder.as_ref()).try_for_each(|recorder| recorder.start())
     }
 
     /// Serves a camera that another server has served.

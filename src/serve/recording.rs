@@ -63,6 +63,11 @@ impl CameraRecorder {
         self.monitor.clone()
     }
 
+    /// Returns whether a recording runs.
+    pub(super) fn is_on(&self) -> bool {
+        locked(&self.recorders).as_ref().is_some_and(Recorders::is_on)
+    }
+
     /// Finishes the files and returns the outcome of each recording.
     pub(super) fn finish(&self) -> Vec<RecorderOutcome> {
         let recorders = locked(&self.recorders).take();

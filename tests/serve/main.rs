@@ -22,6 +22,8 @@ mod page_video;
 mod peers;
 #[cfg(unix)]
 mod recordings;
+#[cfg(target_os = "linux")]
+mod reload;
 #[cfg(unix)]
 mod replay;
 #[cfg(unix)]

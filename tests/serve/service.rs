@@ -118,7 +118,7 @@ fn a_service_says_that_it_is_ready_alive_reloading_and_stopping() {
 }
 
 /// Asks the server of this line, and returns its answer.
-fn ask(line: &str, method: &str, path: &str) -> String {
+pub(crate) fn ask(line: &str, method: &str, path: &str) -> String {
     let host = line.rsplit_once("http://").expect("an address").1.trim().trim_end_matches('/');
     let mut client = TcpStream::connect(host).expect("it listens");
     let request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");

@@ -25,6 +25,26 @@ struct Member {
     kept: Option<KeptCamera>,
 }
 
+/// Why a session ends before the program does.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// The plan has another source for the name of the camera.
+    Changed,
+    Removed,
+}
+
+/// Records a camera whose address has changed, because a client has started its recording and has not stopped it.
+fn record_again(server: &CameraServer, name: &str) {
+    match server.record(name) {
+        Ok(()) => present::log(&format!("{name}: recording again, into a new file")),
+        Err(error) => {
+            let help = error.help().map(|help| format!("\nhelp: {help}")).unwrap_or_default();
+            let error = anyhow::Error::from(error);
+            present::always_say(&format!("error: {name}: cannot record again: {error:#}{help}"));
+        }
+    }
+}
+
 /// The cameras of the plan, and the counts of those that were removed.
 pub(super) struct ConnectedFleet<'a> {
     ctx: &'a Ctx,
@@ -66,8 +86,13 @@ impl<'a> ConnectedFleet<'a> {
             let is_it = |member: &Member| member.source == *source && member.session.name() == camera.name;
             found.push(rest.iter().position(is_it).map(|at| rest.remove(at)));
         }
+        let mut was_recorded = Vec::new();
         for member in rest {
-            self.remove(member);
+            let name = member.session.name().to_owned();
+            let end = if cameras.iter().any(|camera| camera.name == name) { End::Changed } else { End::Removed };
+            if self.remove(member, end) {
+                was_recorded.push(name);
+            }
         }
         let mut added = Vec::new();
         for (camera, member) in cameras.iter().zip(&mut found) {
@@ -83,6 +108,10 @@ impl<'a> ConnectedFleet<'a> {
         }
         let mut sessions = Vec::new();
         if !added.is_empty() {
+            // Before their sessions start, so that each frame is recorded.
+            added.iter().filter(|camera| was_recorded.contains(&camera.name)).for_each(|camera| {
+                record_again(server, &camera.name);
+            });
             let recordings = server.recordings(&added);
             let (args, until) = (&self.args.source, &self.args.until);
             let group = Receiving::start_beside(self.groups.first(), self.ctx, added, args, until, recordings)?;
@@ -108,7 +137,8 @@ impl<'a> ConnectedFleet<'a> {
         }
     }
 
-    fn remove(&mut self, member: Member) {
+    /// Ends the session of a camera and its recordings. Returns whether one ran.
+    fn remove(&mut self, member: Member, end: End) -> bool {
         let name = member.session.name();
         for group in &mut self.groups {
             group.remove(name);
@@ -116,12 +146,26 @@ impl<'a> ConnectedFleet<'a> {
         if let Some(publisher) = &mut self.publisher {
             publisher.remove(name);
         }
-        present::say(&format!("{name}: removed"));
-        if let Some(kept) = member.kept {
-            let (recordings, viewers) = kept.finish();
-            self.removed_recordings.extend(recordings.into_iter().map(RecordingSummary::from));
-            self.removed_viewers.extend(viewers.into_iter().filter(|camera| !camera.viewers.is_empty()));
+        present::log(&match end {
+            End::Changed => format!("{name}: disconnected, because its address changed"),
+            End::Removed => format!("{name}: removed"),
+        });
+        let Some(kept) = member.kept else { return false };
+        let is_recorded = kept.is_recorded();
+        let (recordings, viewers) = kept.finish();
+        let recordings = recordings.into_iter().map(RecordingSummary::from);
+        let before = self.removed_recordings.len();
+        self.removed_recordings.extend(recordings);
+        self.removed_viewers.extend(viewers.into_iter().filter(|camera| !camera.viewers.is_empty()));
+        // Those before have ended because clients have stopped them.
+        if let Some(last) = self.removed_recordings[before..].last().filter(|_| is_recorded) {
+            let why = match end {
+                End::Changed => "its address changed",
+                End::Removed => "the camera was removed",
+            };
+            present::log(&format!("{name}: recording ended, because {why}: {}", last.counts()));
         }
+        is_recorded
     }
 
     /// Returns the runtime of the sessions; `None` before the first one is connected.
