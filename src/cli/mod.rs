@@ -31,6 +31,7 @@ mod recording_summary;
 mod same_camera;
 mod script_check;
 mod service_unit;
+mod session_log;
 mod session_progress;
 mod signals;
 mod source_args;

@@ -13,18 +13,18 @@ use oaktap::sink::record::{Recorders, RecordersMonitor};
 use oaktap::source::{
     ConnContext, Outside, Session, SessionOptions, SessionState, SourceError, SourceErrorKind, SourceSpec, Timeouts,
 };
-use oaktap::stats::{Ledger, Stats, Summary};
+use oaktap::stats::{Stats, Summary};
 use oaktap::sync::locked;
 use serde::Serialize;
-use tokio::sync::watch;
 
 use super::only_labels::Only;
 use super::present::{self, ExitReason};
 use super::recording_summary::{self, RecordingSummary};
+use super::session_log::print_states;
 use super::source_args::SourceArgs;
 use super::status_lines::{LastStatus, Since, StatusLines};
 pub(crate) use super::stream_failure::Unpictured;
-use super::stream_failure::{Failure, LastTrouble, Trouble, note_trouble};
+use super::stream_failure::{Failure, LastTrouble, Trouble};
 use super::waiting::{Advised, Waiting};
 use super::{Ctx, Outcome, Until};
 
@@ -35,8 +35,10 @@ const ABSENCE_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Receiving {
     live: Live,
-    troubles: Vec<LastTrouble>,
-    started: Received,
+    options: SessionOptions,
+    /// One for each session.
+    cameras: Vec<ReceivingCamera>,
+    advised: Advised,
     /// Time at which the sessions were stopped, and which of them play a recording whose beginning was not reached.
     stopped: OnceLock<(Received, Vec<bool>)>,
     stop: super::signals::Stop,
@@ -54,8 +56,15 @@ pub(crate) struct Receiving {
     only: Arc<Only>,
     /// The cameras whose frames all failed to become pictures, if the command shows pictures.
     unpictured: Vec<Option<Unpictured>>,
-    /// Names of the cameras that the user has removed.
-    removed: Vec<String>,
+}
+
+/// A camera of [`Receiving`], beside its session.
+#[derive(Debug)]
+struct ReceivingCamera {
+    trouble: LastTrouble,
+    started: Received,
+    /// The user has removed it.
+    is_removed: bool,
 }
 
 const ALONE_CHECK_INTERVAL: Duration = Duration::from_millis(50);
@@ -85,60 +94,48 @@ impl Receiving {
         until: &Until,
         recording: RecordersMonitor,
     ) -> anyhow::Result<Self> {
-        Self::start_beside(None, ctx, cameras, args, until, recording)
-    }
-
-    /// The same on the receiving threads of other sessions, if there are some.
-    pub(crate) fn start_beside(
-        other: Option<&Self>,
-        ctx: &Ctx,
-        cameras: Vec<Camera>,
-        args: &SourceArgs,
-        until: &Until,
-        recording: RecordersMonitor,
-    ) -> anyhow::Result<Self> {
         ctx.stop.on_signals()?;
         let style = args.style()?;
-        let started = received_now();
         let options = SessionOptions { names: style.names.clone().map(Arc::new), ..args.session_options() };
-        let live = match other {
-            Some(other) => Live::start_beside(cameras, &options, &other.live),
-            None => Live::start(cameras, &options).context("cannot start the receiving threads")?,
+        let mut receiving = Self {
+            live: Live::start(Vec::new(), &options).context("cannot start the receiving threads")?,
+            options,
+            cameras: Vec::new(),
+            advised: Advised::new(until.duration.is_some()),
+            stopped: OnceLock::new(),
+            stop: ctx.stop.clone(),
+            status: args.status.map(StatusLines::start).transpose()?,
+            deadline: until.deadline(),
+            duration: until.duration,
+            strict: args.strict,
+            frames_max: until.frames,
+            absence_max: args.idle_timeout.unwrap_or(ABSENCE_MAX),
+            alone: Mutex::default(),
+            only: Arc::new(Only::new(args.only.clone(), style)),
+            unpictured: Vec::new(),
         };
-        let only = Arc::new(Only::new(args.only.clone(), style));
-        let advised = Advised::new(until.duration.is_some());
-        let watch = |session: &Session| {
+        receiving.add(cameras, &recording);
+        Ok(receiving)
+    }
+
+    /// Starts a session for each of further cameras. `recording`: what `--status` reports of recordings of these.
+    pub(crate) fn add(&mut self, cameras: Vec<Camera>, recording: &RecordersMonitor) {
+        let (first, started) = (self.sessions().len(), received_now());
+        self.live.add(cameras, &self.options);
+        for (number, session) in self.live.sessions()[first..].iter().enumerate() {
             let (trouble, since) = (LastTrouble::default(), Arc::new(Since::default()));
             let printing = (Arc::clone(&trouble), Arc::clone(&since));
             // The names in a recording of another program are known at its end only.
             let live_names =
-                session.spec().recording().is_none().then(|| (Arc::clone(&only), session.ledger().clone()));
-            let waiting = Waiting::new(advised.clone());
+                session.spec().recording().is_none().then(|| (Arc::clone(&self.only), session.ledger().clone()));
+            let waiting = Waiting::new(self.advised.clone());
             let states = session.changes();
-            live.runtime().spawn(print_states(session.name().to_owned(), states, printing, live_names, waiting));
-            (trouble, since)
-        };
-        let (troubles, since): (Vec<_>, Vec<_>) = live.sessions().iter().map(watch).unzip();
-        let status =
-            args.status.map(|interval| StatusLines::start(live.sessions(), since, recording, interval)).transpose()?;
-        let strict = args.strict;
-        Ok(Self {
-            live,
-            troubles,
-            started,
-            stopped: OnceLock::new(),
-            stop: ctx.stop.clone(),
-            status,
-            deadline: until.deadline(),
-            duration: until.duration,
-            strict,
-            frames_max: until.frames,
-            absence_max: args.idle_timeout.unwrap_or(ABSENCE_MAX),
-            alone: Mutex::default(),
-            only,
-            unpictured: Vec::new(),
-            removed: Vec::new(),
-        })
+            self.live.runtime().spawn(print_states(session.name().to_owned(), states, printing, live_names, waiting));
+            if let Some(status) = &self.status {
+                status.add(session, since, (recording.clone(), number));
+            }
+            self.cameras.push(ReceivingCamera { trouble, started, is_removed: false });
+        }
     }
 
     /// Returns the number of cameras that send frames.
@@ -201,7 +198,9 @@ impl Receiving {
             let decided = session.ledger().update(|stats| stats.frames.confirmed + stats.frames.withdrawn);
             session.ended() || decided >= frames_max
         };
-        let (done, rest): (Vec<_>, Vec<_>) = self.sessions().iter().partition(|session| has_enough(session));
+        let present = self.sessions().iter().zip(&self.cameras).filter(|(_, camera)| !camera.is_removed);
+        let (done, rest): (Vec<_>, Vec<_>) =
+            present.map(|(session, _)| session).partition(|session| has_enough(session));
         let sends = |session: &&&Session| {
             use SessionState::{Outside, Paused, Stalled, Streaming};
             matches!(session.state(), Streaming | Stalled | Paused | Outside(_))
@@ -232,16 +231,17 @@ impl Receiving {
 
     /// Ends the session of a camera that the user has removed. Its frames are counted at the end, but it cannot fail any more.
     pub(crate) fn remove(&mut self, name: &str) {
-        for session in self.sessions().iter().filter(|session| session.name() == name) {
-            session.stop();
-            // The user does not want it any more.
-            drop(session.wait());
+        if let Some(status) = &self.status {
+            status.remove(name);
         }
-        self.removed.push(name.to_owned());
-    }
-
-    fn is_removed(&self, number: usize) -> bool {
-        self.removed.iter().any(|removed| removed == self.sessions()[number].name())
+        for (session, camera) in self.live.sessions().iter().zip(&mut self.cameras) {
+            if session.name() == name && !camera.is_removed {
+                session.stop();
+                // The user does not want it any more.
+                drop(session.wait());
+                camera.is_removed = true;
+            }
+        }
     }
 
     /// Reports the cameras whose frames all failed to become pictures, in the order of the cameras.
@@ -249,15 +249,16 @@ impl Receiving {
         Self { unpictured, ..self }
     }
 
-    /// Returns why no frame of a camera arrived until it was stopped. `last`: the trouble that its session reported.
-    fn without_frame(&self, session: &Session, stats: &Stats, last: Option<Trouble>, stopped_ns: u64) -> Trouble {
-        match last {
+    /// Returns why no frame of a camera arrived until it was stopped.
+    fn without_frame(&self, number: usize, stats: &Stats, stopped_ns: u64) -> Trouble {
+        let (session, camera) = (&self.sessions()[number], &self.cameras[number]);
+        match locked(&camera.trouble).take() {
             Some(Trouble::Unconnected(error)) if stats.connections == 0 => return Trouble::Error(error),
             // Connected meanwhile.
             Some(Trouble::Unconnected(_)) | None => {}
             Some(trouble) => return trouble,
         }
-        let waited = Duration::from_nanos(stopped_ns.saturating_sub(self.started.mono_ns));
+        let waited = Duration::from_nanos(stopped_ns.saturating_sub(camera.started.mono_ns));
         // Closing the window ends a view without a signal.
         let is_left = || {
             let in_time = self.deadline.is_none_or(|deadline| Instant::now() < deadline);
@@ -274,6 +275,15 @@ impl Receiving {
         Trouble::Error(Arc::new(SourceError { conn, kind: SourceErrorKind::ConnectTimeout(limit) }))
     }
 
+    /// Marks the cameras that the user has removed: others may have their names.
+    fn named_for_people(&self, summaries: &[Summary]) -> Vec<Summary> {
+        let mut named = summaries.to_vec();
+        for (summary, _) in named.iter_mut().zip(&self.cameras).filter(|(_, camera)| camera.is_removed) {
+            summary.name.push_str(" (removed)");
+        }
+        named
+    }
+
     /// Ends the sessions, and prints their frame counts and the recordings of their frames.
     pub(crate) fn finish(mut self, ctx: &Ctx, recordings: &[RecordingSummary]) -> anyhow::Result<Outcome> {
         let ends = self.stop();
@@ -281,7 +291,7 @@ impl Receiving {
         let mut stats: Vec<_> = self.sessions().iter().map(Session::stats).collect();
         let is_not_reached = |number: usize, stats: &Stats| not_reached[number] && stats.frames.received == 0;
         for (number, stats) in stats.iter_mut().enumerate() {
-            if is_not_reached(number, stats) || self.is_removed(number) {
+            if is_not_reached(number, stats) || self.cameras[number].is_removed {
                 stats.dismiss_outage();
             }
             // Also of a session that ended before, because of an error.
@@ -294,7 +304,7 @@ impl Receiving {
         }
         let summaries: Vec<_> =
             self.sessions().iter().zip(&stats).map(|(session, stats)| stats.summary(session.name())).collect();
-        present::table(&summaries, tracing::enabled!(tracing::Level::INFO), self.strict);
+        present::table(&self.named_for_people(&summaries), tracing::enabled!(tracing::Level::INFO), self.strict);
         recording_summary::texts(recordings).iter().for_each(|text| present::say(text));
         let unpictured = |number: usize| self.unpictured.get(number).cloned().flatten();
         // A camera that sent nothing, or nothing that can be shown, is a failure of its own only if another camera works.
@@ -310,7 +320,7 @@ impl Receiving {
             let received = stats[number].frames.received + stats[number].measurements;
             let session = &self.sessions()[number];
             failures.push(match end {
-                _ if self.is_removed(number) => None,
+                _ if self.cameras[number].is_removed => None,
                 // The frames before the damage have been delivered.
                 Err(error) if error.is_torn() && received > 0 && is_being_recorded(session, &error) => {
                     present::say(&format!(
@@ -342,9 +352,10 @@ impl Receiving {
                 }
                 Ok(()) if received == 0 => {
                     let datagrams = stats[number].datagrams.filter(|datagrams| datagrams.received > 0);
-                    let trouble = match (locked(&self.troubles[number]).take(), datagrams) {
-                        (None, Some(datagrams)) => Trouble::NoFrameIn { datagrams },
-                        (trouble, _) => self.without_frame(session, &stats[number], trouble, stopped_ns),
+                    let has_trouble = locked(&self.cameras[number].trouble).is_some();
+                    let trouble = match datagrams.filter(|_| !has_trouble) {
+                        Some(datagrams) => Trouble::NoFrameIn { datagrams },
+                        None => self.without_frame(number, &stats[number], stopped_ns),
                     };
                     Some(Failure::new(session, trouble, !any_works))
                 }
@@ -357,7 +368,8 @@ impl Receiving {
         }
         let recorded = recording_summary::check(recordings);
         if let Some(lines) = self.status.take() {
-            let last = summaries.iter().zip(&failures).map(|(counts, failure)| LastStatus {
+            let present = summaries.iter().zip(&failures).zip(&self.cameras).filter(|(_, camera)| !camera.is_removed);
+            let last = present.map(|((counts, failure), _)| LastStatus {
                 counts,
                 reason: failure.as_ref().map(|failure| failure.text.clone()),
                 recording: recording_summary::finished(recordings, &counts.name),
@@ -365,10 +377,13 @@ impl Receiving {
             lines.finish(last.collect())?;
         }
         if ctx.json {
-            let each = summaries.iter().zip(&failures);
-            let text = |failure: &Failure| failure.text.clone();
-            let cameras: Vec<_> =
-                each.map(|(counts, failure)| ReceivedCamera { counts, error: failure.as_ref().map(text) }).collect();
+            let each = summaries.iter().zip(&failures).zip(&self.cameras);
+            let cameras = each.map(|((counts, failure), camera)| ReceivedCamera {
+                counts,
+                removed: camera.is_removed,
+                error: failure.as_ref().map(|failure| failure.text.clone()),
+            });
+            let cameras: Vec<_> = cameras.collect();
             present::document(&StreamSummary { command: ctx.command, cameras: &cameras, recordings })?;
         }
         let mut reasons: Vec<_> = Vec::new();
@@ -426,6 +441,9 @@ fn is_before_recording(session: &Session) -> bool {
 struct ReceivedCamera<'a> {
     #[serde(flatten)]
     counts: &'a Summary,
+    /// The user removed the camera before the end. Another one may have its name.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    removed: bool,
     /// Why no frame arrived, or why the session ended; `None` if neither happened.
     error: Option<String>,
 }
@@ -437,61 +455,4 @@ pub(crate) struct StreamSummary<'a, T> {
     pub(crate) cameras: &'a [T],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub(crate) recordings: &'a [RecordingSummary],
-}
-
-/// Prints each new state of a session, and reminders while no frames arrive.
-async fn print_states(
-    name: String,
-    mut changes: watch::Receiver<SessionState>,
-    (trouble, since): (LastTrouble, Arc<Since>),
-    mut live_names: Option<(Arc<Only>, Ledger)>,
-    mut waiting: Waiting,
-) {
-    let mut printed = String::new();
-    let mut pauses = false;
-    loop {
-        let state = changes.borrow_and_update().clone();
-        since.of(state.word(), received_now().unix_ns);
-        note_trouble(&mut locked(&trouble), &state);
-        let (line, help) = match &state {
-            SessionState::Ended { .. } => return,
-            SessionState::Connecting { .. } if !printed.is_empty() => (printed.clone(), None),
-            // The window shows it, beside the position of the playback.
-            SessionState::Outside(_) => (printed.clone(), None),
-            // Once: a camera may pause after each picture.
-            SessionState::Paused if pauses => (printed.clone(), None),
-            SessionState::Paused => {
-                pauses = true;
-                (state.to_string(), None)
-            }
-            SessionState::Lost { reason, .. } if reason.kind.was_connected() => {
-                (format!("connection lost: {}; reconnecting", reason.kind), reason.help())
-            }
-            SessionState::Lost { reason, .. } => (format!("{}; retrying", reason.kind), reason.help()),
-            SessionState::Connecting { .. }
-            | SessionState::Waiting
-            | SessionState::Subscribed { .. }
-            | SessionState::Silent
-            | SessionState::Streaming
-            | SessionState::Stalled => (state.to_string(), None),
-        };
-        let is_new = waiting.observe(&state, &line);
-        if line != printed && is_new {
-            present::log(&format!("{name}: {line}"));
-            let help = help.filter(|help| waiting.advised().is_new(help));
-            help.inspect(|help| present::log(&format!("help: {name}: {}", present::naming_camera(help, &name))));
-        }
-        printed = line;
-        // The names have been received with the first frame.
-        if let Some((only, ledger)) = live_names.take_if(|_| matches!(state, SessionState::Streaming)) {
-            only.warn(&name, &ledger.snapshot());
-        }
-        loop {
-            tokio::select! {
-                Ok(()) = changes.changed() => break,
-                text = waiting.reminder(&printed) => present::log(&format!("{name}: {text}")),
-                else => return,
-            }
-        }
-    }
 }

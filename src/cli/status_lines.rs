@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use oaktap::net::clock::received_now;
-use oaktap::sink::record::{RecordersMonitor, RecordingStatus};
+use oaktap::sink::record::RecordersMonitor;
 use oaktap::source::{Session, SessionState};
 use oaktap::stats::{Ledger, Summary};
 use oaktap::sync::locked;
@@ -19,7 +19,8 @@ use super::recording_summary::FinishedRecording;
 /// Prints a line for each camera, again and again.
 #[derive(Debug)]
 pub(super) struct StatusLines {
-    since: Vec<Arc<Since>>,
+    /// The cameras that are not removed.
+    cameras: Arc<Mutex<Vec<Arc<Watched>>>>,
     /// Ends the thread when it is dropped.
     end: mpsc::Sender<()>,
     thread: thread::JoinHandle<()>,
@@ -54,53 +55,59 @@ struct CameraStatus<'a, R> {
 }
 
 /// A camera of which lines are printed.
+#[derive(Debug)]
 struct Watched {
     name: String,
     state: watch::Receiver<SessionState>,
     ledger: Ledger,
     since: Arc<Since>,
+    /// Its recording, and its index there.
+    recording: (RecordersMonitor, usize),
 }
 
 impl StatusLines {
-    /// Prints the counts of each session at this interval. On a thread of its own: a reader that does not read blocks it.
-    pub(super) fn start(
-        sessions: &[Session],
-        since: Vec<Arc<Since>>,
-        recording: RecordersMonitor,
-        interval: Duration,
-    ) -> io::Result<Self> {
-        let watched = |(session, since): (&Session, &Arc<Since>)| Watched {
-            name: session.name().to_owned(),
-            state: session.changes(),
-            ledger: session.ledger().clone(),
-            since: Arc::clone(since),
-        };
-        let cameras: Vec<_> = sessions.iter().zip(&since).map(watched).collect();
+    /// Prints the counts of each camera at this interval. On a thread of its own: a reader that does not read blocks it.
+    pub(super) fn start(interval: Duration) -> io::Result<Self> {
+        let cameras = Arc::<Mutex<Vec<Arc<Watched>>>>::default();
+        let printed = Arc::clone(&cameras);
         let (end, ended) = mpsc::channel();
         let print = move || {
             while ended.recv_timeout(interval) == Err(mpsc::RecvTimeoutError::Timeout) {
-                for (number, camera) in cameras.iter().enumerate() {
+                // A copy: cameras are added and removed while a reader blocks this thread.
+                let cameras = locked(&printed).clone();
+                for camera in cameras {
                     // A closed standard output ends the lines, not the reception.
-                    if camera.print(recording.status(number)).is_err() {
+                    if camera.print().is_err() {
                         return;
                     }
                 }
             }
         };
         let thread = thread::Builder::new().name("status".to_owned()).spawn(print)?;
-        Ok(Self { since, end, thread })
+        Ok(Self { cameras, end, thread })
     }
 
-    /// Ends the thread, and prints the last line of each camera.
+    /// Also prints lines of a camera. `recording`: its recording, and its index there.
+    pub(super) fn add(&self, session: &Session, since: Arc<Since>, recording: (RecordersMonitor, usize)) {
+        let (name, state, ledger) = (session.name().to_owned(), session.changes(), session.ledger().clone());
+        locked(&self.cameras).push(Arc::new(Watched { name, state, ledger, since, recording }));
+    }
+
+    /// Prints no further line of the camera of this name.
+    pub(super) fn remove(&self, name: &str) {
+        locked(&self.cameras).retain(|camera| camera.name != name);
+    }
+
+    /// Ends the thread, and prints the last line of each camera, in the order in which they were added.
     pub(super) fn finish(self, cameras: Vec<LastStatus<'_>>) -> anyhow::Result<()> {
         drop(self.end);
         // A panic was printed when it happened.
         let _ = self.thread.join();
         let unix_ns = received_now().unix_ns;
-        for (camera, since) in cameras.into_iter().zip(&self.since) {
+        for (camera, watched) in cameras.into_iter().zip(&*locked(&self.cameras)) {
             let LastStatus { counts, reason, recording } = camera;
             let state = SessionState::Ended { error: None }.word();
-            let since_unix_ns = since.of(state, unix_ns);
+            let since_unix_ns = watched.since.of(state, unix_ns);
             print(&CameraStatus { unix_ns, state, reason, since_unix_ns, recording, counts })?;
         }
         Ok(())
@@ -108,7 +115,7 @@ impl StatusLines {
 }
 
 impl Watched {
-    fn print(&self, recording: Option<RecordingStatus>) -> anyhow::Result<()> {
+    fn print(&self) -> anyhow::Result<()> {
         let now = received_now();
         let state = self.state.borrow().clone();
         let mut counts = self.ledger.snapshot();
@@ -122,7 +129,7 @@ impl Watched {
             state: state.word(),
             reason: state.reason().map(|error| error.kind.to_string()),
             since_unix_ns: self.since.of(state.word(), now.unix_ns),
-            recording,
+            recording: self.recording.0.status(self.recording.1),
             counts: &counts.summary(&self.name),
         })
     }

@@ -109,8 +109,8 @@ fn unique_names(sources: &[NamedSource]) -> Vec<String> {
 pub struct Live {
     sessions: Vec<Session>,
     runtime: Handle,
-    /// The runtime that [`Self::start`] created, shared with those of [`Self::start_beside`]. The last one ends it.
-    own_runtime: Option<Arc<Runtime>>,
+    /// The runtime that [`Self::start`] created.
+    own_runtime: Option<Runtime>,
 }
 
 /// Longest time that [`Live`] waits for blocking work when it is dropped: the system may still resolve a host name.
@@ -119,7 +119,7 @@ const SHUTDOWN_MAX: Duration = Duration::from_millis(500);
 impl Drop for Live {
     fn drop(&mut self) {
         self.sessions.clear();
-        if let Some(runtime) = self.own_runtime.take().and_then(Arc::into_inner) {
+        if let Some(runtime) = self.own_runtime.take() {
             runtime.shutdown_timeout(SHUTDOWN_MAX);
         }
     }
@@ -134,25 +134,24 @@ impl Live {
         let runtime =
             Builder::new_multi_thread().worker_threads(RECEIVE_THREADS).thread_name("receive").enable_all().build()?;
         let mut live = Self::start_on(cameras, options, runtime.handle());
-        live.own_runtime = Some(Arc::new(runtime));
+        live.own_runtime = Some(runtime);
         Ok(live)
     }
 
-    /// Starts a session for each camera on the threads of other sessions, which may end before.
-    #[must_use]
-    pub fn start_beside(cameras: Vec<Camera>, options: &SessionOptions, other: &Self) -> Self {
-        let mut live = Self::start_on(cameras, options, &other.runtime);
-        live.own_runtime.clone_from(&other.own_runtime);
-        live
+    /// Starts a session for each of further cameras, on the same threads.
+    pub fn add(&mut self, cameras: Vec<Camera>, options: &SessionOptions) {
+        let runtime = &self.runtime;
+        let start =
+            |Camera { name, spec, outlets, .. }: Camera| Session::start(name, spec, options.clone(), outlets, runtime);
+        self.sessions.extend(cameras.into_iter().map(start));
     }
 
     /// Starts a session for each camera on the threads of `runtime`.
     #[must_use]
     pub fn start_on(cameras: Vec<Camera>, options: &SessionOptions, runtime: &Handle) -> Self {
-        let start =
-            |Camera { name, spec, outlets, .. }: Camera| Session::start(name, spec, options.clone(), outlets, runtime);
-        let sessions = cameras.into_iter().map(start).collect();
-        Self { sessions, runtime: runtime.clone(), own_runtime: None }
+        let mut live = Self { sessions: Vec::new(), runtime: runtime.clone(), own_runtime: None };
+        live.add(cameras, options);
+        live
     }
 
     /// Returns the sessions, in the order of their cameras.
@@ -222,21 +221,22 @@ mod tests {
     }
 
     #[test]
-    fn sessions_on_the_threads_of_others_outlive_them() {
+    fn added_sessions_run_beside_the_others_and_outlive_them() {
         let camera = |seed: u32| {
             let spec: SourceSpec = format!("sim:?size=16x16&fps=0&seed={seed}").parse().expect("a source");
             vec![Camera::new("sim", spec)]
         };
         let options = SessionOptions::default();
-        let first = Live::start(camera(1), &options).expect("threads");
-        let second = Live::start_beside(camera(2), &options, &first);
-        assert_eq!(first.runtime().id(), second.runtime().id());
-        drop(first);
-        let before = second.sessions()[0].stats().frames.confirmed;
-        while second.sessions()[0].stats().frames.confirmed < before + 10 {
+        let mut live = Live::start(camera(1), &options).expect("threads");
+        live.add(camera(2), &options);
+        let [first, second] = live.sessions() else { panic!("{live:?}") };
+        first.stop();
+        assert!(first.wait().is_ok() && !live.ended());
+        let before = second.stats().frames.confirmed;
+        while second.stats().frames.confirmed < before + 10 {
             std::thread::yield_now();
         }
-        assert!(second.stop().iter().all(Result::is_ok) && second.ended());
+        assert!(live.stop().iter().all(Result::is_ok) && live.ended());
     }
 
     #[test]

@@ -135,3 +135,39 @@ fn a_recorded_camera_whose_address_changes_is_recorded_again() {
     assert_eq!(names, ["c", "c", "gone"]);
     assert!(recordings.iter().all(|one| one["frames"].as_u64() > Some(0)), "{recordings:?}");
 }
+
+#[test]
+fn status_lines_are_of_present_cameras_and_one_summary_has_all() {
+    let (a, c) = ("a = \"sim:?size=64x48\"\n", "c = \"sim:?size=64x48\"\n");
+    let (changed, b) = ("c = \"sim:?size=48x64\"\n", "b = \"sim:?size=32x32\"\n");
+    let mut service = Service::start(&[a, c].concat(), &["--status", "20ms"]);
+    let both_stream = |service: &Service, names: [&str; 2]| {
+        names.map(|name| service.wait_until(name, |camera| camera["state"] == "streaming"));
+    };
+    both_stream(&service, ["a", "c"]);
+    service.reload(&[changed, b].concat());
+    service.served();
+    both_stream(&service, ["b", "c"]);
+    let next = || service.printed.recv_timeout(AGES).expect("a line")["status"].clone();
+    while next()["camera"] != "b" {}
+    let lines: Vec<_> = (0..6).map(|_| next()).collect();
+    let names: Vec<_> = lines.iter().map(|line| line["camera"].as_str().expect("a name")).collect();
+    assert_eq!(names, ["c", "b", "c", "b", "c", "b"], "{lines:#?}");
+    assert!(lines.iter().all(|line| line["state"] != "ended"), "{lines:#?}");
+
+    service.reload(changed);
+    service.served();
+    let (lines, log) = service.stop();
+    let ended: Vec<_> = lines.iter().filter(|line| line["status"]["state"] == "ended").collect();
+    assert!(ended.len() == 1 && ended[0]["status"]["camera"] == "c", "{ended:#?}");
+    let summaries: Vec<_> = lines.iter().filter(|line| line.get("summary").is_some()).collect();
+    assert!(summaries.len() == 1 && lines.last() == Some(summaries[0]), "{lines:#?}");
+    let cameras = summaries[0]["summary"]["cameras"].as_array().expect("a list");
+    let mut all: Vec<_> =
+        cameras.iter().map(|camera| (camera["camera"].as_str().expect("a name"), &camera["removed"])).collect();
+    all.sort_by_key(|(name, removed)| (*name, removed.is_null()));
+    let (removed, present) = (Value::Bool(true), Value::Null);
+    assert_eq!(all, [("a", &removed), ("b", &removed), ("c", &removed), ("c", &present)]);
+    assert!(cameras.iter().all(|camera| camera["frames"]["received"].as_u64() > Some(0)), "{cameras:#?}");
+    assert!(log.contains("c (removed)"), "{log}");
+}

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use oaktap::live;
 use oaktap::serve::{CameraViewers, KeptCamera};
+use oaktap::sink::record::RecordersMonitor;
 use oaktap::source::{NamedSource, Session};
 use tokio::runtime::Handle;
 
@@ -49,8 +50,7 @@ fn record_again(server: &CameraServer, name: &str) {
 pub(super) struct ConnectedFleet<'a> {
     ctx: &'a Ctx,
     args: &'a ServeArgs,
-    /// Cameras that were added together. All of them use the threads of the first ones.
-    groups: Vec<Receiving>,
+    receiving: Receiving,
     /// In the order of the plan.
     members: Vec<Member>,
     removed_recordings: Vec<RecordingSummary>,
@@ -60,16 +60,18 @@ pub(super) struct ConnectedFleet<'a> {
 }
 
 impl<'a> ConnectedFleet<'a> {
-    pub(super) fn new(ctx: &'a Ctx, args: &'a ServeArgs, publisher: Option<Publisher>) -> Self {
-        Self {
+    /// Creates a fleet without cameras.
+    pub(super) fn new(ctx: &'a Ctx, args: &'a ServeArgs, publisher: Option<Publisher>) -> anyhow::Result<Self> {
+        let receiving = Receiving::start(ctx, Vec::new(), &args.source, &args.until, RecordersMonitor::default())?;
+        Ok(Self {
             ctx,
             args,
-            groups: Vec::new(),
+            receiving,
             members: Vec::new(),
             removed_recordings: Vec::new(),
             removed_viewers: Vec::new(),
             publisher,
-        }
+        })
     }
 
     /// Lets the server serve these sources, and connects those that are not connected yet. Ends the sessions of all others before,
@@ -106,20 +108,16 @@ impl<'a> ConnectedFleet<'a> {
                 }
             }
         }
-        let mut sessions = Vec::new();
-        if !added.is_empty() {
-            // Before their sessions start, so that each frame is recorded.
-            added.iter().filter(|camera| was_recorded.contains(&camera.name)).for_each(|camera| {
-                record_again(server, &camera.name);
-            });
-            let recordings = server.recordings(&added);
-            let (args, until) = (&self.args.source, &self.args.until);
-            let group = Receiving::start_beside(self.groups.first(), self.ctx, added, args, until, recordings)?;
-            sessions = group.sessions().to_vec();
-            self.publisher.as_mut().map(|publisher| publisher.start(&sessions)).transpose()?;
-            self.groups.push(group);
+        // Before their sessions start, so that each frame is recorded.
+        let again = added.iter().filter(|camera| was_recorded.contains(&camera.name));
+        again.for_each(|camera| record_again(server, &camera.name));
+        let recordings = server.recordings(&added);
+        let first = self.receiving.sessions().len();
+        self.receiving.add(added, &recordings);
+        if let Some(publisher) = &mut self.publisher {
+            publisher.start(&self.receiving.sessions()[first..])?;
         }
-        let mut sessions = sessions.into_iter();
+        let mut sessions = self.receiving.sessions()[first..].iter().cloned();
         for (source, member) in sources.iter().zip(found) {
             let member = member.or_else(|| {
                 let session = sessions.next()?;
@@ -140,9 +138,7 @@ impl<'a> ConnectedFleet<'a> {
     /// Ends the session of a camera and its recordings. Returns whether one ran.
     fn remove(&mut self, member: Member, end: End) -> bool {
         let name = member.session.name();
-        for group in &mut self.groups {
-            group.remove(name);
-        }
+        self.receiving.remove(name);
         if let Some(publisher) = &mut self.publisher {
             publisher.remove(name);
         }
@@ -168,54 +164,31 @@ impl<'a> ConnectedFleet<'a> {
         is_recorded
     }
 
-    /// Returns the runtime of the sessions; `None` before the first one is connected.
-    pub(super) fn runtime(&self) -> Option<&Handle> {
-        self.groups.first().map(Receiving::runtime)
+    /// Returns the runtime of the sessions.
+    pub(super) fn runtime(&self) -> &Handle {
+        self.receiving.runtime()
     }
 
     /// Returns whether a stop condition holds.
     pub(super) fn is_over(&self) -> bool {
-        self.groups.iter().any(Receiving::over) || self.groups.iter().all(|group| over(group, &self.args.until))
+        over(&self.receiving, &self.args.until)
     }
 
     /// Returns how long to wait for an event before checking [`Self::is_over`] again.
     pub(super) fn stop_check_interval(&self) -> Duration {
-        let intervals = self.groups.iter().map(Receiving::stop_check_interval);
-        intervals.min().unwrap_or(Duration::from_millis(50))
+        self.receiving.stop_check_interval()
     }
 
-    /// Ends the sessions, their recordings, and the server. Prints the counts of each group.
+    /// Ends the sessions, their recordings, and the server. Prints the counts of all cameras that were served.
     pub(super) fn finish(self, mut server: CameraServer) -> anyhow::Result<Outcome> {
         // `Receiving::finish` reports how the sessions ended.
-        self.groups.iter().for_each(|group| drop(group.stop()));
+        drop(self.receiving.stop());
         let published = self.publisher.map(Publisher::finish);
         published.as_ref().map(|published| published.print(self.ctx)).transpose()?;
         let mut recordings = self.removed_recordings;
         recordings.extend(server.end_recordings().into_iter().map(RecordingSummary::from));
         server.finish_after(self.removed_viewers).print(self.ctx)?;
-        let (count, mut failures, mut outcome) = (self.groups.len(), Vec::new(), Outcome::Done);
-        for (number, group) in self.groups.into_iter().enumerate() {
-            // Once, with the last group.
-            let recordings = if number + 1 == count { &recordings[..] } else { &[] };
-            match group.finish(self.ctx, recordings) {
-                Ok(Outcome::Done) => {}
-                Ok(Outcome::Lossy) => outcome = Outcome::Lossy,
-                Err(error) => failures.push(error),
-            }
-        }
-        if let Some(published) = published {
-            outcome = published.outcome(outcome);
-        }
-        // Cameras that were added together and all failed are a failure of the command only if no others work.
-        match failures.pop() {
-            Some(error) if failures.len() + 1 == count => Err(error),
-            Some(error) => {
-                for error in failures.iter().chain([&error]) {
-                    present::always_say(&format!("exit code 3: {error:#}"));
-                }
-                Ok(Outcome::Lossy)
-            }
-            None => Ok(outcome),
-        }
+        let outcome = self.receiving.finish(self.ctx, &recordings)?;
+        Ok(published.map_or(outcome, |published| published.outcome(outcome)))
     }
 }

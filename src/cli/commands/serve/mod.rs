@@ -96,7 +96,8 @@ pub(crate) fn run(ctx: &Ctx, args: &ServeArgs) -> anyhow::Result<Outcome> {
         ctx.stop.reload_on_hangup();
     }
     let publisher = args.publish.open(args.source.style()?)?;
-    let (mut plan, mut fleet) = (args.plan()?, ConnectedFleet::new(ctx, args, publisher));
+    let mut plan = args.plan()?;
+    let mut fleet = ConnectedFleet::new(ctx, args, publisher)?;
     loop {
         let server = open(args, &plan, &mut fleet)?;
         match wait(ctx, args, &plan, &fleet, &server, &supervisor) {
@@ -149,7 +150,7 @@ fn wait(
 ) -> Option<Plan> {
     let status = count(plan.sources.len() as u64, "camera", "cameras");
     supervisor.ready(&status);
-    let mut pulse = Pulse::new(fleet.runtime().into_iter().chain(server.runtime()).cloned().collect());
+    let mut pulse = Pulse::new(std::iter::once(fleet.runtime()).chain(server.runtime()).cloned().collect());
     while !fleet.is_over() {
         supervisor.feed(&mut pulse);
         if ctx.stop.take_reload() {
