@@ -124,13 +124,14 @@ impl Watched {
         if matches!(state, SessionState::Outside(_)) {
             counts.dismiss_outage();
         }
+        let summary = counts.summary(&self.name);
         print(&CameraStatus {
             unix_ns: now.unix_ns,
             state: state.word(),
             reason: state.reason().map(|error| error.kind.to_string()),
             since_unix_ns: self.since.of(state.word(), now.unix_ns),
             recording: self.recording.0.status(self.recording.1),
-            counts: &counts.summary(&self.name),
+            counts: &Summary { recent: state.rates_now(summary.recent), ..summary },
         })
     }
 }

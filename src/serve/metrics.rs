@@ -11,10 +11,11 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::camera::ServedCamera;
 use super::routes::Server;
 use super::viewer::ViewerCounts;
-use crate::source::SessionState;
-use crate::stats::Stats;
+use crate::source::{Session, SessionState};
+use crate::stats::{Rates, Stats};
 
 /// Format of the counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +104,17 @@ struct Sample {
 /// Counts of the frames that a camera sends.
 struct Received {
     is_streaming: bool,
+    /// Rates of now.
+    rates: Rates,
     stats: Stats,
+}
+
+impl Received {
+    fn new(session: &Session) -> Self {
+        let (state, stats) = (session.state(), session.stats());
+        let is_streaming = matches!(state, SessionState::Streaming);
+        Self { is_streaming, rates: state.rates_now(stats.rates()), stats }
+    }
 }
 
 impl Sample {
@@ -118,12 +129,9 @@ struct Cameras(Arc<Server>);
 
 impl Cameras {
     fn samples(&self) -> Vec<Sample> {
-        let sample = |(camera, session): (&Arc<super::camera::ServedCamera>, &crate::source::Session)| Sample {
+        let sample = |(camera, session): (&Arc<ServedCamera>, &Session)| Sample {
             camera: camera.name.clone(),
-            received: camera.stream().is_none().then(|| Received {
-                is_streaming: matches!(session.state(), SessionState::Streaming),
-                stats: session.stats(),
-            }),
+            received: camera.stream().is_none().then(|| Received::new(session)),
             encoded: camera.encoded(),
             viewers: camera.viewers.by_kind(),
         };
@@ -178,9 +186,7 @@ fn families(samples: &[Sample]) -> Vec<Family> {
         gauge("oaktap_frames_missing", "Frames of which nothing arrived, by number or by estimate", |received| {
             received.stats.frames.missing as f64
         }),
-        gauge("oaktap_frame_rate", "Frames per second over the last 120 frames", |received| {
-            if received.is_streaming { received.stats.rates().fps_arrival } else { 0.0 }
-        }),
+        gauge("oaktap_frame_rate", "Frames per second over the last 120 frames", |received| received.rates.fps_arrival),
         counter("oaktap_received", "Bytes received", Some(Unit::Bytes), |received| received.stats.bytes().received),
         counter("oaktap_connections", "Connections opened", None, |received| received.stats.connections),
         Family {

@@ -108,13 +108,13 @@ fn for_page<'a>(server: &Server, camera: &'a ServedCamera, session: &Session, no
     });
     // A lost camera has no picture for another reason.
     let streams = matches!(state, SessionState::Streaming | SessionState::Stalled);
-    let now = |rate: f64| if matches!(state, SessionState::Streaming) { rate } else { 0.0 };
+    let rates = state.rates_now(rates);
     PageCamera {
         name: &camera.name,
         camera: &camera.name,
         told: Told { no_picture: told.no_picture.filter(|_| streams), ..told },
-        fps: now(rates.fps_arrival),
-        mbit_s: now(rates.mbit_s),
+        fps: rates.fps_arrival,
+        mbit_s: rates.mbit_s,
         lost: frames.withdrawn + frames.lost,
         missing: frames.missing,
         missing_is_estimate,
@@ -127,13 +127,15 @@ fn for_page<'a>(server: &Server, camera: &'a ServedCamera, session: &Session, no
 }
 
 fn for_programs<'a>(server: &Server, camera: &'a ServedCamera, session: &Session) -> ApiCamera<'a> {
+    let state = session.state();
+    let counts = session.stats().summary(session.name());
     ApiCamera {
         name: &camera.name,
         stream: camera.stream(),
-        told: Told::new(server, camera, session, &session.state()),
+        told: Told::new(server, camera, session, &state),
         encoded: camera.encoded(),
         recording: camera.recording.state(),
-        counts: session.stats().summary(session.name()),
+        counts: Summary { recent: state.rates_now(counts.recent), ..counts },
         viewers: camera.viewers.each(),
         totals: camera.viewers.by_kind(),
     }

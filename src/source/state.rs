@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::SourceError;
+use crate::stats::Rates;
 use crate::units::rounded_time;
 
 /// State of a session.
@@ -107,6 +108,15 @@ impl SessionState {
             Self::Outside(_) => "outside",
             Self::Lost { .. } => "lost",
             Self::Ended { .. } => "ended",
+        }
+    }
+
+    /// Returns the rates over the last frames if frames arrive now, and 0 otherwise.
+    #[must_use]
+    pub const fn rates_now(&self, last: Rates) -> Rates {
+        match self {
+            Self::Streaming => last,
+            _ => Rates { fps_device: 0.0, fps_arrival: 0.0, mbit_s: 0.0, jitter_us: 0.0 },
         }
     }
 

@@ -8,7 +8,7 @@ use crate::frame::{DeviceTime, Received};
 /// Number of frames over which [`Rates`] are measured.
 pub const RECENT_FRAMES: usize = 120;
 
-/// Rates over the last [`RECENT_FRAMES`] frames; all 0 with fewer than two frames.
+/// Rates over the last [`RECENT_FRAMES`] frames; all 0 with fewer than two frames, and during an outage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Rates {
     /// Frames per second, by the camera's clock.
@@ -22,10 +22,10 @@ pub struct Rates {
 }
 
 impl Stats {
-    /// Returns the rates over the last [`RECENT_FRAMES`] frames.
+    /// Returns the rates over the last [`RECENT_FRAMES`] frames; 0 during an outage.
     #[must_use]
     pub fn rates(&self) -> Rates {
-        self.recent.rates()
+        if self.outages.is_open() { Rates::default() } else { self.recent.rates() }
     }
 
     /// Returns the microseconds between the arrivals of the last [`RECENT_FRAMES`] frames, oldest first.

@@ -537,12 +537,15 @@ fn time_without_a_stream_is_a_doubt_and_at_the_end_a_reason() {
     stats.outage(1);
     stats.connected();
     stream(&mut stats, 0..41, |_| true);
+    assert!(stats.rates().fps_arrival > 39.0);
     stats.outage(2_100_000_000);
+    assert_eq!(stats.rates(), Rates::default(), "no frames arrive");
     stream(&mut stats, 81..121, |_| true);
     stats.advance(5_000_000_000);
     let text = |stats: &Stats| stats.findings().last().map(|finding| (finding.weight, finding.text.clone()));
     let doubt = (Weight::Doubt, "not streaming for 0.9 s of 4.0 s".to_owned());
     assert_eq!(text(&stats), Some(doubt));
+    assert!(stats.rates().fps_arrival > 0.0, "frames arrive again");
     stats.frames.estimated = 0;
     stats.outage(4_100_000_000);
     stats.advance(9_000_000_000);

@@ -1,12 +1,13 @@
 //! The addresses of the server.
 
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::time::Instant;
 
 use oaktap::sim::{SimConfig, Stream};
 use serde_json::Value;
 
 use crate::program::run;
-use crate::server::{Chunks, Response, Server};
+use crate::server::{AGES, Camera, Chunks, Response, Server};
 
 /// The first events of the camera `front`.
 pub(crate) fn events(server: &Server, headers: &[(&str, &str)], count: usize) -> Vec<Value> {
@@ -227,6 +228,29 @@ fn metrics_are_the_counts_of_the_ledgers() {
         value("oaktap_viewer_sent_bytes_total{camera=\"front\",kind=\"mjpeg\"}")
             <= counts["bytes"].as_f64().expect("one")
     );
+}
+
+#[test]
+fn a_lost_camera_has_no_rates() {
+    let camera = Camera::start(&["--size", "64x48"]);
+    let server = Server::start(&[&format!("front={}", camera.address)]);
+    let front = || server.cameras()[0].clone();
+    let wait_until = |holds: fn(&Value) -> bool| {
+        let deadline = Instant::now() + AGES;
+        while !holds(&front()) {
+            assert!(Instant::now() < deadline, "{}", front());
+        }
+    };
+    let rate = |recent: &Value| recent["fps_arrival"].as_f64().expect("a rate");
+    wait_until(|front| front["counts"]["recent"]["fps_arrival"].as_f64() > Some(0.0));
+    drop(camera);
+    wait_until(|front| front["state"] == "lost");
+    let recent = front()["counts"]["recent"].clone();
+    assert_eq!((rate(&recent), &recent["mbit_s"]), (0.0, &0.0.into()), "{recent}");
+    assert!(server.get("/metrics").text().contains("oaktap_frame_rate{camera=\"front\"} 0"));
+    let (_, lines, _) = server.stop();
+    let summary = &lines.last().expect("a summary")["summary"]["cameras"][0];
+    assert!(summary["fps"].as_f64() > Some(0.0) && rate(&summary["recent"]) == 0.0, "{summary}");
 }
 
 #[test]

@@ -142,7 +142,7 @@ fn status_lines_are_of_present_cameras_and_one_summary_has_all() {
     let (changed, b) = ("c = \"sim:?size=48x64\"\n", "b = \"sim:?size=32x32\"\n");
     let mut service = Service::start(&[a, c].concat(), &["--status", "20ms"]);
     let both_stream = |service: &Service, names: [&str; 2]| {
-        names.map(|name| service.wait_until(name, |camera| camera["state"] == "streaming"));
+        names.iter().for_each(|name| service.wait_until(name, |camera| camera["state"] == "streaming"));
     };
     both_stream(&service, ["a", "c"]);
     service.reload(&[changed, b].concat());
