@@ -477,6 +477,18 @@ fn tiles_of_forty_cameras_keep_their_height() {
     }
     let fields = "return [...document.querySelectorAll('[data-camera=line-01] dt')].map(one => one.textContent)";
     assert_eq!(browser.run(fields), json!(["fps", "Mbit/s", "age", "lost", "missing", "not shown"]));
+
+    // One is recorded already.
+    assert_eq!(server.ask("POST", "/api/cameras/line-07/recording", &[]).status, 200);
+    let recorded =
+        "return [...document.querySelectorAll('.record')].filter(one => one.ariaPressed === 'true').length === ";
+    let note = |text| format!("return document.getElementById('note').textContent.startsWith('{text}')");
+    for (before, text, after) in [(1, "recording 40 cameras", 40), (40, "stopped recording 40 cameras", 0)] {
+        browser.wait_for(&format!("{recorded}{before}"));
+        browser.press("r");
+        browser.wait_for(&note(text));
+        browser.wait_for(&format!("{recorded}{after}"));
+    }
     browser.assert_no_errors();
 }
 

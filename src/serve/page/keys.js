@@ -7,7 +7,7 @@ const CAMERA_KEYS = [
   [["ArrowLeft", "ArrowUp"], "previous camera", "previous", "← ↑"],
   [["ArrowRight", "ArrowDown"], "next camera", "next", "→ ↓"],
   [["o"], "next camera that is not streaming", "absent", "o"],
-  [["r"], "record what is shown; stop", "record", "r"],
+  [["r"], "record what is shown; stop if all is recorded", "record", "r"],
   [["d"], "settings of the camera", "adjust", "d"],
 ];
 

@@ -118,16 +118,21 @@ async function snapshot(some) {
   note(names.length ? `saved ${names.join(", ")}` : "there is no picture to save");
 }
 
+/** Records all of these cameras, or stops if all of them are recorded. */
 async function toggleRecording(some) {
   if (!canRecord) {
     const records = some.some((tile) => tile.records);
     note(records ? "the program that serves this page records" : "recording is off: start `oaktap serve --recordings FOLDER`");
     return;
   }
-  const on = !some.some((tile) => tile.records);
-  const answers = await Promise.all(some.map((tile) => record(tile.camera, on).catch(String)));
-  const problem = answers.find(Boolean);
-  note(problem ?? (on ? "recording" : "recording stopped; Recordings lists the files"));
+  const missing = some.filter((tile) => !tile.records);
+  const on = missing.length > 0;
+  const answers = await Promise.all((on ? missing : some).map((tile) => record(tile.camera, on).catch(String)));
+  const problems = answers.filter(Boolean);
+  const all = some.length === 1 ? some[0].title : `${some.length} cameras`;
+  const which = problems.length ? `${some.length - problems.length} of ${all}` : all;
+  const done = on ? `recording ${which}` : `stopped recording ${which}; Recordings lists the files`;
+  note(problems.length ? [...(some.length > 1 ? [done] : []), problems[0]].join("; ") : done);
 }
 
 /** Opens the settings of a camera. */
