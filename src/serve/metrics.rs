@@ -107,13 +107,30 @@ struct Received {
     /// Rates of now.
     rates: Rates,
     stats: Stats,
+    recording: Recording,
+}
+
+/// The recording of a camera.
+struct Recording {
+    is_active: bool,
+    is_paused: bool,
+    /// Frames in no file of all recordings so far.
+    missing: u64,
+}
+
+impl Recording {
+    fn new(camera: &ServedCamera) -> Self {
+        let state = camera.recording.state();
+        let is_paused = state.as_ref().is_some_and(|recording| recording.is_paused());
+        Self { is_active: state.is_some(), is_paused, missing: camera.recording.missing() }
+    }
 }
 
 impl Received {
-    fn new(session: &Session) -> Self {
+    fn new(camera: &ServedCamera, session: &Session) -> Self {
         let (state, stats) = (session.state(), session.stats());
         let is_streaming = matches!(state, SessionState::Streaming);
-        Self { is_streaming, rates: state.rates_now(stats.rates()), stats }
+        Self { is_streaming, rates: state.rates_now(stats.rates()), stats, recording: Recording::new(camera) }
     }
 }
 
@@ -131,7 +148,7 @@ impl Cameras {
     fn samples(&self) -> Vec<Sample> {
         let sample = |(camera, session): (&Arc<ServedCamera>, &Session)| Sample {
             camera: camera.name.clone(),
-            received: camera.stream().is_none().then(|| Received::new(session)),
+            received: camera.stream().is_none().then(|| Received::new(camera, session)),
             encoded: camera.encoded(),
             viewers: camera.viewers.by_kind(),
         };
@@ -159,6 +176,10 @@ fn families(samples: &[Sample]) -> Vec<Family> {
         let frames = received.stats.frames;
         let outcomes = [("confirmed", frames.confirmed), ("withdrawn", frames.withdrawn), ("lost", frames.lost)];
         outcomes.map(|(outcome, count)| (sample.labels(&[("outcome", outcome)]), count))
+    };
+    let temperature = |(sample, received): (&Sample, &Received)| {
+        let celsius = received.stats.health.celsius.filter(|_| received.is_streaming)?;
+        Some((sample.labels(&[]), f64::from(celsius.last)))
     };
     let encoded = samples.iter().map(|sample| (sample.labels(&[]), sample.encoded)).collect();
     let of_viewers = |values: fn(&Sample, &ViewerCounts) -> Vec<(Labels, u64)>| -> Vec<(Labels, u64)> {
@@ -189,6 +210,24 @@ fn families(samples: &[Sample]) -> Vec<Family> {
         gauge("oaktap_frame_rate", "Frames per second over the last 120 frames", |received| received.rates.fps_arrival),
         counter("oaktap_received", "Bytes received", Some(Unit::Bytes), |received| received.stats.bytes().received),
         counter("oaktap_connections", "Connections opened", None, |received| received.stats.connections),
+        gauge("oaktap_frames_dropped_by_camera", "Frames that the camera reports to have dropped", |received| {
+            received.stats.dropped_by_camera as f64
+        }),
+        Family {
+            name: "oaktap_camera_temperature",
+            help: "Temperature of the chip, while frames arrive and if the camera reports it",
+            unit: Some(Unit::Celsius),
+            values: Values::Gauges(received().filter_map(temperature).collect()),
+        },
+        gauge("oaktap_recording_active", "1 while the camera is recorded", |received| {
+            f64::from(u8::from(received.recording.is_active))
+        }),
+        gauge("oaktap_recording_paused", "1 while a recording cannot write, such as to a full disk", |received| {
+            f64::from(u8::from(received.recording.is_paused))
+        }),
+        counter("oaktap_frames_not_recorded", "Frames in no file although the camera was recorded", None, |received| {
+            received.recording.missing
+        }),
         Family {
             name: "oaktap_pictures_encoded",
             help: "Pictures encoded for viewers",

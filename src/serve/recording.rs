@@ -35,6 +35,13 @@ pub(super) struct CameraRecording {
     status: RecordingStatus,
 }
 
+impl CameraRecording {
+    /// Returns whether writing failed and is retried.
+    pub(super) fn is_paused(&self) -> bool {
+        self.status.is_paused()
+    }
+}
+
 impl CameraRecorder {
     /// Subscribes to nothing yet.
     pub(super) fn new(camera: &Camera, options: RecordOptions) -> std::io::Result<Self> {
@@ -79,6 +86,11 @@ impl RecordingMonitor {
     /// Returns whether the camera is recorded.
     pub(super) fn is_on(&self) -> bool {
         self.recorders.duration(self.camera).is_some()
+    }
+
+    /// Returns the frames that no file of all recordings of the camera has or will have.
+    pub(super) fn missing(&self) -> u64 {
+        self.recorders.missing(self.camera)
     }
 
     /// Returns the state; `None` if the camera is not recorded.

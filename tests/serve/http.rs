@@ -231,6 +231,44 @@ fn metrics_are_the_counts_of_the_ledgers() {
 }
 
 #[test]
+fn metrics_show_the_recording_and_the_health_of_a_camera() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let recordings = ["--recordings", folder.path().to_str().expect("UTF-8")];
+    let server = Server::start(&[&["front=sim:?size=64x48&fps=30"][..], &recordings].concat());
+    let value = |series: &str| -> Option<f64> {
+        let text = server.get("/metrics").text();
+        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix("{camera=\"front\"} "))?;
+        Some(line.parse().expect("a number"))
+    };
+    let wait_until = |holds: &dyn Fn() -> bool| {
+        let deadline = Instant::now() + AGES;
+        while !holds() {
+            assert!(Instant::now() < deadline, "{}", server.get("/metrics").text());
+        }
+    };
+    // The simulated camera reports it each second.
+    wait_until(&|| value("oaktap_camera_temperature_celsius").is_some_and(|celsius| celsius > 40.0));
+    assert_eq!(value("oaktap_recording_active"), Some(0.0));
+    for (method, active) in [("POST", 1.0), ("DELETE", 0.0)] {
+        server.ask(method, "/api/cameras/front/recording", &[]);
+        assert_eq!(value("oaktap_recording_active"), Some(active), "{method}");
+    }
+    assert_eq!(value("oaktap_recording_paused"), Some(0.0));
+    assert_eq!(value("oaktap_frames_not_recorded_total"), Some(0.0));
+    assert_eq!(value("oaktap_connections_total"), Some(1.0));
+    assert!(value("oaktap_frames_dropped_by_camera").is_some());
+    assert_eq!(server.get("/snapshot/front.jpg").status, 200);
+    let text = server.get("/metrics").text();
+    let served = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let documented = include_str!("../../docs/serve.md").lines().filter_map(|line| line.strip_prefix("| `oaktap_"));
+    let documented = documented.filter_map(|row| Some(format!("oaktap_{}", row.split('`').next()?)));
+    let [mut served, mut documented]: [Vec<String>; 2] = [served.map(str::to_owned).collect(), documented.collect()];
+    served.sort();
+    documented.sort();
+    assert_eq!(served, documented, "docs/serve.md lists the series");
+}
+
+#[test]
 fn a_lost_camera_has_no_rates() {
     let camera = Camera::start(&["--size", "64x48"]);
     let server = Server::start(&[&format!("front={}", camera.address)]);

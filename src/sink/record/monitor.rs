@@ -1,5 +1,6 @@
 //! Observes running recordings from other threads.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -47,6 +48,16 @@ impl RecorderMonitor {
         damage
     }
 
+    /// Returns whether the counts are final.
+    fn has_ended(&self) -> bool {
+        self.shared.progress().state == RecorderState::Finished
+    }
+
+    /// Returns the frames of a camera that no file has or will have.
+    fn missing(&self, camera: usize) -> u64 {
+        self.status(camera).map_or(0, |status| status.missing)
+    }
+
     fn status(&self, camera: usize) -> Option<RecordingStatus> {
         let progress = self.shared.progress();
         let (taken, (lane, offered)) = (progress.taken.get(camera)?, self.lanes.get(camera)?);
@@ -89,6 +100,10 @@ struct Recorded {
     /// Time of the start. `None`: recording is off.
     since: Option<Instant>,
     each: Vec<(RecorderMonitor, usize)>,
+    /// Those that were stopped and may still write, with the camera's index in [`RecordersMonitor`].
+    ending: Vec<(usize, RecorderMonitor, usize)>,
+    /// Frames in no file of recorders that have ended, by the camera's index in [`RecordersMonitor`].
+    missing: BTreeMap<usize, u64>,
 }
 
 impl RecordersMonitor {
@@ -122,6 +137,21 @@ impl RecordersMonitor {
         Some(recorded.since?.elapsed())
     }
 
+    /// Returns the frames of a camera that no file of all its recordings so far has or will have: dropped, not written, or not
+    /// received intact.
+    #[must_use]
+    pub fn missing(&self, camera: usize) -> u64 {
+        if !self.each.is_empty() {
+            return self.each.get(camera).map_or(0, |monitor| monitor.missing(0));
+        }
+        let recorded = locked(&self.recorded);
+        let ended = recorded.missing.get(&camera).copied().unwrap_or(0);
+        let ending = recorded.ending.iter().filter(|(of, ..)| *of == camera);
+        let ending: u64 = ending.map(|(_, monitor, index)| monitor.missing(*index)).sum();
+        let running = camera.checked_sub(recorded.first_camera).and_then(|index| recorded.each.get(index));
+        ended + ending + running.map_or(0, |(monitor, index)| monitor.missing(*index))
+    }
+
     /// Replaces the recorders. The first has the cameras from `first_camera` on, each of the others the next ones.
     pub(super) fn set(&self, first_camera: usize, recorders: impl Iterator<Item = RecorderMonitor>) {
         let each = recorders.flat_map(|monitor| {
@@ -129,7 +159,15 @@ impl RecordersMonitor {
             std::iter::repeat_n(monitor, cameras).zip(0..cameras)
         });
         let each: Vec<_> = each.collect();
-        let since = (!each.is_empty()).then(Instant::now);
-        *locked(&self.recorded) = Recorded { first_camera, since, each };
+        let mut recorded = locked(&self.recorded);
+        recorded.since = (!each.is_empty()).then(Instant::now);
+        let first_before = std::mem::replace(&mut recorded.first_camera, first_camera);
+        let before = std::mem::replace(&mut recorded.each, each);
+        let Recorded { ending, missing, .. } = &mut *recorded;
+        let before = (first_before..).zip(before);
+        ending.extend(before.map(|(camera, (monitor, index))| (camera, monitor, index)));
+        for (camera, monitor, index) in ending.extract_if(.., |(_, monitor, _)| monitor.has_ended()) {
+            *missing.entry(camera).or_default() += monitor.missing(index);
+        }
     }
 }

@@ -305,6 +305,29 @@ mod tests {
     }
 
     #[test]
+    fn frames_in_no_file_are_counted_over_all_recordings() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut recorders, [a, _b]) = two(RecordOptions::new(RecordingTarget::Folder(folder.path().to_owned())));
+        let monitor = recorders.monitor();
+        let lose = |number| {
+            let event = IncidentEvent::Lost(crate::wire::Damage::Unverified { expected: 1000 });
+            a.incidents.offer(&Incident { received: frame(number).received, stream: None, event });
+        };
+        lose(0);
+        assert_eq!(monitor.missing(0), 0, "nothing is recorded");
+        for recording in 1..=3 {
+            recorders.start().expect("a folder");
+            a.confirmed.offer(&frame(recording));
+            lose(recording);
+            assert_eq!((monitor.missing(0), monitor.missing(1)), (recording, 0));
+            recorders.stop(|_| {});
+            assert_eq!((monitor.missing(0), monitor.missing(1)), (recording, 0), "while the file is finished");
+        }
+        drop(recorders);
+        assert_eq!((monitor.missing(0), monitor.missing(1)), (3, 0));
+    }
+
+    #[test]
     fn of_very_many_recordings_the_first_are_summed() {
         let folder = tempfile::tempdir().expect("a folder");
         let (mut recorders, [a, _b]) = two(RecordOptions::new(RecordingTarget::Folder(folder.path().to_owned())));

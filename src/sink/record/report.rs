@@ -138,6 +138,14 @@ pub struct RecordingStatus {
     pub missing: u64,
 }
 
+impl RecordingStatus {
+    /// Returns whether writing failed and is retried.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.state == RecorderState::Paused { why: String::new() }.word()
+    }
+}
+
 /// Health of one recorder, or of several together.
 #[derive(Clone, Debug, Default)]
 pub struct RecorderHealth {
