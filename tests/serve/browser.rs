@@ -461,6 +461,20 @@ fn the_page_is_used_with_the_keyboard_and_a_hidden_page_costs_nothing() {
     assert!([0, 3].contains(&code), "{err}");
 }
 
+#[test]
+fn a_camera_that_never_sent_a_frame_is_not_connected() {
+    let Some(browser) = Browser::start(1280, 800) else { return };
+    let away = format!("away=127.0.0.1:{}", external_tools::free_port());
+    let server = Server::start(&[&away, "near=sim:?size=64x48"]);
+    browser.open(&format!("http://127.0.0.1:{}/", server.port));
+    let word = |camera, word| {
+        format!("return document.querySelector('[data-camera={camera}] .state')?.textContent === '{word}'")
+    };
+    browser.wait_for(&word("away", "not connected"));
+    browser.wait_for(&word("near", "streaming"));
+    browser.assert_no_errors();
+}
+
 /// Many tiles are as narrow as the page allows.
 #[test]
 fn tiles_of_forty_cameras_keep_their_height() {

@@ -107,7 +107,8 @@ export class Tile {
     this.element.dataset.state = camera.state;
     state.className = `state ${camera.state}`;
     // `lost` is the number of lost frames.
-    state.textContent = camera.state === "lost" ? "no connection" : camera.state;
+    const away = camera.silent_ms === null ? "not connected" : "no connection";
+    state.textContent = camera.state === "lost" ? away : camera.state;
     picture.classList.toggle("old", isOld);
     const reason = isOld ? camera.text : camera.no_picture ?? "";
     const text = [reason, reason && camera.help].filter(Boolean).join("\n");
