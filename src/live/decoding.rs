@@ -114,8 +114,9 @@ impl Decoding {
         let (marks, confirmations) = hub_lane("confirmations", Policy::DropOldest(CONFIRMATIONS_MAX));
         if let Some(lane) = confirmed {
             outlets.confirmed.add_mapped(lane, is_picture);
-            // Opened with the first frame of video: a hub whose lanes are all muted costs a camera of pictures nothing.
-            confirmations.mute(true);
+            // Opened with the first frame of video: a hub whose lanes are all muted costs a camera of pictures nothing. Where every
+            // picture is kept, the first confirmations may come before the thread has the first frame.
+            confirmations.mute(!keeps);
             let shown = is_shown.clone();
             outlets
                 .confirmed
