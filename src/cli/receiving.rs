@@ -92,7 +92,7 @@ impl Receiving {
         cameras: Vec<Camera>,
         args: &SourceArgs,
         until: &Until,
-        recording: RecordersMonitor,
+        recording: &RecordersMonitor,
     ) -> anyhow::Result<Self> {
         ctx.stop.on_signals()?;
         let style = args.style()?;
@@ -114,7 +114,7 @@ impl Receiving {
             only: Arc::new(Only::new(args.only.clone(), style)),
             unpictured: Vec::new(),
         };
-        receiving.add(cameras, &recording);
+        receiving.add(cameras, recording);
         Ok(receiving)
     }
 

@@ -35,6 +35,12 @@ struct SavedStill {
     added: Added,
 }
 
+/// A frame that was encoded, or not.
+enum Encoded {
+    Saved(SavedStill),
+    Skipped(ChosenFrame, Skip),
+}
+
 impl Stills {
     /// Creates a folder of pictures only.
     pub(super) fn plain(options: &ExportOptions, coding: Coding) -> Result<Self, ExportError> {
@@ -86,8 +92,8 @@ impl Stills {
                                 locked(without_boxes).insert(file.clone());
                             }
                         })
-                        .map(|(file, still, added)| Ok(SavedStill { chosen, file, still, added })),
-                    Err(skip) => Ok(Err((chosen, skip))),
+                        .map(|(file, still, added)| Encoded::Saved(SavedStill { chosen, file, still, added })),
+                    Err(skip) => Ok(Encoded::Skipped(chosen, skip)),
                 }
             }
         };
@@ -104,10 +110,10 @@ impl Stills {
             }
             Ok(chosen)
         };
-        let write = |saved: Result<Result<SavedStill, (ChosenFrame, Skip)>, ExportError>| {
+        let write = |encoded: Result<Encoded, ExportError>| {
             let (report, progress) = &mut *shared.borrow_mut();
-            let fraction = match saved? {
-                Ok(SavedStill { chosen, file, still, added }) => {
+            let fraction = match encoded? {
+                Encoded::Saved(SavedStill { chosen, file, still, added }) => {
                     report.add(added);
                     if let Some(boxes) = &mut self.boxes {
                         report.add(boxes.add(&chosen, &cameras[chosen.camera], &file, &still)?);
@@ -121,7 +127,7 @@ impl Stills {
                     }
                     chosen.fraction
                 }
-                Err((chosen, skip)) => {
+                Encoded::Skipped(chosen, skip) => {
                     report.skip(&cameras[chosen.camera].name, skip);
                     chosen.fraction
                 }

@@ -365,9 +365,9 @@ fn missing_frames_are_reported() {
         let (_, _, said) = run(&["inspect", file.to_str().unwrap(), "--plot", plot.to_str().unwrap()]);
         assert!(fs::read_to_string(&plot).unwrap().contains("red: frames missing"), "{said}");
     }
-    let whole = Bench::new(Compression::None, 9);
-    let plot = whole.path.with_extension("svg");
-    let (_, _, said) = run(&["inspect", whole.path.to_str().unwrap(), "--plot", plot.to_str().unwrap()]);
+    let whole = recordings::Recording::of(vec![recordings::frames("size=16x16&records=on", 9)]);
+    let plot = whole.path().with_extension("svg");
+    let (_, _, said) = run(&["inspect", whole.path().to_str().unwrap(), "--plot", plot.to_str().unwrap()]);
     assert!(!fs::read_to_string(&plot).unwrap().contains("red: "), "{said}");
 }
 
@@ -378,10 +378,10 @@ fn a_file_that_is_not_a_recording_is_rejected() {
     let out = folder.path().join("out");
     for (bytes, said) in [
         (&b""[..], "an empty file"),
-        (b"P6 a picture", "12 bytes without one"),
-        (mcap::MAGIC, "8 bytes without one"),
+        (b"P6 a picture", "12 bytes that do not begin like one"),
+        (mcap::MAGIC, "one that ends after 8 bytes, before any frame"),
         (&[0; 100_000], "100000 bytes that are all zero"),
-        (&[5; 100_000], "100000 bytes without one"),
+        (&[5; 100_000], "100000 bytes that do not begin like one"),
     ] {
         fs::write(&path, bytes).unwrap();
         for error in [inspect(&path).map(|_| ()), verify(&path).map(|_| ())] {

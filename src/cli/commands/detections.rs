@@ -62,7 +62,7 @@ pub(crate) fn run(ctx: &Ctx, args: &DetectionsArgs) -> anyhow::Result<Outcome> {
     // Frames that wait have no payload, so they take up memory of their own.
     let own = if args.hash { 0 } else { args.source.waiting_bytes() };
     let source = args.source.with_buffer(args.source.buffer - own);
-    let receiving = Receiving::start(ctx, cameras, &source, &args.until, RecordersMonitor::default())?;
+    let receiving = Receiving::start(ctx, cameras, &source, &args.until, &RecordersMonitor::default())?;
     let printed = receiving.consume(sinks, |session, detections| print(&receiving, session, detections, args, &style));
     let not_printed: Vec<_> = receiving
         .sessions()

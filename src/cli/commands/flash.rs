@@ -373,6 +373,16 @@ impl Attempt {
     }
 }
 
+/// A plan for one camera, and what it did there.
+struct Planned {
+    target: FlashTarget,
+    /// The camera has the package already.
+    has_it: bool,
+    plan: String,
+    /// `None` in a dry run.
+    flashed: Option<Flashed>,
+}
+
 async fn flash_one(
     ctx: &Ctx,
     args: &FlashArgs,
@@ -387,14 +397,13 @@ async fn flash_one(
     attempt.stage = Stage::Connecting;
     let (options, package, dry_run) =
         (FlashOptions { memory: args.memory, force: args.force }, package.clone(), args.dry_run);
-    let work =
-        async move |caller: oaktap::bootloader::Caller| -> Result<(FlashTarget, (bool, String), Option<Flashed>), FlashError> {
-            let plan = Plan::make(&caller, package, options).await?;
-            let (target, described) = (plan.target().clone(), (!plan.writes(), plan.to_string()));
-            let flashed = if dry_run { None } else { Some(plan.carry_out(&caller).await?) };
-            Ok((target, described, flashed))
-        };
-    let (target, (has_it, plan), flashed) = entered.talk(work).await?.map_err(|error| {
+    let work = async move |caller: oaktap::bootloader::Caller| -> Result<Planned, FlashError> {
+        let plan = Plan::make(&caller, package, options).await?;
+        let (target, has_it, text) = (plan.target().clone(), !plan.writes(), plan.to_string());
+        let flashed = if dry_run { None } else { Some(plan.carry_out(&caller).await?) };
+        Ok(Planned { target, has_it, plan: text, flashed })
+    };
+    let Planned { target, has_it, plan, flashed } = entered.talk(work).await?.map_err(|error| {
         attempt.stage = Stage::Bootloader(error.clone());
         flash_error(error)
     })?;

@@ -50,7 +50,7 @@ pub(crate) fn run(ctx: &Ctx, args: &PublishCommandArgs) -> anyhow::Result<Outcom
     let cameras = live::cameras(&separated(&args.fleet.sources()?));
     let mut publisher = args.publish.open(args.source.style()?);
     publisher.connect(&cameras)?;
-    let receiving = Receiving::start(ctx, cameras, &args.source, &args.until, RecordersMonitor::default())?;
+    let receiving = Receiving::start(ctx, cameras, &args.source, &args.until, &RecordersMonitor::default())?;
     publisher.start(receiving.sessions())?;
     while !over(&receiving, &args.until) {
         thread::sleep(receiving.stop_check_interval());

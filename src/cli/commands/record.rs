@@ -159,7 +159,7 @@ pub(crate) fn run(ctx: &Ctx, args: &RecordArgs) -> anyhow::Result<Outcome> {
     recorders.start().map_err(recording_summary::refused)?;
     // With a trigger, the recorder counts fewer frames than the camera sends.
     let until = Until { frames: args.until.frames.filter(|_| args.trigger.is_none()), ..args.until };
-    let receiving = Receiving::start(ctx, cameras, &args.source, &until, recorders.monitor())?;
+    let receiving = Receiving::start(ctx, cameras, &args.source, &until, &recorders.monitor())?;
     beside.start(receiving.sessions())?;
     watch(ctx, args, &receiving, &mut recorders);
     let recordings = receiving.end_recordings(Some(recorders));

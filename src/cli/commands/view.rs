@@ -319,7 +319,7 @@ pub(super) fn watch(
     live::connect(&cameras, &mut recorders)?;
     let pictures = window::subscribe(&cameras, &views);
     beside.connect(&cameras, recorders.monitor())?;
-    let receiving = Receiving::start(ctx, cameras.clone(), source, until, recorders.monitor())?;
+    let receiving = Receiving::start(ctx, cameras.clone(), source, until, &recorders.monitor())?;
     beside.start(receiving.sessions())?;
     let screen = Screen::new(receiving.sessions(), views, pictures, (notify, notes), present::log);
     let screen = screen.with_advice(present::advice_for);

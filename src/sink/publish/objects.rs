@@ -262,8 +262,10 @@ mod tests {
         events.iter().map(line).collect()
     }
 
-    /// The events of frames: number on the connection, milliseconds, detections.
-    fn events(objects: &mut Objects, frames: &[(u64, u64, &[(u32, f32)])]) -> Vec<String> {
+    /// Number on the connection, milliseconds, detections.
+    type Seen<'a> = (u64, u64, &'a [(u32, f32)]);
+
+    fn events(objects: &mut Objects, frames: &[Seen<'_>]) -> Vec<String> {
         let style = Style::default();
         frames.iter().flat_map(|&(id, ms, labels)| shown(&objects.frame(id, &frame(id, ms, labels), &style))).collect()
     }
@@ -275,7 +277,7 @@ mod tests {
         assert_eq!(events(&mut objects, &[(0, 0, &[]), (1, 40, person)]), ["new person x1"]);
         // One frame, and then many within the hold, have no person.
         assert!(events(&mut objects, &[(2, 80, &[]), (3, 120, person)]).is_empty());
-        let silent: Vec<(u64, u64, &[(u32, f32)])> = (4..28).map(|id| (id, 40 * id, &[][..])).collect();
+        let silent: Vec<Seen<'_>> = (4..28).map(|id| (id, 40 * id, &[][..])).collect();
         assert!(events(&mut objects, &silent).is_empty());
         assert_eq!(events(&mut objects, &[(28, 1120, &[])]), ["end person x1"], "1 s after the last one");
         assert_eq!(objects.counts().total, 0);
@@ -294,10 +296,10 @@ mod tests {
     fn updates_are_at_most_one_a_second_and_only_changes() {
         let mut objects = Objects::new("front");
         let frames: Vec<_> = (0..100).map(|id| (id, 40 * id, [(0, id as f32 / 1000.0)])).collect();
-        let frames: Vec<(u64, u64, &[(u32, f32)])> = frames.iter().map(|(id, ms, at)| (*id, *ms, &at[..])).collect();
+        let frames: Vec<Seen<'_>> = frames.iter().map(|(id, ms, at)| (*id, *ms, &at[..])).collect();
         let moving = events(&mut objects, &frames);
         assert_eq!(moving, ["new person x1", "update person x1", "update person x1", "update person x1"]);
-        let still: Vec<(u64, u64, &[(u32, f32)])> = (100..200).map(|id| (id, 40 * id, &[(0, 0.099)][..])).collect();
+        let still: Vec<Seen<'_>> = (100..200).map(|id| (id, 40 * id, &[(0, 0.099)][..])).collect();
         assert_eq!(events(&mut objects, &still), ["update person x1"], "it has not moved after that");
     }
 

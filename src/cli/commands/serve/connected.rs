@@ -62,7 +62,7 @@ pub(super) struct ConnectedFleet<'a> {
 impl<'a> ConnectedFleet<'a> {
     /// Creates a fleet without cameras.
     pub(super) fn new(ctx: &'a Ctx, args: &'a ServeArgs, publisher: Option<Publisher>) -> anyhow::Result<Self> {
-        let receiving = Receiving::start(ctx, Vec::new(), &args.source, &args.until, RecordersMonitor::default())?;
+        let receiving = Receiving::start(ctx, Vec::new(), &args.source, &args.until, &RecordersMonitor::default())?;
         Ok(Self {
             ctx,
             args,

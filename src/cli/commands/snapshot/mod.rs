@@ -110,7 +110,7 @@ pub(crate) fn run(ctx: &Ctx, args: &SnapshotArgs) -> anyhow::Result<Outcome> {
         sinks.push((camera.clone(), pictures.of(camera, 1)?));
     }
     let until = Until { frames: Some(args.frames), duration: args.duration };
-    let receiving = Receiving::start(ctx, cameras, &args.source, &until, RecordersMonitor::default())?;
+    let receiving = Receiving::start(ctx, cameras, &args.source, &until, &RecordersMonitor::default())?;
     let json = ctx.json || args.source.status.is_some();
     let saving = Saving { receiving: &receiving, args, pictures: &pictures, json };
     let written = receiving.consume(sinks, |session, (camera, first)| saving.camera(session, &camera, first));
