@@ -135,9 +135,11 @@ trait Codec: Send {
 }
 
 /// Finds gaps in the camera's numbers of the frames of a stream.
+#[cfg(feature = "export")]
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct FrameGaps(Numbers);
 
+#[cfg(feature = "export")]
 impl FrameGaps {
     /// Returns whether frames are missing before the next one.
     pub(crate) fn is_after_gap(&mut self, number: Option<u64>) -> bool {
