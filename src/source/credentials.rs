@@ -47,6 +47,10 @@ impl fmt::Display for Credentials {
     }
 }
 
+/// The error of a URL whose password is cut. It shows no part of the password.
+pub(super) const CUT: &str =
+    "a user name or a password has `/`, `?` or `#`; expected %2F, %3F or %23 for these, and %40 for `@`";
+
 /// Replaces `%` and two hexadecimal digits by the byte that they mean.
 pub(super) fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());

@@ -95,6 +95,13 @@ const SECRETS: [&str; 12] = [
 /// The text in the place of a secret.
 pub(super) const HIDDEN: &str = "***";
 
+/// Returns whether the user name and the password of a URL continue after the `authority`, the text before the first `/`, `?` or
+/// `#`: they have one of these characters. `rest`: the text from there.
+pub(super) fn is_cut(authority: &str, rest: &str) -> bool {
+    let is_port = |port: &str| port.ends_with(']') || port.bytes().all(|byte| byte.is_ascii_digit());
+    rest.contains('@') && authority.rsplit_once(':').is_some_and(|(_, port)| !is_port(port))
+}
+
 /// Replaces the secrets in the query of a URL, such as `?user=a&pwd=b`.
 pub(super) fn without_secrets(text: &str) -> String {
     let (text, fragment) = text.split_at(text.find('#').unwrap_or(text.len()));
@@ -115,10 +122,13 @@ pub fn without_password(text: &str) -> String {
     let is_url = text.contains("://");
     let text = &*if is_url { without_secrets(text) } else { text.to_owned() };
     let hidden = || {
-        let at = text.find("://")? + 3;
-        let authority = &text[at..][..text[at..].find(['/', '?', '#']).unwrap_or(text.len() - at)];
-        let end = at + authority.rfind('@')?;
-        let colon = at + text[at..end].find(':')?;
+        let at = text.find("://").map_or(0, |at| at + 3);
+        let (authority, rest) = text[at..].split_at(text[at..].find(['/', '?', '#']).unwrap_or(text.len() - at));
+        // A `@` after a port that is no number, or in the topic of a broker, may be the end of a password with a `/`.
+        let is_broker = text[..at].ends_with("mqtt://") || text[..at].ends_with("mqtts://");
+        let ends_late = is_cut(authority, rest) || (is_broker && authority.contains('@'));
+        let end = at + if ends_late { text[at..].rfind('@')? } else { authority.rfind('@')? };
+        let colon = at + authority.find(':').filter(|colon| at + colon < end)?;
         Some(format!("{}:{HIDDEN}{}", &text[..colon], &text[end..]))
     };
     hidden().unwrap_or_else(|| text.to_owned())
@@ -285,11 +295,12 @@ fn not_an_address(text: &str) -> Option<(String, String)> {
 /// # Errors
 /// The reason for which it is not valid.
 pub(super) fn host_and_port(address: &str, default_port: u16) -> Result<(&str, u16), String> {
+    // Shows nothing of a password.
+    if address.contains('@') {
+        return Err("an address has no user name: remove all up to `@`, or begin with mqtt:// or http://".to_owned());
+    }
     if let Some((address, path)) = address.split_once('/') {
         return Err(format!("an address has no path: remove `/{path}` after `{address}`"));
-    }
-    if let Some((user, _)) = address.split_once('@') {
-        return Err(format!("an address has no user name: remove `{user}@`"));
     }
     let (host, port) = if let Some(rest) = address.strip_prefix('[') {
         let (host, port) = rest.split_once(']').ok_or("missing `]` after the IPv6 address")?;
@@ -556,7 +567,10 @@ mod tests {
                 "rec.mcap?spede=2",
                 "invalid source `rec.mcap?spede=2`: unknown option `spede`; expected speed, loop, camera or then",
             ),
-            ("tcp://me@cam", "invalid source `tcp://me@cam`: an address has no user name: remove `me@`"),
+            (
+                "tcp://me@cam",
+                "invalid source `tcp://me@cam`: an address has no user name: remove all up to `@`, or begin with mqtt:// or http://",
+            ),
             (
                 "tcp://cam:5000/video",
                 "invalid source `tcp://cam:5000/video`: an address has no path: remove `/video` after `cam:5000`",

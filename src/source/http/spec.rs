@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::source::credentials::{Credentials, encode};
-use crate::source::spec::{host_and_port, without_secrets};
+use crate::source::credentials::{CUT, Credentials, encode};
+use crate::source::spec::{host_and_port, is_cut, without_secrets};
 use crate::units::parse_duration;
 
 /// Time between two requests for a still picture, unless the source says otherwise.
@@ -45,6 +45,9 @@ impl HttpSpec {
         let (text, fragment) = text.split_once('#').unwrap_or((text, ""));
         let at = text.find(['/', '?']).unwrap_or(text.len());
         let (authority, path) = text.split_at(at);
+        if is_cut(authority, path) {
+            return Err(CUT.to_owned());
+        }
         let (user, address) = match authority.rsplit_once('@') {
             Some((user, address)) => (Some(user), address),
             None => (None, authority),
@@ -196,9 +199,13 @@ mod tests {
         let Some(Credentials { user, password }) = &parsed.credentials else { panic!("{parsed:?}") };
         assert_eq!((user.as_str(), password.reveal()), ("me@home", "se:cret@x"));
         assert_eq!(parsed.to_string(), "http://me%40home:***@cam:8080/v");
-        for text in
-            ["http://me:secret@cam:x/", "http://me:secret@/", "rtsp://me:secret@cam", "front=http://me:secret@cam:0"]
-        {
+        for text in [
+            "http://me:secret@cam:x/",
+            "http://me:secret/secret@cam/v",
+            "http://me:secret@/",
+            "rtsp://me:secret@cam",
+            "front=http://me:secret@cam:0",
+        ] {
             let error = text.parse::<crate::source::NamedSource>().unwrap_err();
             assert!(!format!("{error} {error:?} {parsed:?}").contains("secret"), "{error}");
             assert!(error.to_string().contains("//me:***@"), "{error}");

@@ -4,8 +4,8 @@ use std::fmt;
 
 use rumqttc::Login;
 
-use crate::source::credentials::{Credentials, decode, encode};
-use crate::source::spec::host_and_port;
+use crate::source::credentials::{CUT, Credentials, decode, encode};
+use crate::source::spec::{host_and_port, is_cut};
 
 /// Longest topic of MQTT, in bytes.
 const MAX_TOPIC_BYTES: usize = 65_535;
@@ -46,6 +46,10 @@ impl MqttSpec {
             return Err("`#insecure` is for mqtts://, whose certificates it accepts".to_owned());
         }
         let (authority, topic) = text.split_once('/').unwrap_or((text, ""));
+        // With two `@`, what looks like the broker may be a part of the password.
+        if is_cut(authority, topic) || (authority.contains('@') && topic.contains('@')) {
+            return Err(CUT.to_owned());
+        }
         let (user, address) = match authority.rsplit_once('@') {
             Some((user, address)) => (Some(user), address),
             None => (None, authority),
@@ -183,7 +187,15 @@ mod tests {
         let parsed = spec("mqtt://me:se%3Acret@broker/cam");
         assert_eq!(parsed.credentials.as_ref().map(|found| found.password.reveal()), Some("se:cret"));
         assert_eq!(parsed.to_string(), "mqtt://me:***@broker/cam");
-        for text in ["mqtt://me:secret@broker", "mqtts://me:secret@:1/x", "front=mqtt://me:secret@broker/a#b"] {
+        for text in [
+            "mqtt://me:secret@broker",
+            "mqtts://me:secret@:1/x",
+            "front=mqtt://me:secret@broker/a#b",
+            "mqtt://me:secret/cret@broker/cam",
+            "mqtt://me:p@secret/cret@broker/cam",
+            "me:secret@broker/cam",
+            "me:secret/cret@broker/cam",
+        ] {
             let error = text.parse::<crate::source::NamedSource>().unwrap_err();
             assert!(!format!("{error} {error:?} {parsed:?}").contains("cret"), "{error}");
         }
