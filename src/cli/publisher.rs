@@ -116,10 +116,14 @@ impl Publisher {
 }
 
 fn line(target: &PublishCounts) -> String {
-    let PublishCounts { target, connections, messages, bytes, lost, .. } = target;
+    let PublishCounts { target, connections, messages, bytes, lost, unpublished, .. } = target;
     let (connections, messages) =
         (count(*connections, "connection", "connections"), count(*messages, "message", "messages"));
-    format!("{target}: {connections}, {messages}, {}, {lost} lost", Bytes(*bytes))
+    let rest = match unpublished {
+        0 => String::new(),
+        some => format!(", {} not published at the end", count(*some, "frame", "frames")),
+    };
+    format!("{target}: {connections}, {messages}, {}, {lost} lost{rest}", Bytes(*bytes))
 }
 
 /// Counts of each target.

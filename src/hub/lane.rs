@@ -299,6 +299,12 @@ impl<T> Taker<T> {
         self.rx.try_recv().ok().map(|queued| self.take(queued))
     }
 
+    /// Returns the number of items that wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.rx.len()
+    }
+
     /// `true`: ignores new items; `false`: takes them again. Ignored items do not count as offered, so a consumer that needs
     /// an item only now and then causes no drops. Queued items stay.
     pub fn mute(&self, muted: bool) {

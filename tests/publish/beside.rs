@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::broker::{broker, is_missing};
+use crate::broker::{broker, is_missing, start};
 use crate::external_tools::free_port;
 use crate::program::{run, signal};
 use crate::publishing::{Publishing, Subscriber};
@@ -47,6 +47,45 @@ fn recordings_in_a_folder_are_published_by_publish() {
     let folder = folder.path().to_str().expect("UTF-8");
     let (code, _, err) = run(&["view", folder, "--no-window", "--publish", "mqtt://127.0.0.1/oaktap"]);
     assert!(code == 2 && err.contains("--publish is not for a folder of recordings"), "{code}: {err}");
+}
+
+/// The broker keeps retained messages over a restart.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_camera_that_is_removed_while_the_broker_is_away_is_cleared_when_it_returns() {
+    if is_missing() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut away, port) = broker(folder.path(), &String::new);
+    let config = folder.path().join("oaktap.toml");
+    let two = "[cameras]\nfront = \"sim:?size=64x48\"\nback = \"sim:?size=64x48\"\n";
+    std::fs::write(&config, two).expect("a file");
+    let socket = folder.path().join("notify");
+    let _notified = std::os::unix::net::UnixDatagram::bind(&socket).expect("a socket");
+    let mut subscriber = Subscriber::start(port, &["oaktap/back/state"]);
+    let target = format!("mqtt://127.0.0.1:{port}/oaktap");
+    let config = config.to_str().expect("UTF-8");
+    let arguments = ["serve", "--config", config, "--http", "127.0.0.1:0", "--publish", &target, "--home-assistant"];
+    let mut publishing =
+        Publishing::with_environment(&arguments, &[("NOTIFY_SOCKET", socket.to_str().expect("UTF-8"))]);
+    subscriber.until(|message| message.topic == "oaktap/back/state" && message.json()["state"] == "streaming");
+    // It saves the messages.
+    signal(&away.0, "TERM");
+    away.0.wait().expect("it ends");
+    publishing.says("connection lost");
+    std::fs::write(config, two.lines().take(2).collect::<Vec<_>>().join("\n")).expect("a file");
+    signal(&publishing.process.0, "HUP");
+    publishing.says("back: removed");
+    let _broker = std::iter::repeat_with(|| start(folder.path(), port, "")).flatten().next().expect("a broker");
+    // Detections follow what the broker is told first.
+    Subscriber::start(port, &["oaktap/front/detections"]).until(|_| true);
+    let late = Subscriber::start(port, &["oaktap/+/state", "oaktap/+/objects", "homeassistant/#"]);
+    let of_back =
+        |message: &&crate::publishing::Received| message.topic.contains("/back/") || message.topic.contains("_back_");
+    assert_eq!(late.received.iter().find(of_back).map(|message| &message.topic), None);
+    assert!(late.received.iter().any(|message| message.topic == "oaktap/front/state"), "{:?}", late.received);
+    assert_eq!(publishing.stop().code, 0);
 }
 
 /// With systemd, a hangup reads the cameras again.

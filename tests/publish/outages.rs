@@ -85,6 +85,31 @@ fn a_broker_that_is_late_dies_and_returns_is_told_everything_again() {
     assert_eq!(ended.target()["connections"], 2);
 }
 
+#[test]
+fn frames_that_wait_for_a_broker_at_the_end_are_counted() {
+    if is_missing() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut broker, port) = broker(folder.path(), &String::new);
+    let target = format!("mqtt://127.0.0.1:{port}/oaktap");
+    let mut publishing =
+        Publishing::start(&["publish", "front=sim:?size=64x48", "--to", &target, "--status", "100ms", "--json"]);
+    publishing.says("publishing on");
+    signal(&broker.0, "KILL");
+    broker.0.wait().expect("it ends");
+    publishing.says("connection lost");
+    let waiting = |line: &Value| {
+        let lanes = line["status"]["lanes"].as_array()?;
+        lanes.iter().find(|lane| lane["name"] == "publish detections")?["queued"].as_u64()
+    };
+    publishing.prints(|line| waiting(line) >= Some(5));
+    let ended = publishing.stop();
+    let queued = ended.lane(0, "publish detections")["queued"].as_u64().expect("a count");
+    assert!(queued >= 5 && ended.target()["unpublished"] == queued, "{}", ended.target());
+    assert!(ended.said.contains(&format!("{queued} frames not published at the end")), "{}", ended.said);
+}
+
 /// A broker that accepts connections and bytes, and reads nothing after the first packets.
 #[test]
 fn a_broker_that_does_not_read_costs_bounded_memory_and_delays_nothing() {

@@ -66,6 +66,8 @@ pub struct PublishCounts {
     /// Messages among these that were not sent when a connection was lost, and events that were dropped. Those that are
     /// published again are not lost. Frames that waited longer than their lane holds are in the ledger of their camera.
     pub lost: u64,
+    /// Frames that still waited at the end: they were not published.
+    pub unpublished: u64,
 }
 
 /// A camera for one target.

@@ -84,6 +84,8 @@ pub(super) struct MqttPublisher {
     identifier: String,
     commands: UnboundedReceiver<Command>,
     cameras: Vec<MqttCamera>,
+    /// Topics that the broker still keeps of cameras that were removed while there was no connection.
+    kept_topics: Vec<String>,
     answers: UnboundedSender<TakenPicture>,
     pictures: UnboundedReceiver<TakenPicture>,
     outbox: Outbox,
@@ -107,6 +109,7 @@ impl MqttPublisher {
             identifier: identifier(),
             commands,
             cameras: Vec::new(),
+            kept_topics: Vec::new(),
             answers,
             pictures,
             outbox: Outbox::new(Arc::clone(&counts)),
@@ -115,8 +118,15 @@ impl MqttPublisher {
         }
     }
 
-    /// Connects, and connects again when the connection is lost.
+    /// Publishes until the program has finished publishing. Counts the frames that were not published by then.
     pub(super) async fn run(mut self) {
+        self.keep_connected().await;
+        let waiting = self.cameras.iter().map(|known| known.camera.frames.waiting() as u64).sum();
+        locked(&self.counts).unpublished = waiting;
+    }
+
+    /// Connects, and connects again when the connection is lost.
+    async fn keep_connected(&mut self) {
         let bound = opening::bound();
         let mut backoff = Backoff::new();
         let mut told = String::new();
@@ -227,7 +237,11 @@ impl MqttPublisher {
                 }
                 Some(picture) = self.pictures.recv(), if has_room => self.picture(client, picture)?,
                 command = self.commands.recv() => match command {
-                    Some(Command::Remove(name)) => self.remove(Some(client), &name)?,
+                    Some(Command::Remove(name)) => {
+                        for topic in self.remove(&name) {
+                            self.outbox.publish(client, topic, "", Delivery::Retained)?;
+                        }
+                    }
                     Some(command) => {
                         let known = self.cameras.len();
                         self.command(command);
@@ -245,6 +259,9 @@ impl MqttPublisher {
     /// Publishes what a broker or Home Assistant that has restarted does not know.
     fn announce(&mut self, client: &mut Client) -> Result<(), SourceErrorKind> {
         self.outbox.publish(client, self.topics.available(), "online", Delivery::Retained)?;
+        for topic in std::mem::take(&mut self.kept_topics) {
+            self.outbox.publish(client, topic, "", Delivery::Retained)?;
+        }
         (0..self.cameras.len()).try_for_each(|at| self.announce_camera(client, at))
     }
 
@@ -278,27 +295,24 @@ impl MqttPublisher {
                 });
             }
             Command::Remove(name) => {
-                // Without a connection, nothing is sent that could fail.
-                let _ = self.remove(None, &name);
+                let topics = self.remove(&name);
+                self.kept_topics.extend(topics);
             }
         }
     }
 
-    /// Forgets a camera. Clears what the broker keeps of it.
-    fn remove(&mut self, client: Option<&mut Client>, name: &str) -> Result<(), SourceErrorKind> {
-        let Some(at) = self.cameras.iter().position(|known| known.camera.session.name() == name) else { return Ok(()) };
+    /// Forgets a camera. Returns the topics that the broker keeps of it; an empty retained message clears each.
+    fn remove(&mut self, name: &str) -> Vec<String> {
+        let Some(at) = self.cameras.iter().position(|known| known.camera.session.name() == name) else {
+            return Vec::new();
+        };
         let MqttCamera { level, camera, .. } = self.cameras.remove(at);
-        let Some(client) = client else { return Ok(()) };
         let kept = ["state", "objects"].map(|last| self.topics.of(&level, last));
         let discovery_prefix = self.options.home_assistant.as_deref();
         let described = discovery_prefix.map(|discovery_prefix| {
             home_assistant::discovery(discovery_prefix, &self.topics, camera.session.name(), &level)
         });
-        let described: Vec<String> = described.into_iter().flatten().map(|(topic, _)| topic).collect();
-        for topic in kept.into_iter().chain(described) {
-            self.outbox.publish(client, topic, "", Delivery::Retained)?;
-        }
-        Ok(())
+        kept.into_iter().chain(described.into_iter().flatten().map(|(topic, _)| topic)).collect()
     }
 
     /// Publishes the detections of a frame, and the events of its objects.
