@@ -99,7 +99,8 @@ pub(super) const HIDDEN: &str = "***";
 /// `#`: they have one of these characters. `rest`: the text from there.
 pub(super) fn is_cut(authority: &str, rest: &str) -> bool {
     let is_port = |port: &str| port.ends_with(']') || port.bytes().all(|byte| byte.is_ascii_digit());
-    rest.contains('@') && authority.rsplit_once(':').is_some_and(|(_, port)| !is_port(port))
+    let address = authority.rsplit('@').next().unwrap_or_default();
+    rest.contains('@') && address.rsplit_once(':').is_some_and(|(_, port)| !is_port(port))
 }
 
 /// Replaces the secrets in the query of a URL, such as `?user=a&pwd=b`.
