@@ -128,7 +128,7 @@ impl fmt::Display for MqttSpec {
         if let Some(credentials) = &self.credentials {
             write!(f, "{credentials}@")?;
         }
-        let topic = encode(&self.topic, |c| c.is_ascii_graphic() && c != '%');
+        let topic = encode(&self.topic, |c| c.is_ascii_graphic() && !"%@".contains(c));
         write!(f, "{}/{topic}{}", self.authority(), if self.insecure { INSECURE } else { "" })
     }
 }
@@ -162,6 +162,7 @@ mod tests {
                 "front door?x=%",
             ),
             ("mqtt://broker/T\u{fc}r", "mqtt://broker/T%C3%BCr", "T\u{fc}r", "T\u{fc}r"),
+            ("mqtt://broker/a@b", "mqtt://broker/a%40b", "a@b", "a@b"),
         ] {
             let parsed = spec(text);
             assert_eq!((parsed.to_string().as_str(), parsed.topic.as_str()), (shown, topic), "{text}");
