@@ -599,12 +599,12 @@ async fn recordings_of_different_times_lie_on_one_time_line() {
     let at = |ms: i64| START_NS + ms * MS;
     let playback = Playback::new(Speed::Times(1.0), false).waiting_at_end().covering((at(0), at(39_000 + 29 * 40)));
     let options = SessionOptions { playback: Some(playback.clone()), ..SessionOptions::default() };
-    // The later one is opened first.
+    // The later one is opened first. Both are there before it begins: alone, it would play at once.
     let (j, mut j_frames) = play(spec(&later), options.clone());
+    let (rec, mut rec_frames) = play(spec(&first), options);
     let mut changes = j.changes();
     changes.wait_for(|state| matches!(state, SessionState::Outside(_))).await.expect("a state");
     assert_eq!(j.state().to_string(), "begins at 0:39");
-    let (rec, mut rec_frames) = play(spec(&first), options);
     let shown = async |frames: &mut UnboundedReceiver<(Duration, Arc<Frame>)>| {
         let (moment, frame) = frames.recv().await.expect("a frame");
         (moment, (frame.received.unix_ns - START_NS) / MS)
