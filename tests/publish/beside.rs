@@ -49,6 +49,38 @@ fn recordings_in_a_folder_are_published_by_publish() {
     assert!(code == 2 && err.contains("--publish is not for a folder of recordings"), "{code}: {err}");
 }
 
+/// `oaktap serve` as a service of systemd with the cameras `front` and `back`, which reads its cameras again after a hangup.
+#[cfg(target_os = "linux")]
+struct Service {
+    publishing: Publishing,
+    config: std::path::PathBuf,
+    _notified: std::os::unix::net::UnixDatagram,
+}
+
+#[cfg(target_os = "linux")]
+impl Service {
+    const CAMERAS: &str = "[cameras]\nfront = \"sim:?size=64x48\"\nback = \"sim:?size=64x48\"\n";
+
+    /// Publishes at the broker on this port.
+    fn start(folder: &std::path::Path, port: u16) -> Self {
+        let (config, socket) = (folder.join("oaktap.toml"), folder.join("notify"));
+        std::fs::write(&config, Self::CAMERAS).expect("a file");
+        let notified = std::os::unix::net::UnixDatagram::bind(&socket).expect("a socket");
+        let target = format!("mqtt://127.0.0.1:{port}/oaktap");
+        let file = config.to_str().expect("UTF-8");
+        let arguments = ["serve", "--config", file, "--http", "127.0.0.1:0", "--publish", &target, "--home-assistant"];
+        let variables = [("NOTIFY_SOCKET", socket.to_str().expect("UTF-8"))];
+        Self { publishing: Publishing::with_environment(&arguments, &variables), config, _notified: notified }
+    }
+
+    fn remove_back(&mut self) {
+        let front = Self::CAMERAS.lines().take(2).collect::<Vec<_>>().join("\n");
+        std::fs::write(&self.config, front).expect("a file");
+        signal(&self.publishing.process.0, "HUP");
+        self.publishing.says("back: removed");
+    }
+}
+
 /// The broker keeps retained messages over a restart.
 #[cfg(target_os = "linux")]
 #[test]
@@ -58,25 +90,14 @@ fn a_camera_that_is_removed_while_the_broker_is_away_is_cleared_when_it_returns(
     }
     let folder = tempfile::tempdir().expect("a folder");
     let (mut away, port) = broker(folder.path(), &String::new);
-    let config = folder.path().join("oaktap.toml");
-    let two = "[cameras]\nfront = \"sim:?size=64x48\"\nback = \"sim:?size=64x48\"\n";
-    std::fs::write(&config, two).expect("a file");
-    let socket = folder.path().join("notify");
-    let _notified = std::os::unix::net::UnixDatagram::bind(&socket).expect("a socket");
     let mut subscriber = Subscriber::start(port, &["oaktap/back/state"]);
-    let target = format!("mqtt://127.0.0.1:{port}/oaktap");
-    let config = config.to_str().expect("UTF-8");
-    let arguments = ["serve", "--config", config, "--http", "127.0.0.1:0", "--publish", &target, "--home-assistant"];
-    let mut publishing =
-        Publishing::with_environment(&arguments, &[("NOTIFY_SOCKET", socket.to_str().expect("UTF-8"))]);
+    let mut service = Service::start(folder.path(), port);
     subscriber.until(|message| message.topic == "oaktap/back/state" && message.json()["state"] == "streaming");
     // It saves the messages.
     signal(&away.0, "TERM");
     away.0.wait().expect("it ends");
-    publishing.says("connection lost");
-    std::fs::write(config, two.lines().take(2).collect::<Vec<_>>().join("\n")).expect("a file");
-    signal(&publishing.process.0, "HUP");
-    publishing.says("back: removed");
+    service.publishing.says("connection lost");
+    service.remove_back();
     let _broker = std::iter::repeat_with(|| start(folder.path(), port, "")).flatten().next().expect("a broker");
     // Detections follow what the broker is told first.
     Subscriber::start(port, &["oaktap/front/detections"]).until(|message| message.topic == "oaktap/front/detections");
@@ -85,10 +106,9 @@ fn a_camera_that_is_removed_while_the_broker_is_away_is_cleared_when_it_returns(
         |message: &&crate::publishing::Received| message.topic.contains("/back/") || message.topic.contains("_back_");
     assert_eq!(late.received.iter().find(of_back).map(|message| &message.topic), None);
     assert!(late.received.iter().any(|message| message.topic == "oaktap/front/state"), "{:?}", late.received);
-    assert_eq!(publishing.stop().code, 0);
+    assert_eq!(service.publishing.stop().code, 0);
 }
 
-/// With systemd, a hangup reads the cameras again.
 #[cfg(target_os = "linux")]
 #[test]
 fn cameras_that_are_removed_from_a_service_are_cleared_at_the_broker() {
@@ -97,21 +117,10 @@ fn cameras_that_are_removed_from_a_service_are_cleared_at_the_broker() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     let (_broker, port) = broker(folder.path(), &String::new);
-    let config = folder.path().join("oaktap.toml");
-    let two = "[cameras]\nfront = \"sim:?size=64x48\"\nback = \"sim:?size=64x48\"\n";
-    std::fs::write(&config, two).expect("a file");
-    let socket = folder.path().join("notify");
-    let _notified = std::os::unix::net::UnixDatagram::bind(&socket).expect("a socket");
     let mut subscriber = Subscriber::start(port, &["oaktap/+/state", "homeassistant/#"]);
-    let target = format!("mqtt://127.0.0.1:{port}/oaktap");
-    let config = config.to_str().expect("UTF-8");
-    let arguments = ["serve", "--config", config, "--http", "127.0.0.1:0", "--publish", &target, "--home-assistant"];
-    let mut publishing =
-        Publishing::with_environment(&arguments, &[("NOTIFY_SOCKET", socket.to_str().expect("UTF-8"))]);
+    let mut service = Service::start(folder.path(), port);
     subscriber.until(|message| message.topic == "oaktap/back/state" && message.json()["state"] == "streaming");
-    std::fs::write(config, two.lines().take(2).collect::<Vec<_>>().join("\n")).expect("a file");
-    signal(&publishing.process.0, "HUP");
-    publishing.says("back: removed");
+    service.remove_back();
     subscriber.until(|message| message.topic == "oaktap/back/state" && message.payload.is_empty());
     let is_cleared = |message: &crate::publishing::Received| {
         message.topic.starts_with("homeassistant/button/") && message.payload.is_empty()
@@ -119,6 +128,6 @@ fn cameras_that_are_removed_from_a_service_are_cleared_at_the_broker() {
     subscriber.until(is_cleared);
     let front = subscriber.until(|message| message.topic == "oaktap/front/state").json();
     assert_eq!(front["state"], "streaming", "the other camera stays connected");
-    let ended = publishing.stop();
+    let ended = service.publishing.stop();
     assert_eq!(ended.code, 0, "{}", ended.said);
 }
