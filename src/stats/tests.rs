@@ -123,6 +123,26 @@ fn rates_begin_with_the_first_frame_that_turns_out_to_be_fresh() {
 }
 
 #[test]
+fn the_rate_is_that_of_fresh_frames() {
+    let rate = |frames: &[(i64, u64, bool)]| {
+        let mut stats = Stats::default();
+        stats.connected();
+        frames.iter().for_each(|&(taken_ms, arrived_ms, stale)| stats.event(&frame(taken_ms, arrived_ms, stale)));
+        stats.summary("").fps
+    };
+    // The first frame was captured 400 ms before the connection, and sent at once.
+    let late = [(0, 1400, false), (500, 1500, false), (1000, 2000, false), (1500, 2500, false), (2000, 3000, false)];
+    assert!((rate(&late) - 2.0).abs() < 0.01, "{}", rate(&late));
+    // Nine frames waited in the camera.
+    let mut waited: Vec<_> = (0..9).map(|n: u32| (i64::from(n) * 500, 5000 + u64::from(n) * 10, true)).collect();
+    waited.extend([(60_000, 5100, false), (60_500, 5200, false), (61_000, 5700, false), (61_500, 6200, false)]);
+    assert!((rate(&waited) - 2.0).abs() < 0.01, "{}", rate(&waited));
+    // Of two frames there is one interval only.
+    assert!((rate(&late[..2]) - 10.0).abs() < 0.01, "{}", rate(&late[..2]));
+    assert!(rate(&late[..1]).abs() < 0.01);
+}
+
+#[test]
 fn the_first_interval_of_a_short_run_does_not_count() {
     // 2 s at 30 frames/s; the first frame waited in the camera for nearly a period.
     let mut stats = Stats::default();

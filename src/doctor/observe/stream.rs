@@ -14,7 +14,6 @@ use crate::frame::{Frame, Guess};
 use crate::hub::{Policy, Taker, lane};
 use crate::live::{self, Camera, Live, Sink};
 use crate::source::{SessionOptions, SessionState, SourceError, SourceErrorKind, SourceSpec};
-use crate::stats::Summary;
 
 /// Time to wait for the first frame: longer than a session waits before it reports a camera as silent.
 const FIRST_FRAME_TIMEOUT: Duration = Duration::from_secs(6);
@@ -84,7 +83,7 @@ pub(super) async fn look(
         let (guess, note) = frame.guess.zip(frame.layout_note())?;
         Some(GuessedLayout { by_content: guess == Guess::ByContent, note })
     });
-    let fps = frame_rate(&summary);
+    let fps = summary.fps;
     let each = summary.bytes.received as f64 / summary.frames.received.max(1) as f64;
     Some(StreamMeasurement {
         port,
@@ -103,46 +102,4 @@ pub(super) async fn look(
         help: error.as_ref().and_then(|error| error.help()).map(Into::into),
         error: error.map(|error| error.kind.to_string()),
     })
-}
-
-/// Returns the frames per second by their arrivals, without frames that waited in the camera. The camera sends the first frame of a
-/// connection up to one period late, which makes the interval after it too short: it counts only if there is no other.
-fn frame_rate(summary: &Summary) -> f64 {
-    Some(summary.recent.fps_arrival).filter(|fps| *fps > 0.0).unwrap_or(summary.fps)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::frame::{DeviceTime, Received, Staleness};
-    use crate::stats::Stats;
-    use crate::wire::Event;
-
-    /// Returns the rate of frames with these times of capture and arrival.
-    fn rate(frames: &[(i64, u64, bool)]) -> f64 {
-        let mut stats = Stats::default();
-        stats.connected();
-        for &(device_ms, arrival_ms, stale) in frames {
-            let mut frame = Frame::with_payload([]);
-            (frame.device_time, frame.staleness) = (DeviceTime(device_ms * 1000), Staleness::Known(stale));
-            frame.received = Received { mono_ns: arrival_ms * 1_000_000, unix_ns: 0 };
-            stats.event(&Event::Frame(Arc::new(frame)));
-        }
-        frame_rate(&stats.summary("cam"))
-    }
-
-    #[test]
-    fn the_rate_is_that_of_fresh_frames() {
-        // The first frame was captured 400 ms before the connection, and sent at once.
-        let late =
-            [(0, 1400, false), (500, 1500, false), (1000, 2000, false), (1500, 2500, false), (2000, 3000, false)];
-        assert!((rate(&late) - 2.0).abs() < 0.01, "{}", rate(&late));
-        // Nine frames waited in the camera.
-        let mut waited: Vec<_> = (0..9).map(|n: u32| (i64::from(n) * 500, 5000 + u64::from(n) * 10, true)).collect();
-        waited.extend([(60_000, 5100, false), (60_500, 5200, false), (61_000, 5700, false), (61_500, 6200, false)]);
-        assert!((rate(&waited) - 2.0).abs() < 0.01, "{}", rate(&waited));
-        // Of two frames there is one interval only.
-        assert!((rate(&late[..2]) - 10.0).abs() < 0.01, "{}", rate(&late[..2]));
-        assert!(rate(&late[..1]).abs() < 0.01);
-    }
 }
