@@ -1,4 +1,4 @@
-//! What a command does with its cameras beside its own work: serving and publishing them.
+//! Serving and publishing beside the own work of a command.
 
 use clap::Args;
 use oaktap::live::Camera;

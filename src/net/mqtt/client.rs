@@ -61,7 +61,7 @@ pub(crate) enum Message {
     Acknowledged(u16),
 }
 
-/// What a connection is opened with.
+/// Options of [`Client::open`].
 pub(crate) struct Opening<'a> {
     /// Name of the broker, and whether any certificate is accepted. `None`: without TLS.
     pub(crate) tls: Option<(&'a str, bool)>,

@@ -130,7 +130,7 @@ impl Objects {
         }
         let mut events = Vec::new();
         if self.last_id.replace(frame.id).is_some_and(|last| frame.id <= last) {
-            // A new connection: the camera may number its tracks anew.
+            // On a new connection, the camera may reuse the numbers of tracks.
             events = self.end_all();
         }
         self.has_tracks |= !frame.tracks.is_empty();

@@ -278,7 +278,7 @@ impl MqttPublisher {
         self.objects(client, at)
     }
 
-    /// Adds or removes a camera while there is no connection.
+    /// Adds or removes a camera without a connection.
     fn command(&mut self, command: Command) {
         match command {
             Command::Add(camera) => {

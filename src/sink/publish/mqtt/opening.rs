@@ -40,11 +40,11 @@ pub(super) async fn open(
         login: spec.login(),
         last_will: Some(last_will),
         filters,
-        // Without the right to subscribe, there are no pictures, but everything else.
+        // A broker that refuses the subscription still takes all messages; nobody can request pictures then.
         required: 0,
         timeout: ANSWER_TIMEOUT,
         max: RECEIVED_MAX_BYTES,
-        // What is received has no answers.
+        // Messages of quality of service 0, which the filters ask for, have no answers.
         output_max: usize::MAX,
         bound: &bound,
     };

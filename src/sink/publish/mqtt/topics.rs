@@ -1,6 +1,6 @@
 //! Names of topics.
 
-/// What follows the topic of a camera in a request for its picture.
+/// The end of the topic on which a client requests a picture; the topic of the camera is before it.
 const PICTURE_REQUEST: &str = "/picture/get";
 
 /// Longest name of a camera in a topic, in characters. Names that users give have at most 64.
