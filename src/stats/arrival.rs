@@ -2,7 +2,7 @@
 
 use super::backlog::Fresh;
 use super::{CLOCK_STEP_MAX_US, EARLY_MAX_US, Stats};
-use crate::frame::{Backlog, DeviceTime, Frame, PayloadKind, Received, jpeg_defect};
+use crate::frame::{Backlog, DeviceTime, Frame, PayloadKind, Received, Staleness, jpeg_defect};
 
 /// The times of a frame. Whether it is stale decides what they say.
 #[derive(Clone, Copy, Debug)]
@@ -97,9 +97,11 @@ impl Stats {
             arrived_us,
             repeated: self.repeats,
         };
-        match frame.staleness.get() {
-            Some(stale) => self.timed(timed, stale),
-            None => {
+        match frame.staleness {
+            Staleness::Known(stale) => self.timed(timed, stale),
+            // Counted by its verdict, even if that is known already: the decoder is ahead of its events, and the verdicts of
+            // the frames before may still be among them. Out of order, the intervals would show gaps that do not exist.
+            Staleness::Later(_) => {
                 self.undecided.push_back(timed);
                 self.count_missing();
             }

@@ -1,10 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::frame::{DeviceTime, Frame, Staleness, Verdict};
+use crate::frame::{DeviceTime, Frame, Interpreter, Pool, Staleness, Verdict};
 use crate::wire::SkipReason;
 use crate::wire::detections::DetectionError;
-use crate::wire::{Damage, Record, Skipped};
+use crate::wire::{Damage, Decoder, Limits, Record, Skipped};
 
 fn frame(device_ms: i64, arrival_ms: u64, stale: bool) -> Event {
     frame_at(device_ms * 1000, arrival_ms * 1_000_000, stale)
@@ -70,6 +70,29 @@ fn rates_restart_with_a_seek_and_with_a_new_pace() {
         stream(&mut stats, 1000..1004, |_| true);
         assert!((stats.rates().fps_arrival - 40.0).abs() < 0.5, "{:?}", stats.rates());
     }
+}
+
+/// The decoder has decided about a frame before its event is counted, because several frames arrived at once.
+#[test]
+fn frames_that_are_decided_early_count_in_their_order() {
+    let mut decoder = Decoder::new(Pool::default(), Interpreter::default(), Limits::default());
+    let mut stats = Stats::default();
+    stats.connected();
+    decoder.opened(Received::default());
+    let message = |n: u32| {
+        let mut message = format!("{:<32}", format!("IMG 5.{:03} 96 0", 5 * n)).into_bytes();
+        message.extend([n as u8; 96]);
+        message
+    };
+    for (frames, arrival_ms) in [(0..8, 200), (8..30, 300)] {
+        let bytes: Vec<u8> = frames.flat_map(message).collect();
+        decoder.feed(&bytes, Received { mono_ns: arrival_ms * 1_000_000, unix_ns: 0 });
+        while let Some(event) = decoder.poll() {
+            stats.event(&event);
+        }
+    }
+    assert_eq!((stats.frames.received, stats.frames.stale, stats.frames.estimated), (30, 0, 0));
+    assert_eq!(stats.frame_time_us(), Some(5000));
 }
 
 #[test]
