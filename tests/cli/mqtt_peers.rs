@@ -254,7 +254,10 @@ fn numbers_are_printed_recorded_and_played_again() {
     for format in ["csv", "jsonl", "parquet"] {
         let table = folder_path.join(format!("x.{format}"));
         let (code, _, err) = run(&["export", file, "-o", table.to_str().expect("UTF-8")]);
-        assert!(code == 0 && err.contains("1 of 1 frame exported") && err.contains("1 measurement in"), "{err}");
+        assert!(
+            code == 0 && err.contains("1 of 1 frame of the recording exported") && err.contains("1 measurement in"),
+            "{err}"
+        );
     }
     let read = |name: &str| std::fs::read_to_string(folder_path.join(name)).expect("UTF-8");
     let csv = read("x-measurements.csv");

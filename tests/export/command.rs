@@ -28,12 +28,16 @@ fn the_summary_counts_every_frame() {
     let out = out.to_str().expect("UTF-8");
     let (code, stdout, stderr) = export(&["-o", out, "--to", "png", "--every", "4", "--until", "400ms"], &file);
     assert_eq!((code, stdout.as_str()), (0, ""), "{stderr}");
-    assert!(stderr.contains("4 of 16 frames exported, 4 files"), "no detection was drawn: {stderr}");
+    assert!(stderr.contains("4 of 16 frames in the time range exported, 4 files"), "no detection was drawn: {stderr}");
     assert!(stderr.contains("12 frames skipped: not selected by --every"), "{stderr}");
 
     let out = folder.path().join("drawn");
     let (_, _, stderr) = export(&["-o", out.to_str().unwrap(), "--to", "png", "--every", "5", "--boxes"], &file);
-    assert!(stderr.contains("4 of 20 frames exported, 12 detections, 4 files"), "{stderr}");
+    assert!(stderr.contains("4 of 20 frames of the recording exported, 12 detections, 4 files"), "{stderr}");
+
+    let out = folder.path().join("chosen.csv");
+    let (_, _, stderr) = export(&["-o", out.to_str().unwrap(), "--camera", "front", "--from", "100ms"], &file);
+    assert!(stderr.contains("16 of 16 frames of front in the time range exported, 48 detections"), "{stderr}");
 
     let out = folder.path().join("a.csv");
     let (code, stdout, _) = export(&["-o", out.to_str().unwrap(), "--to", "CSV", "--json"], &file);
@@ -51,7 +55,7 @@ fn a_table_without_a_row_is_named() {
     for format in ["csv", "parquet", "jsonl"] {
         let out = folder.path().join(format!("a.{format}"));
         let (code, stdout, stderr) = export(&["-o", out.to_str().unwrap(), "--json"], &file);
-        assert!(stderr.contains("5 of 5 frames exported, 0 detections, 1 file"), "{format}: {stderr}");
+        assert!(stderr.contains("5 of 5 frames of the recording exported, 0 detections, 1 file"), "{format}: {stderr}");
         // JSON has a line for each frame.
         assert_eq!((code, stderr.contains(empty), stdout.contains(empty)), (0, format != "jsonl", format != "jsonl"));
     }
@@ -59,7 +63,10 @@ fn a_table_without_a_row_is_named() {
     let file = folder.path().join("b.mcap");
     recordings::write(&file, Compression::None, &[(recordings::camera("front"), made)]);
     let (_, _, stderr) = export(&["-o", folder.path().join("b.csv").to_str().unwrap()], &file);
-    assert!(stderr.contains("5 of 5 frames exported, ") && !stderr.contains("0 detections:"), "{stderr}");
+    assert!(
+        stderr.contains("5 of 5 frames of the recording exported, ") && !stderr.contains("0 detections:"),
+        "{stderr}"
+    );
 }
 
 /// Exports to CSV with `--json`, and returns the exit code, the summary and the text.
@@ -162,7 +169,7 @@ fn an_export_without_a_frame_fails_and_leaves_no_file() {
         let out = folder.path().join(out);
         let (code, stdout, stderr) = export(&["-o", out.to_str().unwrap(), "--to", format, "--json"], &file);
         assert_eq!(code, 1, "{format}: {stderr}");
-        assert!(stderr.contains("0 of 5 frames exported, 0 files"), "{format}: {stderr}");
+        assert!(stderr.contains("0 of 5 frames of the recording exported, 0 files"), "{format}: {stderr}");
         assert!(stderr.contains("1 frame of front not exported, video cannot be decoded"), "{format}: {stderr}");
         assert!(stderr.contains("4 frames of front skipped, frames before them could not be decoded"), "{stderr}");
         assert!(stderr.contains("error: no frame could be exported\nhelp: `oaktap export "), "{format}: {stderr}");

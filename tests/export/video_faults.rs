@@ -252,7 +252,7 @@ fn frames_after_a_gap_are_skipped_by_every_command_that_decodes() {
         let (code, _, said) = run(arguments);
         assert_eq!(code, 0, "{arguments:?}: {said}");
         if arguments[0] == "export" {
-            assert!(said.contains("39 of 55 frames exported, 39 files"), "{said}");
+            assert!(said.contains("39 of 55 frames of the recording exported, 39 files"), "{said}");
             assert!(said.contains("16 frames of front skipped, frames before them are missing: "), "{said}");
         }
     }

@@ -221,7 +221,7 @@ fn damage_after_the_data_is_not_called_truncation() {
         let table = folder.path().join("bad.csv");
         let (code, _, errors) = run(&["export", path.to_str().expect("text"), "-o", table.to_str().expect("text")]);
         assert_eq!(code, 3, "{what}: {errors}");
-        assert!(errors.contains("24 of 24 frames exported"), "{what}: {errors}");
+        assert!(errors.contains("24 of 24 frames of the recording exported"), "{what}: {errors}");
         assert!(!errors.contains("missing") && !errors.contains("truncated"), "{what}: {errors}");
         fs::remove_file(table).expect("a table");
     }

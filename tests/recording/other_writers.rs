@@ -547,7 +547,7 @@ fn damaged_pictures_of_other_programs_are_skipped_and_counted_by_every_command()
             let out = folder.path().join(format!("{what}.{format}"));
             let (code, _, errors) = run(&["export", file, "--to", format, "-o", out.to_str().unwrap()]);
             assert_eq!(code, 3, "{what}, {format}: {errors}");
-            assert!(errors.contains("8 of 12 frames exported"), "{what}, {format}: {errors}");
+            assert!(errors.contains("8 of 12 frames of the recording exported"), "{what}, {format}: {errors}");
             for number in [3, 6, 8, 11] {
                 assert!(errors.contains(&format!("frame {number} of camera front: ")), "{what}, {format}: {errors}");
             }

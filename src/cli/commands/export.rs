@@ -136,7 +136,7 @@ pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
         let error = if error.is_usage() { Usage(error.to_string()).into() } else { error.into() };
         present::detailed(present::with_help(error, help), fields)
     })?;
-    let text = text(&report, &options);
+    let text = text(&report, &options, files.len());
     if report.is_complete() {
         present::say(&text);
     } else {
@@ -240,7 +240,24 @@ fn output(args: &ExportArgs, format: ExportFormat, files: &[PathBuf]) -> anyhow:
     Ok(folder.join(format!("{}.{}", stem.as_deref().unwrap_or("detections"), format.name())))
 }
 
-fn text(report: &ExportReport, options: &ExportOptions) -> String {
+/// Returns the frames that an export chooses from, in words: those of the chosen cameras and of the time range.
+fn chosen_from(choice: &Choice, files: usize) -> String {
+    let cameras = match &*choice.cameras {
+        [] => None,
+        [one] => Some(format!("of {one}")),
+        several => Some(format!("of {} cameras", several.len())),
+    };
+    let range = (choice.from.is_some() || choice.until.is_some()).then(|| "in the time range".to_owned());
+    let words: Vec<_> = cameras.into_iter().chain(range).collect();
+    match (words.is_empty(), files) {
+        (false, _) => words.join(" "),
+        (true, 1) => "of the recording".to_owned(),
+        (true, _) => "of the recordings".to_owned(),
+    }
+}
+
+/// Returns the counts as text. The frames that are not exported are listed by reason, and add up to the difference.
+fn text(report: &ExportReport, options: &ExportOptions, files: usize) -> String {
     // Of the frames outside the range, only those are read that the file stores beside chosen ones: no count for users.
     let in_range = report.read - report.out_of_range + report.missing;
     let detections = match report.detections {
@@ -248,10 +265,11 @@ fn text(report: &ExportReport, options: &ExportOptions) -> String {
         detections => format!(", {}", count(detections, "detection", "detections")),
     };
     let mut text = format!(
-        "{}: {} of {} exported{detections}, {}, {}",
+        "{}: {} of {} {} exported{detections}, {}, {}",
         options.output.display(),
         report.written,
         count(in_range, "frame", "frames"),
+        chosen_from(&options.choice, files),
         count(report.files, "file", "files"),
         Bytes(report.bytes)
     );
