@@ -74,6 +74,21 @@ pub fn rounded_mbit_s(mbit_s: f64) -> String {
     if mbit_s < 9.95 { format!("{mbit_s:.1}") } else { format!("{mbit_s:.0}") }
 }
 
+/// Formats a latency in microseconds with two significant digits, as many as its histogram has: `0.012 ms`, `1.2 ms`, `120 ms`
+/// or `1.2 s`.
+#[must_use]
+pub fn rounded_latency(us: u64) -> String {
+    let (amount, unit) = if us < 995_000 { (us as f64 / 1e3, "ms") } else { (us as f64 / 1e6, "s") };
+    let rounded = format!("{amount:.1e}");
+    let exponent = rounded.split_once('e').and_then(|(_, exponent)| exponent.parse::<i32>().ok()).unwrap_or(0);
+    // Microseconds are whole.
+    let decimals = usize::try_from(1 - exponent).unwrap_or(0).min(3);
+    match us {
+        0 => "0 ms".to_owned(),
+        _ => format!("{:.decimals$} {unit}", rounded.parse().unwrap_or(amount)),
+    }
+}
+
 /// Formats a time in its one or two largest units, such as `12 s`, `2 min`, `1 h 5 min` or `3 d 2 h`.
 #[must_use]
 pub fn rounded_time(time: Duration) -> String {
@@ -118,6 +133,27 @@ fn number_and_unit(text: &str) -> (&str, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn latencies_have_two_digits() {
+        for (us, text) in [
+            (0, "0 ms"),
+            (1, "0.001 ms"),
+            (12, "0.012 ms"),
+            (127, "0.13 ms"),
+            (1999, "2.0 ms"),
+            (9949, "9.9 ms"),
+            (9960, "10 ms"),
+            (33_535, "34 ms"),
+            (124_927, "120 ms"),
+            (994_999, "990 ms"),
+            (996_000, "1.0 s"),
+            (12_345_678, "12 s"),
+            (60_000_000, "60 s"),
+        ] {
+            assert_eq!(rounded_latency(us), text, "{us}");
+        }
+    }
 
     #[test]
     fn low_bit_rates_have_a_decimal() {

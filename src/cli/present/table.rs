@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use oaktap::source::{FileSpec, SourceSpec};
 use oaktap::stats::{DamagePlace, Finding, LatencySummary, SequenceCounts, StreamCounts, Summary, Weight};
-use oaktap::units::{Bytes, count, rounded_mbit_s};
+use oaktap::units::{Bytes, count, rounded_latency, rounded_mbit_s};
 use oaktap::wire::{DatagramCounts, LabelTable};
 
 use super::{always_say, naming, naming_camera, printable, say};
@@ -233,7 +233,7 @@ fn missing(camera: &Summary) -> String {
 
 fn latency(camera: &Summary, at: fn(&LatencySummary) -> u64) -> String {
     let latency = camera.latency_us.as_ref();
-    latency.map_or_else(|| "-".to_owned(), |latency| format!("{:.2} ms", at(latency) as f64 / 1e3))
+    latency.map_or_else(|| "-".to_owned(), |latency| rounded_latency(at(latency)))
 }
 
 fn remarks(camera: &Summary, verbose: bool, strict: bool) -> Vec<String> {

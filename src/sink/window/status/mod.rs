@@ -7,7 +7,7 @@ use crate::frame::{Geometry, PayloadKind};
 use crate::hub::LaneCounts;
 use crate::source::SessionState;
 use crate::stats::{HealthGauge, Stats};
-use crate::units::rounded_mbit_s;
+use crate::units::{rounded_latency, rounded_mbit_s};
 use crate::view::{FrameKind, ViewHealth};
 
 /// The values that the HUD shows of a camera.
@@ -180,7 +180,7 @@ pub(super) fn rows(status: &CameraStatus) -> Vec<(&'static str, Vec<ColoredText>
     let fine = |good: bool| if good { Ink::Text } else { Ink::Warning };
     let plain = |text: String| vec![(Ink::Text, text)];
     let dialect = health.last.map(|kind| format!("  {}", kind.dialect)).unwrap_or_default();
-    let percentile = |q: f64| milliseconds(latency.value_at_quantile(q).saturating_mul(1000));
+    let percentile = |q: f64| rounded_latency(latency.value_at_quantile(q));
     let mut rows = vec![
         ("picture", plain(format!("{}{dialect}", picture_format(health.last)))),
         ("stream", plain(format!("{} frames   {} stale", frames.received, frames.stale))),
