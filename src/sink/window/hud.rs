@@ -218,7 +218,7 @@ mod tests {
             );
             draw_full(&mut pen, tile, &status, (0, 0));
             let mut free = Free::new(Rect::new(0, 0, 300, 200));
-            let short = ["a camera", "lost"].map(str::to_owned);
+            let short = ["a camera", "no connection"].map(str::to_owned);
             let lines = vec!["the connection is lost and will not be restored".to_owned()];
             draw_message(&mut pen, tile, &Message { ink: Ink::Alarm, short, lines }, &mut free);
             for (at, word) in words.iter().enumerate() {

@@ -241,11 +241,12 @@ pub(super) fn rows(status: &CameraStatus) -> Vec<(&'static str, Vec<ColoredText>
     rows
 }
 
-/// Returns the state in one or a few words. A camera that never sent a frame is not lost.
+/// Returns the state in one or a few words, as the page does: `lost` is the number of lost frames.
 pub(super) fn state_word(status: &CameraStatus) -> String {
     match &status.state {
         SessionState::Outside(outside) => outside.to_string(),
         SessionState::Lost { .. } if status.stats.frames.received == 0 => "not connected".to_owned(),
+        SessionState::Lost { .. } => "no connection".to_owned(),
         state => state.word().to_owned(),
     }
 }

@@ -87,7 +87,7 @@ fn a_low_bit_rate_is_not_zero() {
 }
 
 #[test]
-fn a_camera_without_a_frame_so_far_is_not_lost() {
+fn a_camera_that_is_not_connected_has_other_words_than_lost_frames() {
     let mut status = status();
     status.stats = Stats::default();
     let kind = crate::source::SourceErrorKind::Closed;
@@ -97,7 +97,7 @@ fn a_camera_without_a_frame_so_far_is_not_lost() {
     assert_eq!(state_word(&status), "not connected");
     assert_eq!(message(&status, false).expect("a message").short[1], "not connected");
     status.stats.frames.received = 1;
-    assert_eq!(state_word(&status), "lost");
+    assert_eq!(state_word(&status), "no connection", "`lost` is a number of frames");
 }
 
 #[test]
