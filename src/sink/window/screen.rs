@@ -372,8 +372,8 @@ impl Screen {
                 self.stale |= help != tile.status.help;
                 let stats = camera.ledger.snapshot();
                 let FrameCounts { withdrawn, lost, .. } = stats.frames;
-                let count = withdrawn + lost + stats.resyncs + stats.reconnects();
-                let troubled = tile.trouble.counted(count, now_ns);
+                let damage = withdrawn + lost + stats.resyncs;
+                let trouble = tile.trouble.counted(damage, stats.reconnects(), now_ns);
                 let age = |picture: &Arc<Picture>| now_ns.saturating_sub(picture.received.mono_ns);
                 let status = CameraStatus {
                     state,
@@ -391,7 +391,7 @@ impl Screen {
                         let (camera, is_part) = (source - recorded.start, recorded.len() < camera_count);
                         CameraRecording { health, camera, is_part }
                     }),
-                    troubled,
+                    trouble,
                     name: tile.status.name.clone(),
                 };
                 // Unchanged numbers are not drawn again.

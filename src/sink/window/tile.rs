@@ -14,20 +14,26 @@ use crate::view::{Showing, View, Zoom};
 /// Time for which a camera counts as troubled after damage or a reconnect.
 const TROUBLE_NS: u64 = 5_000_000_000;
 
-/// Notices that a camera's count of damage and reconnects has grown.
+/// Notices that a camera's counts of damage and of reconnects have grown.
 #[derive(Debug, Default)]
 pub(super) struct Trouble {
-    count: u64,
+    damage: u64,
+    reconnects: u64,
+    word: &'static str,
     until_ns: u64,
 }
 
 impl Trouble {
-    /// Takes the newest count, and returns whether it has grown within the last seconds.
-    pub(super) fn counted(&mut self, count: u64, now_ns: u64) -> bool {
-        if std::mem::replace(&mut self.count, count) < count {
+    /// Takes the newest counts. Returns a word for the one that has grown within the last seconds.
+    pub(super) fn counted(&mut self, damage: u64, reconnects: u64, now_ns: u64) -> Option<&'static str> {
+        let has_damage = std::mem::replace(&mut self.damage, damage) < damage;
+        let has_reconnected = std::mem::replace(&mut self.reconnects, reconnects) < reconnects;
+        if has_damage || has_reconnected {
+            // A connection that breaks off inside a frame damages it: the new connection says more.
+            self.word = if has_reconnected { "reconnected" } else { "damage" };
             self.until_ns = now_ns + TROUBLE_NS;
         }
-        now_ns < self.until_ns
+        (now_ns < self.until_ns).then_some(self.word)
     }
 }
 
@@ -65,7 +71,7 @@ impl Tile {
             age_ns: None,
             threshold: 0.0,
             recording: None,
-            troubled: false,
+            trouble: None,
         })
     }
 
@@ -155,10 +161,12 @@ mod tests {
     #[test]
     fn trouble_passes() {
         let mut trouble = Trouble::default();
-        assert!(!trouble.counted(0, 10));
-        assert!(trouble.counted(2, 20));
-        assert!(trouble.counted(2, 19 + TROUBLE_NS));
-        assert!(!trouble.counted(2, 20 + TROUBLE_NS));
+        assert_eq!(trouble.counted(0, 0, 10), None);
+        assert_eq!(trouble.counted(2, 0, 20), Some("damage"));
+        assert_eq!(trouble.counted(2, 0, 19 + TROUBLE_NS), Some("damage"));
+        assert_eq!(trouble.counted(2, 0, 20 + TROUBLE_NS), None);
+        assert_eq!(trouble.counted(3, 1, 3 * TROUBLE_NS), Some("reconnected"));
+        assert_eq!(trouble.counted(3, 1, 4 * TROUBLE_NS), None);
     }
 
     #[test]

@@ -27,8 +27,8 @@ pub(super) struct CameraStatus {
     pub(super) threshold: f32,
     /// `None`: recording is off.
     pub(super) recording: Option<CameraRecording>,
-    /// Damage or a new connection was counted a short time ago.
-    pub(super) troubled: bool,
+    /// A word for damage or a new connection that was counted a short time ago.
+    pub(super) trouble: Option<&'static str>,
 }
 
 impl CameraStatus {
@@ -60,7 +60,7 @@ impl CameraStatus {
         match ink_of(&self.state) {
             Ink::Good if self.is_unseen() => Ink::Alarm,
             Ink::Good if self.health.error.is_some() => Ink::Warning,
-            Ink::Good if self.troubled => Ink::Warning,
+            Ink::Good if self.trouble.is_some() => Ink::Warning,
             ink => ink,
         }
     }
@@ -140,10 +140,10 @@ pub(super) fn line(status: &CameraStatus) -> Vec<Vec<ColoredText>> {
     let sends = status.sends();
     // Measured from the second frame on: also after a seek.
     let has_rates = sends && rates.fps_arrival > 0.0;
-    if !matches!(status.state, SessionState::Streaming) {
-        facts.push(vec![(status.ink(), format!("  {}", state_word(status)))]);
-    } else if status.is_unseen() {
+    if status.is_unseen() && matches!(status.state, SessionState::Streaming) {
         facts.push(vec![(status.ink(), "  no picture".to_owned())]);
+    } else if status.trouble.is_some() || !matches!(status.state, SessionState::Streaming) {
+        facts.push(vec![(status.ink(), format!("  {}", state_word(status)))]);
     }
     facts.extend(status.recording.iter().flat_map(|recording| recording.line(sends)));
     let fact = |ink: Ink, value: String, unit: &str| vec![(ink, format!("  {value}")), (Ink::Dim, format!(" {unit}"))];
@@ -247,6 +247,8 @@ pub(super) fn state_word(status: &CameraStatus) -> String {
         SessionState::Outside(outside) => outside.to_string(),
         SessionState::Lost { .. } if status.stats.frames.received == 0 => "not connected".to_owned(),
         SessionState::Lost { .. } => "no connection".to_owned(),
+        // The counts of the status line may not fit beside the dot, whose color says that something happened.
+        state @ SessionState::Streaming => status.trouble.unwrap_or(state.word()).to_owned(),
         state => state.word().to_owned(),
     }
 }

@@ -32,7 +32,7 @@ pub(in super::super) fn status() -> CameraStatus {
         age_ns: Some(12_400_000),
         threshold: 0.0,
         recording: None,
-        troubled: false,
+        trouble: None,
     }
 }
 
@@ -116,11 +116,14 @@ fn the_help_of_a_lost_camera_names_it() {
 }
 
 #[test]
-fn a_camera_in_trouble_is_not_green() {
+fn a_camera_in_trouble_is_not_green_and_says_why() {
     let mut status = status();
     assert_eq!(line(&status)[0][0], (Ink::Good, "● ".to_owned()));
-    status.troubled = true;
+    assert!(line_of(&status).starts_with("● front  20.0 fps"), "{}", line_of(&status));
+    status.trouble = Some("reconnected");
     assert_eq!(line(&status)[0][0], (Ink::Warning, "● ".to_owned()));
+    assert!(line_of(&status).starts_with("● front  reconnected  20.0 fps"), "a narrow tile has no room for counts");
+    assert_eq!(state_word(&status), "reconnected");
 }
 
 #[test]
@@ -235,6 +238,10 @@ fn every_word_of_the_hud_is_explained() {
     let mut said = line_of(&status);
     for (caption, pieces) in rows(&status) {
         said.push_str(&format!(" {caption} {}", text_of(&pieces)));
+    }
+    for word in ["reconnected", "damage"] {
+        status.trouble = Some(word);
+        said.push_str(&format!(" {}", line_of(&status)));
     }
     assert!(["latency", "css", "mss", "jitter", "disk", "dropped", "not shown"].iter().all(|word| said.contains(word)));
     // Names, and units behind numbers.
