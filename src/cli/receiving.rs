@@ -226,7 +226,7 @@ impl Receiving {
     pub(crate) fn end_recordings(&self, recorders: Option<Recorders>) -> Vec<RecordingSummary> {
         // `finish` reports how the sessions ended.
         drop(self.stop());
-        recorders.map(Recorders::finish).unwrap_or_default().into_iter().map(Into::into).collect()
+        recorders.map(Recorders::finish).unwrap_or_default().into_iter().map(RecordingSummary::of).collect()
     }
 
     /// Ends the session of a camera that the user has removed. Its frames are counted at the end, but it cannot fail any more.

@@ -19,6 +19,8 @@ const RECOVER_MAX: usize = 3;
 pub(crate) struct RecordingSummary {
     #[serde(flatten)]
     outcome: RecorderOutcome,
+    /// Finished files that are not there any more.
+    gone: u64,
     /// A frame or a number of each camera was received, the files have every frame of the streams undamaged, and are finished.
     complete: bool,
     /// Every frame is accounted for.
@@ -36,7 +38,7 @@ impl From<RecorderOutcome> for RecordingSummary {
             outcome.problems.push(problem);
         }
         let balances = outcome.cameras.iter().all(RecorderCounts::balances);
-        Self { outcome, complete, balances }
+        Self { outcome, gone: 0, complete, balances }
     }
 }
 
@@ -46,6 +48,18 @@ const fn sent_nothing(camera: &RecorderCounts) -> bool {
 }
 
 impl RecordingSummary {
+    /// Returns the summary of a recorder that has ended. Files that somebody deleted or moved meanwhile are only counted: the
+    /// `--keep` of another recording in the same folder deletes finished files, too.
+    pub(crate) fn of(outcome: RecorderOutcome) -> Self {
+        let mut summary = Self::from(outcome);
+        let files = std::mem::take(&mut summary.outcome.files);
+        let (there, gone): (Vec<_>, Vec<_>) =
+            files.into_iter().partition(|file| file.path.try_exists().unwrap_or(true));
+        summary.outcome.bytes = summary.outcome.bytes.saturating_sub(gone.iter().map(|file| file.bytes).sum());
+        (summary.outcome.files, summary.gone) = (there, gone.len() as u64);
+        summary
+    }
+
     /// Returns the summary as lines of text.
     pub(crate) fn text(&self) -> String {
         format!("{}: {}", self.names(), self.counts())
@@ -71,7 +85,7 @@ impl RecordingSummary {
         // Only complete chunks are counted. `recover` also saves the intact frames of the last one.
         let (at_least, at_most) = if unfinished.is_empty() { ("", "") } else { ("at least ", "at most ") };
         let whole = at_least.to_owned() + &count(*frames, "frame", "frames");
-        // The others are in files that were deleted or not finished.
+        // The others are in files that were deleted, moved or not finished.
         let counted = if kept == *frames { whole.clone() } else { format!("{whole} recorded, {kept} of them") };
         let measurements: u64 = self.outcome.cameras.iter().map(|camera| camera.measurements).sum();
         let measurements = match measurements {
@@ -82,6 +96,7 @@ impl RecordingSummary {
         let mut text = match &**files {
             // The paths are forgotten.
             [] if *summed > 1 => format!("{whole}{measurements} in {summed} recordings, {}", Bytes(*bytes)),
+            [] if self.gone > 0 => format!("{whole}{measurements} recorded, no file is left"),
             [] => format!("{whole}{measurements} recorded, no file finished"),
             [one] => format!("{counted} in {}, {}", one.path.display(), Bytes(*bytes)),
             [first, .., last] => format!(
@@ -108,6 +123,11 @@ impl RecordingSummary {
                 "missing frames are marked in no file, so that `oaktap inspect` does not count them",
             ),
             (*deleted, "old file was deleted because of --keep", "old files were deleted because of --keep"),
+            (
+                self.gone,
+                "finished file is not there any more: deleted or moved by somebody else",
+                "finished files are not there any more: deleted or moved by somebody else",
+            ),
         ];
         let counted =
             counted.into_iter().filter(|(amount, ..)| *amount > 0).map(|(amount, one, many)| count(amount, one, many));
@@ -190,7 +210,7 @@ impl RecordingSummary {
         cameras.iter().all(sent_nothing)
             && files.is_empty()
             && unfinished.is_empty()
-            && (*deleted, problems.len()) == (0, 1)
+            && (*deleted, self.gone, problems.len()) == (0, 0, 1)
             && self.balances
     }
 
@@ -256,7 +276,11 @@ fn texts_of_start(recordings: &[RecordingSummary], prefix: &str, shares: bool) -
     let is_idle = |recorded: &&RecordingSummary| recorded.is_empty_handed() && recorded.outcome.problems.is_empty();
     let is_plain = |recorded: &&RecordingSummary| {
         let RecorderOutcome { deleted, problems, summed, .. } = &recorded.outcome;
-        recorded.complete && recorded.balances && *deleted == 0 && problems.is_empty() && *summed <= 1
+        recorded.complete
+            && recorded.balances
+            && (*deleted, recorded.gone) == (0, 0)
+            && problems.is_empty()
+            && *summed <= 1
     };
     let (idle, rest): (Vec<_>, Vec<_>) = recordings.iter().partition(is_idle);
     let (silent, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(|recorded| recorded.is_silent());
@@ -365,6 +389,30 @@ mod tests {
             unmarked.contains("\n  3 missing frames are marked in no file") && !unmarked.contains("gap"),
             "{unmarked}"
         );
+    }
+
+    #[test]
+    fn files_that_are_not_there_any_more_are_counted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let saved = |name: &str| RecordedFile { path: folder.path().join(name), frames: 5, bytes: 2_500_000 };
+        let counts = RecorderCounts { name: "a".to_owned(), offered: 10, recorded: 10, ..RecorderCounts::default() };
+        let outcome = RecorderOutcome {
+            files: vec![saved("x.mcap"), saved("y.mcap")],
+            cameras: vec![counts],
+            frames: 10,
+            bytes: 5_000_000,
+            ..RecorderOutcome::default()
+        };
+        std::fs::write(folder.path().join("y.mcap"), "").expect("a file");
+        let summary = RecordingSummary::of(outcome.clone());
+        let left = folder.path().join("y.mcap");
+        let gone = "finished file is not there any more: deleted or moved by somebody else";
+        let expected = format!("a: 10 frames recorded, 5 of them in {}, 2.5 MB\n  1 {gone}", left.display());
+        assert_eq!(summary.text(), expected);
+        assert_eq!(summary.paths().collect::<Vec<_>>(), [left.as_path()]);
+        std::fs::remove_file(left).expect("remove");
+        let text = RecordingSummary::of(outcome).text();
+        assert!(text.starts_with("a: 10 frames recorded, no file is left\n  2 finished files are not"), "{text}");
     }
 
     #[test]

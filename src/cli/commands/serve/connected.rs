@@ -149,7 +149,7 @@ impl<'a> ConnectedFleet<'a> {
         let Some(kept) = member.kept else { return false };
         let is_recorded = kept.is_recorded();
         let (recordings, viewers) = kept.finish();
-        let recordings = recordings.into_iter().map(RecordingSummary::from);
+        let recordings = recordings.into_iter().map(RecordingSummary::of);
         let before = self.removed_recordings.len();
         self.removed_recordings.extend(recordings);
         self.removed_viewers.extend(viewers.into_iter().filter(|camera| !camera.viewers.is_empty()));
@@ -186,7 +186,7 @@ impl<'a> ConnectedFleet<'a> {
         let published = self.publisher.map(Publisher::finish);
         published.as_ref().map(|published| published.print(self.ctx)).transpose()?;
         let mut recordings = self.removed_recordings;
-        recordings.extend(server.end_recordings().into_iter().map(RecordingSummary::from));
+        recordings.extend(server.end_recordings().into_iter().map(RecordingSummary::of));
         server.finish_after(self.removed_viewers).print(self.ctx)?;
         let outcome = self.receiving.finish(self.ctx, &recordings)?;
         Ok(published.map_or(outcome, |published| published.outcome(outcome)))
