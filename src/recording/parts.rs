@@ -1,11 +1,11 @@
 //! The files of one recording that was split: their order, and the files among them that are missing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::Reader;
+use super::{Reader, natural_order};
 use crate::units::count;
 
 /// Missing files that a description names; further ones are counted.
@@ -120,16 +120,51 @@ impl std::fmt::Display for MissingFiles {
 
 /// Finds the files that are missing between files of the same recording, in the order of recordings and files. The files
 /// before the first and after the last given one cannot be known.
+///
+/// `given`: paths of all files, also of those that do not tell their place, because their metadata are damaged or they cannot
+/// be read. Such a file is not missing if its name is between those of its neighbors.
 #[must_use]
-pub fn missing_files(mut files: Vec<PartFile>) -> Vec<MissingFiles> {
+pub fn missing_files(mut files: Vec<PartFile>, given: &[PathBuf]) -> Vec<MissingFiles> {
+    let placed: BTreeSet<_> = files.iter().map(|file| file.path.clone()).collect();
+    let without_place: Vec<&PathBuf> = given.iter().filter(|path| !placed.contains(*path)).collect();
     files.sort_by(|a, b| (&a.part.recording, a.part.number).cmp(&(&b.part.recording, b.part.number)));
     // A recovered file has the place of the original.
     files.dedup_by(|a, b| (&a.part.recording, a.part.number) == (&b.part.recording, b.part.number));
     let pairs = files.windows(2).filter_map(|pair| match pair {
-        [first, second] => between(first, second),
+        [first, second] => between(first, second)?.without(&without_place),
         _ => None,
     });
     pairs.collect()
+}
+
+impl MissingFiles {
+    /// Leaves out the files among these that are there by their names. Returns `None` if then no file is missing.
+    fn without(mut self, others: &[&PathBuf]) -> Option<Self> {
+        let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let (after, before) = (name(&self.after), name(&self.before));
+        let common = after.chars().zip(before.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a).collect::<String>();
+        let prefix = common.trim_end_matches(|c: char| c.is_ascii_digit());
+        let is_between = |path: &&&PathBuf| {
+            let found = name(path);
+            path.parent() == self.after.parent()
+                && found.starts_with(prefix)
+                && natural_order(&after, &found).is_lt()
+                && natural_order(&found, &before).is_lt()
+        };
+        let there: Vec<&Path> = others.iter().filter(is_between).map(|path| path.as_path()).collect();
+        self.files = self.files.saturating_sub(there.len() as u64);
+        self.name = self.name.filter(|last| there.iter().all(|path| name(path) != *last));
+        for path in there {
+            let Ok(mut reader) = Reader::open(path) else { continue };
+            let names: Vec<_> = reader.cameras().map(|camera| camera.name.clone()).collect();
+            for (camera, name) in names.into_iter().enumerate() {
+                if let Some(Some(frames)) = self.frames.get_mut(&name) {
+                    *frames = frames.saturating_sub(reader.frame_count(camera));
+                }
+            }
+        }
+        (self.files > 0).then_some(self)
+    }
 }
 
 /// Returns the files that are missing between two files, if they are of the same recording and do not follow each other.
@@ -195,7 +230,7 @@ mod tests {
     fn missing_files_are_named_with_the_frames_that_they_held() {
         let files = vec![file("b", 7, 0, Some(1)), file("a", 4, 90, None), file("a", 0, 0, Some(20))];
         let files = [files, vec![file("a", 2, 50, Some(30)), file("a", 2, 50, Some(3)), file("a", 6, 95, Some(1))]];
-        let found: Vec<_> = missing_files(files.concat()).iter().map(ToString::to_string).collect();
+        let found: Vec<_> = missing_files(files.concat(), &[]).iter().map(ToString::to_string).collect();
         let path = |number: u64| Path::new("rec").join(format!("{number}.mcap")).display().to_string();
         assert_eq!(
             found,
@@ -205,15 +240,34 @@ mod tests {
                 format!("{} is missing between 4.mcap and 6.mcap: an unknown number of frames of cam", path(5)),
             ]
         );
-        let [gap] = &missing_files(vec![file("a", 1, 10, Some(10)), file("a", 4, 25, None)])[..] else {
+        let [gap] = &missing_files(vec![file("a", 1, 10, Some(10)), file("a", 4, 25, None)], &[])[..] else {
             panic!("one gap")
         };
         let text = gap.to_string();
         assert!(text.starts_with(&format!("{} and 1 file before it are missing", path(3))), "{text}");
         assert!(
-            missing_files(vec![file("a", 1, 10, None), file("a", 2, 30, None)]).is_empty(),
+            missing_files(vec![file("a", 1, 10, None), file("a", 2, 30, None)], &[]).is_empty(),
             "they follow each other"
         );
+    }
+
+    #[test]
+    fn a_file_whose_place_is_damaged_is_not_missing() {
+        let files = || vec![file("a", 1, 10, Some(10)), file("a", 4, 25, None)];
+        let missing = |others: &[&str]| {
+            let given: Vec<PathBuf> =
+                ["1", "4"].iter().chain(others).map(|name| format!("rec/{name}.mcap").into()).collect();
+            missing_files(files(), &given)
+                .iter()
+                .map(|missing| (missing.files, missing.name.clone()))
+                .collect::<Vec<_>>()
+        };
+        let name = Some("3.mcap".to_owned());
+        assert_eq!(missing(&[]), [(2, name.clone())]);
+        assert_eq!(missing(&["2"]), [(1, name)]);
+        assert_eq!(missing(&["3"]), [(1, None)]);
+        assert_eq!(missing(&["2.recovered", "3"]), []);
+        assert_eq!(missing(&["5", "0", "other", "../2"]).len(), 1, "not between them");
     }
 
     #[test]
@@ -222,10 +276,10 @@ mod tests {
         first.frames.insert("cam_depth".to_owned(), Some(5));
         let mut third = file("a", 3, 40, None);
         // Of an earlier version, which counts them with the camera.
-        let found = missing_files(vec![first.clone(), third.clone()]);
+        let found = missing_files(vec![first.clone(), third.clone()], &[]);
         assert_eq!(found[0].frames, BTreeMap::from([("cam".to_owned(), Some(15))]));
         third.part.frames_before.insert("cam_depth".to_owned(), 9);
-        let found = missing_files(vec![first, third]);
+        let found = missing_files(vec![first, third], &[]);
         assert_eq!(found[0].frames, BTreeMap::from([("cam".to_owned(), Some(20)), ("cam_depth".to_owned(), Some(4))]));
     }
 

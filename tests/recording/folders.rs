@@ -189,6 +189,36 @@ fn a_missing_file_of_a_split_recording_is_named_with_its_frames() {
     assert_eq!(document["summary"]["missing_files"].as_array().map(Vec::len), Some(1), "{said}");
 }
 
+#[test]
+fn a_file_whose_place_is_damaged_is_called_damaged_and_not_missing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = text(folder.path());
+    let sim = "cam=sim:?size=64x48&format=GRAY8&fps=100";
+    let (code, _, said) = run(&["record", sim, "-o", output, "--split", "30kB", "-n", "60"]);
+    assert!(code == 0 || code == 3, "{said}");
+    let (_, document, _) = json(&["inspect", output]);
+    let path = Path::new(document["summary"]["files"][1]["path"].as_str().expect("a path"));
+    let mut bytes = std::fs::read(path).expect("a recording");
+    let find = |bytes: &[u8], word: &[u8]| bytes.windows(word.len()).position(|found| found == word).expect("metadata");
+    let place = find(&bytes, b"oaktap.part");
+    // The first letter of the text that all files of the recording have, after its length.
+    let value = place + find(&bytes[place..], b"recording") + "recording".len() + 4;
+    bytes[value] ^= 1;
+    std::fs::write(path, bytes).expect("write");
+    let table = folder.path().join("boxes.csv");
+    let export = ["export", output, "-o", text(&table)];
+    let replay = ["replay", output, "--no-window", "--speed", "max"];
+    for words in [&["inspect", output][..], &["verify", output], &export, &replay] {
+        let (code, out, said) = run(words);
+        let said = out + &said;
+        assert_eq!(code, 3, "{words:?}: {said}");
+        assert!(!said.contains("missing between") && said.contains("metadata"), "{words:?}: {said}");
+        if ["inspect", "verify"].contains(&words[0]) {
+            assert!(said.contains(&format!("`oaktap recover {}` saves", path.display())), "{words:?}: {said}");
+        }
+    }
+}
+
 /// The file before the missing one was cut: its summary does not count its frames.
 #[test]
 fn frames_of_a_missing_file_after_one_that_was_cut_are_counted_and_not_blamed_on_the_camera() {

@@ -118,11 +118,12 @@ fn recorded_cameras(
 ) -> anyhow::Result<(Vec<RecordedCamera>, bool)> {
     let given = NamedPath::all(given)?;
     let (mut names, mut cameras, mut unread, mut files) = (Vec::new(), Vec::new(), Vec::new(), 0);
-    let mut parts = Vec::new();
+    let (mut parts, mut paths) = (Vec::new(), Vec::new());
     for NamedPath { name: given_name, path } in &given {
         let mut found = Vec::new();
         for path in find(std::slice::from_ref(path), &[FINISHED])? {
             files += 1;
+            paths.push(path.clone());
             let reader = match Reader::open(&path) {
                 Ok(reader) => reader,
                 Err(error) => {
@@ -149,7 +150,7 @@ fn recorded_cameras(
     if unread.len() == files {
         return Err(unread.swap_remove(0));
     }
-    let missing = missing_files(parts);
+    let missing = missing_files(parts, &paths);
     let is_whole = unread.is_empty() && missing.is_empty();
     for error in unread {
         present::say(&format!("left out: {error:#}"));

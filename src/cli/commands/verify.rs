@@ -97,7 +97,7 @@ pub(crate) fn run(ctx: &Ctx, args: &VerifyArgs) -> anyhow::Result<Outcome> {
         }
         all.push(verified);
     }
-    let missing = missing_files(all.iter().filter_map(|verified| verified.part.clone()).collect());
+    let missing = missing_files(all.iter().filter_map(|verified| verified.part.clone()).collect(), &files);
     let total = Total::of(&all, &unread);
     let Total { damaged: bad, with_bad_pictures: short, .. } = total;
     if ctx.json {

@@ -219,7 +219,7 @@ impl Frames {
             span(&missing.after).is_none_or(|(_, end)| end < until)
                 && span(&missing.before).is_none_or(|(start, _)| start > from)
         };
-        report.missing_files = missing_files(parts).into_iter().filter(is_in_range).collect();
+        report.missing_files = missing_files(parts, files).into_iter().filter(is_in_range).collect();
         for missing in &mut report.missing_files {
             missing.frames.retain(|camera, _| choice.cameras.is_empty() || choice.cameras.contains(camera));
         }

@@ -100,7 +100,7 @@ pub(crate) fn run(ctx: &Ctx, args: &InspectArgs) -> anyhow::Result<Outcome> {
             present::result(printable(&text).as_bytes())?;
         }
     }
-    let missing = missing_files(reports.iter().filter_map(|report| report.part.clone()).collect());
+    let missing = missing_files(reports.iter().filter_map(|report| report.part.clone()).collect(), &files);
     if ctx.json {
         present::document(&InspectReport {
             command: ctx.command,
@@ -234,6 +234,10 @@ fn text(report: &RecordingReport) -> String {
         text.push_str(&format!("  damaged: {}\n", amounts.join(", ")));
         for part in damage.iter().take(LISTED_GAPS) {
             text.push_str(&format!("    at byte {}: {}\n", part.offset, part.why));
+        }
+        if *finished {
+            let path = shell_word(path);
+            text.push_str(&format!("    `oaktap recover {path}` saves the intact frames to a new file\n"));
         }
     }
     for topic in &report.unsupported {
