@@ -30,7 +30,7 @@ use crate::net::ACCEPT_RETRY;
 use crate::net::clock::received_now;
 use crate::sync::locked;
 use crate::wire::content::Content;
-use crate::wire::{Decoder, Limits, Protocol, SkipReason};
+use crate::wire::{Damage, Decoder, Limits, Protocol, SkipReason};
 
 /// Connections at a time. Further clients wait.
 const MAX_CONNECTIONS: usize = 8;
@@ -91,11 +91,32 @@ impl fmt::Display for HttpPostSpec {
 
 /// The body of a request.
 pub(super) struct Posted {
-    /// The body as the payload of a frame, with the detections of the request's head.
-    frame: Lease<Frame>,
-    kind: Kind,
+    body: Body,
     from: SocketAddr,
     us: Option<SocketAddr>,
+}
+
+enum Body {
+    Whole {
+        /// The body as the payload of a frame, with the detections of the request's head.
+        frame: Lease<Frame>,
+        kind: Kind,
+    },
+    /// A picture for which there was no memory.
+    NoMemory {
+        /// Its length, or the bytes so far if it does not tell.
+        expected: usize,
+        received: usize,
+    },
+}
+
+impl Body {
+    fn received(&self) -> usize {
+        match self {
+            Self::Whole { frame, .. } => frame.payload().len(),
+            Self::NoMemory { received, .. } => *received,
+        }
+    }
 }
 
 /// Kind of a body.
@@ -281,6 +302,13 @@ async fn post(
         if to > capacity {
             let most = announced.unwrap_or(max).max(to);
             if frame.try_payload_mut(to.max(2 * capacity).max(GROWTH_STEP).min(most)).is_none() {
+                let start = if received == 0 { &data[..] } else { &frame.payload()[..received] };
+                if Kind::of(content_type.as_deref(), start) != Kind::Detections {
+                    // The memory of its beginning, first.
+                    drop(frame);
+                    let body = Body::NoMemory { expected: announced.unwrap_or(to), received: to };
+                    let _ = posts.send(Posted { body, from, us }).await;
+                }
                 return refuse(StatusCode::INSUFFICIENT_STORAGE, "no memory for the picture (--buffer)".to_owned());
             }
         }
@@ -299,7 +327,7 @@ async fn post(
     }
     frame.detection_text.extend_from_slice(detections.unwrap_or_default().trim().as_bytes());
     // The receiver is gone at the end of the session only.
-    let _ = posts.send(Posted { frame, kind, from, us }).await;
+    let _ = posts.send(Posted { body: Body::Whole { frame, kind }, from, us }).await;
     Ok(())
 }
 
@@ -346,8 +374,8 @@ impl Source for HttpPost {
             };
             let now = received_now();
             reception.silence.bytes(now.mono_ns, false);
-            reception.turn.work += posted.frame.payload().len() as u64;
-            take(reception.decoder, posted, &mut detections, shared.limits.payload, now).await;
+            reception.turn.work += posted.body.received() as u64;
+            take(reception.decoder, posted.body, &mut detections, shared.limits.payload, now).await;
             if let Err(error) = reception.all_events(now).await {
                 break Err(error);
             }
@@ -365,8 +393,16 @@ impl Source for HttpPost {
 }
 
 /// Passes a body to the decoder. `detections`: those of the next picture. `max`: most bytes of a picture.
-async fn take(decoder: &mut Decoder, posted: Posted, detections: &mut Vec<u8>, max: usize, now: Received) {
-    let Posted { mut frame, kind, .. } = posted;
+async fn take(decoder: &mut Decoder, body: Body, detections: &mut Vec<u8>, max: usize, now: Received) {
+    let (mut frame, kind) = match body {
+        Body::Whole { frame, kind } => (frame, kind),
+        Body::NoMemory { expected, received } => {
+            // They belong to this picture, and to no other.
+            decoder.unused_detections(&std::mem::take(detections), now);
+            decoder.lost_picture(Damage::NoMemory { expected }, &[], received, now);
+            return;
+        }
+    };
     match kind {
         Kind::Picture => {
             let before = std::mem::take(detections);

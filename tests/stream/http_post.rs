@@ -3,9 +3,9 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use oaktap::frame::PayloadKind;
+use oaktap::frame::{PayloadKind, Pool};
 use oaktap::source::{SessionOptions, SessionState, Timeouts};
 use oaktap::wire::Limits;
 
@@ -81,6 +81,24 @@ fn every_body_becomes_a_frame() {
     assert_eq!(bench.kept().payload(), b"BGR");
     let stats = bench.end();
     assert_eq!((stats.frames.confirmed, stats.connections, stats.damaged_bytes), (5, 1, 56));
+}
+
+#[test]
+fn a_picture_without_memory_is_refused_and_counted() {
+    let (bench, address) = waiting(SessionOptions { frames: Pool::bounded(2000), ..SessionOptions::default() });
+    let start = Instant::now();
+    for length in ["Content-Length: 9000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n2328\r\n"] {
+        let head = format!("POST /front HTTP/1.1\r\nHost: x\r\n{length}");
+        let answer = send(address, &[head.as_bytes(), &[7; 9000]].concat());
+        assert!(answer.starts_with("HTTP/1.1 507"), "{answer}");
+    }
+    // The answer comes when the session has the picture, not when it has counted it.
+    let counted = || bench.stats().frames.no_memory == 2;
+    assert!(std::iter::repeat_with(counted).take_while(|all| !all).all(|_| start.elapsed() < Duration::from_secs(20)));
+    let stats = bench.end();
+    let frames = &stats.frames;
+    assert_eq!((frames.no_memory, frames.lost, frames.received, stats.lossless()), (2, 2, 0, false), "{frames:?}");
+    assert!(stats.balances(), "{stats:?}");
 }
 
 #[test]

@@ -55,6 +55,12 @@ impl Bench {
         Self::new(&address.to_string(), options)
     }
 
+    /// Returns the counts so far.
+    #[cfg(feature = "http")]
+    pub(crate) fn stats(&self) -> Stats {
+        self.session.stats()
+    }
+
     /// Waits for a state.
     pub(crate) fn reach(&self, what: &str, wanted: impl FnMut(&SessionState) -> bool) -> SessionState {
         let mut changes = self.session.changes();
