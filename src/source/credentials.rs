@@ -39,11 +39,14 @@ impl Credentials {
     }
 }
 
-/// `USER:***`: the password is hidden.
+/// `USER:***`, because the password is hidden; `USER` without a password.
 impl fmt::Display for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let user = encode(&self.user, |c| c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=".contains(c));
-        write!(f, "{user}:{}", if self.password.0.is_empty() { "" } else { HIDDEN })
+        match self.password.0.is_empty() {
+            true => f.write_str(&user),
+            false => write!(f, "{user}:{HIDDEN}"),
+        }
     }
 }
 

@@ -185,7 +185,8 @@ mod tests {
             ("https://[fe80::1%eth0]:8443/v#insecure&every=0.2s", "https://[fe80::1%eth0]:8443/v#every=200ms,insecure"),
             ("http://cam?a", "http://cam/?a"),
             ("http://cam/%C3%BC\u{fc}#every=60s", "http://cam/%C3%BC%C3%BC#every=60s"),
-            ("http://me@cam/", "http://me:@cam/"),
+            ("http://me@cam/", "http://me@cam/"),
+            ("http://me:@cam/", "http://me@cam/"),
         ] {
             let parsed = spec(text);
             assert_eq!(parsed.to_string(), shown, "{text}");
