@@ -249,7 +249,11 @@ impl SourceError {
             #[cfg(feature = "http")]
             SourceErrorKind::Http(error) => error.help(),
             #[cfg(feature = "mqtt")]
-            SourceErrorKind::Mqtt(error) => error.help(),
+            SourceErrorKind::Mqtt(error) => error.help(self.conn.streamed_before || self.conn.frames > 0),
+            #[cfg(feature = "mqtt")]
+            SourceErrorKind::Connect(_) if self.conn.streamed_before && self.conn.source.starts_with("mqtt") => {
+                Some(crate::net::mqtt::GONE_HELP)
+            }
             #[cfg(feature = "mqtt")]
             SourceErrorKind::Connect(_) if self.refused() && self.conn.source.starts_with("mqtt") => {
                 Some("no broker listens on this port; on the broker's host, `mosquitto -p 1883` starts one")
@@ -423,6 +427,26 @@ mod tests {
         };
         assert!(help(true).contains("may be restarting") && !help(false).contains("restarting"));
         assert!(help(false).contains("no program listens on this port"));
+    }
+
+    #[cfg(feature = "mqtt")]
+    #[test]
+    fn only_a_broker_that_was_not_connected_has_a_wrong_port() {
+        use crate::net::mqtt::MqttError;
+
+        let help = |streamed_before, kind| {
+            let conn =
+                ConnContext { streamed_before, source: "mqtt://broker/cam".to_owned(), ..ConnContext::default() };
+            SourceError { conn, kind }.help().unwrap_or_default()
+        };
+        let kinds: [fn() -> SourceErrorKind; 2] = [
+            || SourceErrorKind::Connect(io::ErrorKind::ConnectionRefused.into()),
+            || SourceErrorKind::Mqtt(MqttError::Closed),
+        ];
+        for kind in kinds {
+            assert!(help(true, kind()).contains("check that it still runs"), "{}", help(true, kind()));
+            assert!(help(false, kind()).contains("port"), "{}", help(false, kind()));
+        }
     }
 
     #[test]

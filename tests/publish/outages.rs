@@ -58,6 +58,7 @@ fn a_broker_that_is_late_dies_and_returns_is_told_everything_again() {
     signal(&process.0, "KILL");
     process.0.wait().expect("it ends");
     publishing.says("connection lost");
+    publishing.says("check that it still runs");
     let lost_before = publishing.prints_next(|line| dropped(line).is_some());
     let lost_before = dropped(&lost_before).expect("a count");
     publishing.prints(|line| dropped(line) >= Some(lost_before + 10));

@@ -83,6 +83,10 @@ impl From<TlsError> for MqttError {
     }
 }
 
+/// The next step when a broker that has accepted a connection before is not there any more.
+pub(crate) const GONE_HELP: &str =
+    "the broker has accepted a connection before: check that it still runs, and that this host reaches it";
+
 impl MqttError {
     /// Returns the error for an answer to CONNECT; `None` if the broker accepts. `given`: a user name was sent.
     pub(super) fn refused(code: ConnectReturnCode, given: bool) -> Option<Self> {
@@ -97,9 +101,11 @@ impl MqttError {
         }
     }
 
-    /// Returns the next step for the user.
-    pub(crate) fn help(&self) -> Option<&'static str> {
+    /// Returns the next step for the user. `was_connected`: the broker has accepted a connection before, so that address and
+    /// port are right.
+    pub(crate) fn help(&self, was_connected: bool) -> Option<&'static str> {
         match self {
+            Self::Unanswered | Self::NoAnswer { .. } | Self::Closed if was_connected => Some(GONE_HELP),
             Self::Password { .. } => Some(
                 "give them as mqtt://USER:PASSWORD@BROKER/TOPIC; write `@`, `:` and `/` in them as %40, %3A and %2F",
             ),

@@ -4,5 +4,5 @@ mod client;
 mod error;
 
 pub(crate) use client::{Client, Message, Opening, SkippedMessage, identifier};
-pub(crate) use error::ClientError;
 pub use error::MqttError;
+pub(crate) use error::{ClientError, GONE_HELP};

@@ -140,7 +140,8 @@ impl MqttPublisher {
             // A connection that is lost again is new; the same trouble of many attempts is not.
             if since.is_some() || text != told {
                 (self.options.report)(&text);
-                if let Some(help) = opening::help(&error) {
+                let was_connected = locked(&self.counts).connections > 0;
+                if let Some(help) = opening::help(&error, was_connected) {
                     (self.options.report)(&format!("help: {help}"));
                 }
             }

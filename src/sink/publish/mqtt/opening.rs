@@ -5,7 +5,7 @@ use std::time::Duration;
 use rumqttc::{LastWill, SubscribeFilter};
 
 use crate::frame::{Frame, MemoryBound, Pool};
-use crate::net::mqtt::{Client, Opening};
+use crate::net::mqtt::{Client, GONE_HELP, Opening};
 use crate::source::{Backoff, MqttSpec, SourceErrorClass, SourceErrorKind, connect, keep_alive};
 
 /// Time to connect, and for each answer of the broker.
@@ -63,10 +63,11 @@ fn is_refused(error: &SourceErrorKind) -> bool {
     matches!(error, SourceErrorKind::Connect(error) if error.kind() == std::io::ErrorKind::ConnectionRefused)
 }
 
-/// Returns the next step for the user.
-pub(super) fn help(error: &SourceErrorKind) -> Option<&'static str> {
+/// Returns the next step for the user. `was_connected`: the broker has accepted a connection before.
+pub(super) fn help(error: &SourceErrorKind, was_connected: bool) -> Option<&'static str> {
     match error {
-        SourceErrorKind::Mqtt(error) => error.help(),
+        SourceErrorKind::Mqtt(error) => error.help(was_connected),
+        _ if was_connected => Some(GONE_HELP),
         error if is_refused(error) => {
             Some("no broker listens on this port; on the broker's host, `mosquitto -p 1883` starts one")
         }
@@ -74,5 +75,24 @@ pub(super) fn help(error: &SourceErrorKind) -> Option<&'static str> {
             Some("check the name and the port of the broker, and whether this host reaches it")
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::net::mqtt::MqttError;
+
+    #[test]
+    fn the_help_names_the_port_only_before_the_first_connection() {
+        let refused = SourceErrorKind::Connect(io::ErrorKind::ConnectionRefused.into());
+        for error in [refused, SourceErrorKind::Mqtt(MqttError::Closed)] {
+            assert!(help(&error, false).is_some_and(|help| help.contains("port")), "{error}");
+            assert_eq!(help(&error, true), Some(GONE_HELP), "{error}");
+        }
+        let password = SourceErrorKind::Mqtt(MqttError::Password { given: true });
+        assert_eq!(help(&password, true), help(&password, false), "the broker answers");
     }
 }
