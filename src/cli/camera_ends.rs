@@ -10,18 +10,35 @@ use super::present::{self, Refused, printable, with_help};
 
 /// The success of a command for one of several cameras.
 pub(crate) trait CameraResult {
-    /// Returns the cell of the table, which also decides where the total counts the camera.
-    fn cell(&self) -> &'static str {
-        "done"
+    /// Returns the kind of success: a cell of the table, and a place in the total.
+    fn success(&self) -> Success {
+        Success::Done
     }
 }
 
-/// The camera had nothing to save.
-pub(crate) const NOTHING_TO_SAVE: &str = "nothing to save";
-/// The camera had the package already, and was left alone.
-pub(crate) const HAS_IT_ALREADY: &str = "has it already";
-/// The camera would be changed without `--dry-run`.
-pub(crate) const PLANNED: &str = "planned";
+/// Kind of success of a command for a camera.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Success {
+    Done,
+    /// The camera had nothing to save.
+    NothingToSave,
+    /// The camera had the package already, and was left alone.
+    HasItAlready,
+    /// The camera would be changed without `--dry-run`.
+    Planned,
+}
+
+impl Success {
+    /// Returns the cell of the table.
+    const fn cell(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::NothingToSave => "nothing to save",
+            Self::HasItAlready => "has it already",
+            Self::Planned => "planned",
+        }
+    }
+}
 
 impl CameraResult for () {}
 
@@ -124,15 +141,14 @@ struct TotalLine<'a> {
 
 impl<'a> TotalLine<'a> {
     fn new<T: CameraResult>(ctx: &Ctx, cameras: &'a [CameraEnd<T>]) -> Self {
-        let with = |cell| those(cameras, |end| matches!(end, End::Done(result) if result.cell() == cell));
-        let elsewhere = [NOTHING_TO_SAVE, HAS_IT_ALREADY, PLANNED];
+        let with = |success| those(cameras, |end| matches!(end, End::Done(result) if result.success() == success));
         let total = Total {
             command: ctx.command,
             cameras: cameras.len(),
-            done: those(cameras, |end| matches!(end, End::Done(result) if !elsewhere.contains(&result.cell()))).len(),
-            nothing_to_save: with(NOTHING_TO_SAVE),
-            has_it_already: with(HAS_IT_ALREADY),
-            planned: with(PLANNED),
+            done: with(Success::Done).len(),
+            nothing_to_save: with(Success::NothingToSave),
+            has_it_already: with(Success::HasItAlready),
+            planned: with(Success::Planned),
             failed: those(cameras, |end| matches!(end, End::Failed(_))),
             not_tried: those(cameras, |end| matches!(end, End::NotTried)),
             same: those(cameras, |end| matches!(end, End::Same(_))),
@@ -188,7 +204,7 @@ fn table<T: CameraResult>(cameras: &[CameraEnd<T>]) -> String {
     for CameraEnd { camera, id, address, end, .. } in cameras {
         let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         let result = match end {
-            End::Done(result) => result.cell().to_owned(),
+            End::Done(result) => result.success().cell().to_owned(),
             End::Failed(_) => "failed".to_owned(),
             End::NotTried => "not tried".to_owned(),
             End::Same(other) => format!("the same camera as {other}"),
@@ -236,11 +252,11 @@ mod tests {
     use crate::cli::signals::Stop;
 
     impl CameraResult for u8 {
-        fn cell(&self) -> &'static str {
+        fn success(&self) -> Success {
             match self {
-                7 => HAS_IT_ALREADY,
-                8 => PLANNED,
-                _ => "done",
+                7 => Success::HasItAlready,
+                8 => Success::Planned,
+                _ => Success::Done,
             }
         }
     }

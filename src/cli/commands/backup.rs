@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::cli::bootloader_fleet::{BootloaderFleetArgs, Turn};
 use crate::cli::camera_arg::runtime;
-use crate::cli::camera_ends::{CameraResult, NOTHING_TO_SAVE};
+use crate::cli::camera_ends::{CameraResult, Success};
 use crate::cli::camera_label::CameraLabel;
 use crate::cli::camera_session::file_stem;
 use crate::cli::effect::Effect;
@@ -64,10 +64,10 @@ enum Saved {
 }
 
 impl CameraResult for Saved {
-    fn cell(&self) -> &'static str {
+    fn success(&self) -> Success {
         match self {
-            Self::Files => "done",
-            Self::Nothing => NOTHING_TO_SAVE,
+            Self::Files => Success::Done,
+            Self::Nothing => Success::NothingToSave,
         }
     }
 }

@@ -21,7 +21,7 @@ use super::view::{self, ViewArgs};
 use crate::cli::application::{ApplicationArgs, ConfigFileArgs, PackageTarget, PackingArgs, build_id};
 use crate::cli::bootloader_fleet::{BootloaderFleet, Look, Turn};
 use crate::cli::camera_arg::runtime;
-use crate::cli::camera_ends::{CameraResult, HAS_IT_ALREADY, PLANNED};
+use crate::cli::camera_ends::{CameraResult, Success};
 use crate::cli::camera_label::CameraLabel;
 use crate::cli::camera_session::{BootWaitArgs, BootloaderCamera, EnterOptions, RunningApplication, unless_stopped};
 use crate::cli::effect::{Asks, Effect, Waits};
@@ -203,14 +203,14 @@ impl FlashArgs {
 }
 
 impl CameraResult for FlashReport {
-    fn cell(&self) -> &'static str {
+    fn success(&self) -> Success {
         match self {
-            Self::Plan { has_it: true, .. } => HAS_IT_ALREADY,
-            Self::Plan { .. } => PLANNED,
+            Self::Plan { has_it: true, .. } => Success::HasItAlready,
+            Self::Plan { .. } => Success::Planned,
             Self::Receipt { receipt, .. } if receipt.flashed.as_ref().is_some_and(|flashed| !flashed.written()) => {
-                HAS_IT_ALREADY
+                Success::HasItAlready
             }
-            Self::Receipt { .. } => "done",
+            Self::Receipt { .. } => Success::Done,
         }
     }
 }

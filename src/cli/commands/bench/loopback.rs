@@ -431,11 +431,16 @@ impl Watching {
         let seconds = seconds_for(least + 1 + self.skipped, frame_us, until_first);
         if has_ended {
             let help = "the stream ended: measure a longer recording, or a camera that keeps sending";
-            TooFewFrames { text, help: help.to_owned(), seconds: 0, received }
+            TooFewFrames { text, help: help.to_owned(), seconds: None, received }
         } else if self.ended.is_some() {
-            TooFewFrames { text, help: "measure more frames: --frames 30".to_owned(), seconds: 0, received }
+            TooFewFrames { text, help: "measure more frames: --frames 30".to_owned(), seconds: None, received }
         } else {
-            TooFewFrames { text, help: format!("measure longer: --duration {seconds}s"), seconds, received }
+            TooFewFrames {
+                text,
+                help: format!("measure longer: --duration {seconds}s"),
+                seconds: Some(seconds),
+                received,
+            }
         }
     }
 }
@@ -495,8 +500,9 @@ mod tests {
         let expected =
             "received 14 frames, of which 9 waited in the camera before the connection; expected at least 11 others";
         assert_eq!(error.to_string(), expected);
-        assert_eq!(error.help, format!("measure longer: --duration {}s", error.seconds));
-        assert!(watching.too_few(&Stats::default(), started, true).help.starts_with("the stream ended: "));
+        assert_eq!(error.help, format!("measure longer: --duration {}s", error.seconds.expect("a longer one helps")));
+        let ended = watching.too_few(&Stats::default(), started, true);
+        assert!(ended.help.starts_with("the stream ended: ") && ended.seconds.is_none());
         // 2 frames/s, of which the first came after 0.6 s.
         assert_eq!(seconds_for(12, 500_000.0, Duration::from_millis(600)), 8);
         frame.staleness = Staleness::Known(false);

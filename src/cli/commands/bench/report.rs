@@ -178,8 +178,8 @@ pub(crate) struct TooFewFrames {
     pub(crate) text: String,
     /// How to get more.
     pub(crate) help: String,
-    /// The `--duration` that is enough, if that is the help; otherwise 0.
-    pub(crate) seconds: u64,
+    /// The `--duration` that is enough, if a longer one helps.
+    pub(crate) seconds: Option<u64>,
     /// Frames that it sent.
     pub(crate) received: u64,
 }
@@ -485,7 +485,7 @@ mod tests {
             too_few: seconds.map(|seconds| TooFewFrames {
                 text: "received 7 frames".to_owned(),
                 help: format!("measure longer: --duration {seconds}s"),
-                seconds,
+                seconds: Some(seconds),
                 received: 7,
             }),
         };
