@@ -28,6 +28,30 @@ fn check_documented(value: &Value) {
 }
 
 #[test]
+fn two_programs_with_one_prefix_are_warned_and_the_one_that_is_left_is_online() {
+    if is_missing() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_broker, port) = broker(folder.path(), &String::new);
+    let mut subscriber = Subscriber::start(port, &["oaktap/available"]);
+    let target = format!("mqtt://127.0.0.1:{port}/oaktap");
+    let mut first = Publishing::start(&["publish", "a=sim:?size=64x48", "--to", &target]);
+    subscriber.availability("online");
+    let mut second = Publishing::start(&["publish", "b=sim:?size=64x48", "--to", &target]);
+    let warning = "another program publishes on oaktap/available";
+    first.says(warning);
+    second.says(warning);
+    second.says("give each program a prefix of its own");
+    assert_eq!(second.stop().code, 0);
+    subscriber.availability("offline");
+    // The first one is still connected.
+    subscriber.availability("online");
+    let ended = first.stop();
+    assert_eq!((ended.code, ended.said.matches(warning).count()), (0, 1), "{}", ended.said);
+}
+
+#[test]
 fn detections_states_and_events_are_published() {
     if is_missing() {
         return;

@@ -12,6 +12,7 @@
 //! Frames are taken from the lanes of the cameras only while the connection sends: a slow broker drops the oldest frames there,
 //! where the ledger counts them.
 
+mod availability;
 mod home_assistant;
 mod opening;
 mod outbox;
@@ -26,6 +27,7 @@ use rumqttc::{LastWill, Publish, QoS, SubscribeFilter};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
+use self::availability::{Availability, SHARED_PREFIX_HELP};
 use self::outbox::{Delivery, Outbox};
 use self::topics::Topics;
 use super::camera::PublishedFrame;
@@ -82,6 +84,7 @@ pub(super) struct MqttPublisher {
     options: PublishOptions,
     /// Our identifier at the broker. The same for all connections, so that the broker ends the last one.
     identifier: String,
+    availability: Availability,
     commands: UnboundedReceiver<Command>,
     cameras: Vec<MqttCamera>,
     /// Topics that the broker still keeps of cameras that were removed while there was no connection.
@@ -107,6 +110,7 @@ impl MqttPublisher {
             spec,
             options,
             identifier: identifier(),
+            availability: Availability::default(),
             commands,
             cameras: Vec::new(),
             kept_topics: Vec::new(),
@@ -194,6 +198,7 @@ impl MqttPublisher {
             counts.connected = true;
             counts.connections += 1;
         }
+        self.availability.connected();
         (self.options.report)(&format!("publishing on {}", self.spec));
         let since = Some(Instant::now());
         let published = if is_finished { self.announce(&mut client) } else { self.publish(&mut client).await };
@@ -215,7 +220,7 @@ impl MqttPublisher {
 
     fn filters(&self) -> Vec<SubscribeFilter> {
         let status = self.options.home_assistant.as_deref().map(home_assistant::status);
-        let filters = [self.topics.requests()].into_iter().chain(status);
+        let filters = [self.topics.requests(), self.topics.available()].into_iter().chain(status);
         filters.map(|path| SubscribeFilter { path, qos: QoS::AtMostOnce }).collect()
     }
 
@@ -259,11 +264,16 @@ impl MqttPublisher {
 
     /// Publishes what a broker or Home Assistant that has restarted does not know.
     fn announce(&mut self, client: &mut Client) -> Result<(), SourceErrorKind> {
-        self.outbox.publish(client, self.topics.available(), "online", Delivery::Retained)?;
+        self.publish_available(client)?;
         for topic in std::mem::take(&mut self.kept_topics) {
             self.outbox.publish(client, topic, "", Delivery::Retained)?;
         }
         (0..self.cameras.len()).try_for_each(|at| self.announce_camera(client, at))
+    }
+
+    fn publish_available(&mut self, client: &mut Client) -> Result<(), SourceErrorKind> {
+        self.availability.published();
+        Ok(self.outbox.publish(client, self.topics.available(), "online", Delivery::Retained)?)
     }
 
     fn announce_camera(&mut self, client: &mut Client, at: usize) -> Result<(), SourceErrorKind> {
@@ -397,6 +407,15 @@ impl MqttPublisher {
         let status = self.options.home_assistant.as_deref().map(home_assistant::status);
         if status.is_some_and(|status| status == topic) {
             return if payload == home_assistant::BIRTH { self.announce(client) } else { Ok(()) };
+        }
+        let available = self.topics.available();
+        if topic == available {
+            let noticed = self.availability.received(&payload, retain);
+            if noticed.is_shared {
+                (self.options.report)(&format!("{}: another program publishes on {available}", self.spec));
+                (self.options.report)(&format!("help: {SHARED_PREFIX_HELP}"));
+            }
+            return if noticed.is_overwritten { self.publish_available(client) } else { Ok(()) };
         }
         let requested = self.topics.requested(&topic);
         let known = self.cameras.iter_mut().find(|known| Some(known.level.as_str()) == requested);
