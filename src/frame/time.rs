@@ -71,17 +71,21 @@ struct Undecided {
     age_us: i64,
     /// Time from the beginning of the connection to its arrival.
     connected_us: i64,
+    /// The same, if the network delayed the first frame: see [`Backlog::UNBROKEN_DELAY_MAX_US`].
+    unbroken_us: i64,
     /// It arrived in less than half of the step of the camera's clock since the frame before.
     in_burst: bool,
     stale: Arc<OnceLock<bool>>,
 }
 
 impl Undecided {
-    /// Returns whether the camera took the frame more than a period before the connection was opened.
-    fn is_older_than(&self, period_us: Option<i64>) -> bool {
+    /// Returns whether the camera took the frame more than a period before the connection was opened. `has_jump`: the camera
+    /// left out frames between this one and the newest.
+    fn is_older_than(&self, period_us: Option<i64>, has_jump: bool) -> bool {
         // A camera without a queue sends a picture that is up to one period old.
         let period_us = period_us.unwrap_or(0);
-        let age_when_opened_us = self.age_us.saturating_sub(self.connected_us);
+        let connected_us = if has_jump { self.connected_us } else { self.unbroken_us };
+        let age_when_opened_us = self.age_us.saturating_sub(connected_us);
         age_when_opened_us > period_us.saturating_add((period_us / 4).max(Backlog::MIN_JITTER_US))
     }
 }
@@ -104,6 +108,8 @@ pub struct Backlog {
     opened_us: Option<i64>,
     /// Beginning of the connection: see [`Self::FIRST_DELAY_MAX_US`].
     began_us: i64,
+    /// The same if no frame is missing: see [`Self::UNBROKEN_DELAY_MAX_US`].
+    began_unbroken_us: i64,
     seen_frames: u32,
     last: Option<(DeviceTime, i64)>,
     /// Device times between the frames.
@@ -146,6 +152,10 @@ impl Backlog {
     /// Longest time between opening a connection and the first frame that counts as a delay by the network. After a longer one, a
     /// camera was serving another client meanwhile, and its queue was filled after we connected.
     const FIRST_DELAY_MAX_US: i64 = 250_000;
+    /// The same while no frame is missing between the first one and the present. A queue that filled up during a longer delay drops
+    /// frames, which shows as a jump of the camera's clock; without one, the network delayed all frames, or they waited in a
+    /// queue for no longer than this.
+    const UNBROKEN_DELAY_MAX_US: i64 = 1_000_000;
     const MIN_SILENCE: Duration = Duration::from_secs(3);
     const MAX_SILENCE: Duration = Duration::from_secs(8);
 
@@ -163,8 +173,11 @@ impl Backlog {
         }
         let arrived_us = micros(arrived_ns);
         if self.seen_frames == 1 {
-            let earliest_us = arrived_us - Self::FIRST_DELAY_MAX_US;
-            self.began_us = self.opened_us.map_or(arrived_us, |opened_us| opened_us.clamp(earliest_us, arrived_us));
+            let within = |delay_us: i64| {
+                self.opened_us.map_or(arrived_us, |opened_us| opened_us.clamp(arrived_us - delay_us, arrived_us))
+            };
+            (self.began_us, self.began_unbroken_us) =
+                (within(Self::FIRST_DELAY_MAX_US), within(Self::UNBROKEN_DELAY_MAX_US));
         }
         let mut in_burst = false;
         if let Some((last_device, last_us)) = self.last.replace((device, arrived_us)) {
@@ -201,12 +214,14 @@ impl Backlog {
         if self.steps_us.len() >= Self::MIN_STEPS {
             // The period is not known well yet: the longest step, although it may be the jump to the present.
             let longest_us = self.sorted_step_us(|count| count.saturating_sub(1));
-            while self.undecided.front().is_some_and(|first| first.is_older_than(longest_us)) {
+            let has_jump = self.has_jump();
+            while self.undecided.front().is_some_and(|first| first.is_older_than(longest_us, has_jump)) {
                 self.decide_first();
             }
         }
         let stale = Arc::new(OnceLock::new());
         let connected_us = arrived_us.saturating_sub(self.began_us);
+        let unbroken_us = arrived_us.saturating_sub(self.began_unbroken_us);
         let stale_later = Arc::clone(&stale);
         self.undecided.push_back(Undecided {
             id,
@@ -214,6 +229,7 @@ impl Backlog {
             arrived_us,
             age_us: 0,
             connected_us,
+            unbroken_us,
             in_burst,
             stale: stale_later,
         });
@@ -294,6 +310,16 @@ impl Backlog {
         self.sorted_step_us(|count| count.saturating_sub(2))
     }
 
+    /// Returns whether one step is much longer than all others: the camera left out frames.
+    fn has_jump(&self) -> bool {
+        let (Some(usual_us), Some(longest_us)) =
+            (self.longest_period_us(), self.sorted_step_us(|count| count.saturating_sub(1)))
+        else {
+            return false;
+        };
+        longest_us > usual_us.saturating_add((usual_us / 2).max(Self::MIN_JITTER_US))
+    }
+
     /// Returns the step at this place in their ascending order.
     fn sorted_step_us(&self, place: impl FnOnce(usize) -> usize) -> Option<i64> {
         // On the stack, because this runs for every frame.
@@ -306,9 +332,10 @@ impl Backlog {
     }
 
     fn decide_first(&mut self) {
+        let has_jump = self.has_jump();
         let Some(frame) = self.undecided.pop_front() else { return };
-        let verdict =
-            Verdict { id: frame.id, stale: frame.is_older_than(self.longest_period_us()), period_us: self.period_us() };
+        let stale = frame.is_older_than(self.longest_period_us(), has_jump);
+        let verdict = Verdict { id: frame.id, stale, period_us: self.period_us() };
         let _ = frame.stale.set(verdict.stale);
         self.verdicts.push_back(verdict);
     }
@@ -461,6 +488,20 @@ mod tests {
         let queued = (0_u64..9).map(|n| (33 * n as i64, 61_000 + n));
         let frames: Vec<_> = queued.chain((0..3).map(|n| (40_000 + 33 * n as i64, 61_010 + 33 * n))).collect();
         assert_eq!(stale_since(1000, &frames), first(9, 12));
+    }
+
+    #[test]
+    fn a_longer_delay_of_the_network_has_no_jump_and_a_full_queue_has_one() {
+        // 20 fps, and the network pauses for 600 ms.
+        let frames: Vec<_> = (0_u64..24).map(|n| (50 * n as i64, 1000 + (50 * n).max(600))).collect();
+        assert_eq!(stale_since(1000, &frames), [false; 24]);
+        // The camera served another client meanwhile, and had no room for further frames.
+        let queued = (0_u64..9).map(|n| (50 * n as i64, 1600));
+        let frames: Vec<_> = queued.chain((0..3).map(|n| (700 + 50 * n as i64, 1610 + 50 * n))).collect();
+        assert_eq!(stale_since(1000, &frames), first(8, 12));
+        // No network delays frames of 5 fps by 1.6 s.
+        let frames: Vec<_> = (0_u64..12).map(|n| (200 * n as i64, 1000 + (200 * n).max(1600))).collect();
+        assert_eq!(stale_since(1000, &frames)[..2], [true; 2]);
     }
 
     #[test]
