@@ -14,7 +14,7 @@ const VIDEO_DATA_FIELD: u32 = 3;
 
 /// Type of the image message. The order is the order of the channel numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ImageMessage {
+pub(crate) enum ImageMessage {
     Raw,
     Compressed,
     Video,
@@ -23,8 +23,21 @@ pub(super) enum ImageMessage {
 impl ImageMessage {
     pub(super) const ALL: [Self; 3] = [Self::Raw, Self::Compressed, Self::Video];
 
+    /// Returns the type for a frame; `None` if its payload cannot be shown.
+    pub(crate) fn of(frame: &Frame) -> Option<Self> {
+        match (frame.kind, frame.geometry) {
+            _ if frame.payload().is_empty() => None,
+            (PayloadKind::Jpeg, _) | (PayloadKind::Raw, Some(Geometry { format: PixelFormat::Jpeg, .. })) => {
+                Some(Self::Compressed)
+            }
+            (PayloadKind::H264 | PayloadKind::H265, _) => Some(Self::Video),
+            (PayloadKind::Raw, Some(_)) => Some(Self::Raw),
+            (PayloadKind::Raw, None) => None,
+        }
+    }
+
     /// Its schema: name and descriptor.
-    pub(super) fn schema(self) -> foxglove::Schema {
+    pub(crate) fn schema(self) -> foxglove::Schema {
         let schema = match self {
             Self::Raw => RawImage::get_schema(),
             Self::Compressed => CompressedImage::get_schema(),
@@ -96,7 +109,7 @@ pub(super) const fn bayer_encoding(order: BayerOrder) -> &'static str {
 
 /// A buffer for one encoded image message, reused for the next.
 #[derive(Debug, Default)]
-pub(super) struct ImageBuffer {
+pub(crate) struct ImageBuffer {
     bytes: Vec<u8>,
     len: usize,
     converter: Converter,
@@ -105,26 +118,25 @@ pub(super) struct ImageBuffer {
 impl ImageBuffer {
     /// Encodes the image message of a frame. Returns its type, and whether it holds the payload exactly; `None` if the
     /// payload cannot be shown.
-    pub(super) fn write(&mut self, frame: &Frame, camera: &str, time: Timestamp) -> Option<(ImageMessage, bool)> {
+    pub(crate) fn write(&mut self, frame: &Frame, camera: &str, time: Timestamp) -> Option<(ImageMessage, bool)> {
         let payload = frame.payload();
         let frame_id = camera.to_owned();
         let timestamp = Some(time);
-        match (frame.kind, frame.geometry) {
-            (_, _) if payload.is_empty() => None,
-            (PayloadKind::Jpeg, _) | (PayloadKind::Raw, Some(Geometry { format: PixelFormat::Jpeg, .. })) => {
+        match ImageMessage::of(frame)? {
+            ImageMessage::Compressed => {
                 let format = "jpeg".to_owned();
                 let head = CompressedImage { timestamp, frame_id, format, ..CompressedImage::default() };
                 self.begin(ImageMessage::Compressed, &head, payload.len()).copy_from_slice(payload);
                 Some((ImageMessage::Compressed, true))
             }
-            (PayloadKind::H264 | PayloadKind::H265, _) => {
+            ImageMessage::Video => {
                 let format = if frame.kind == PayloadKind::H264 { "h264" } else { "h265" }.to_owned();
                 let head = CompressedVideo { timestamp, frame_id, format, ..CompressedVideo::default() };
                 self.begin(ImageMessage::Video, &head, payload.len()).copy_from_slice(payload);
                 Some((ImageMessage::Video, true))
             }
-            (PayloadKind::Raw, None) => None,
-            (PayloadKind::Raw, Some(geometry)) => {
+            ImageMessage::Raw => {
+                let geometry = frame.geometry?;
                 // Checked before the memory for the pixels is allocated.
                 geometry.layout_in(payload.len()).ok()?;
                 let Geometry { width, height, stride, .. } = geometry;
@@ -176,7 +188,7 @@ impl ImageBuffer {
     }
 
     /// The last message, encoded.
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
 

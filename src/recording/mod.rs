@@ -53,6 +53,7 @@ mod stream_damage;
 mod survey;
 mod time_line;
 mod timeline;
+pub(crate) mod topics;
 pub mod verify;
 mod walk;
 mod watch;
@@ -62,8 +63,12 @@ pub use clock::ClockModel;
 pub use clock_fit::{ClockError, ClockFit, EarlierRun};
 pub(crate) use decode::Decoders;
 pub use error::RecordingError;
+#[cfg(feature = "foxglove")]
+pub(crate) use image::{ImageBuffer, ImageMessage};
 pub use join::{RecordedFrame, RecordingEntry, UnsupportedTopic};
 pub use natural_order::natural_order;
+#[cfg(feature = "foxglove")]
+pub(crate) use number_channels::{NUMBER_SCHEMA, SCHEMA as NUMBER_JSON_SCHEMA, TOPICS_MAX, number_message};
 pub use parts::{MissingFiles, Part, PartFile, missing_files};
 pub use playback::{Playback, Speed};
 #[cfg(feature = "serve")]

@@ -9,10 +9,11 @@ use mcap::records::MessageHeader;
 use mcap::{McapResult, Writer};
 
 use super::schema::RecordedIncident;
-use super::writer::{CHANNELS, nanoseconds};
+use super::topics::{nanoseconds, number_topic};
+use super::writer::CHANNELS;
 
-/// Topics of one file. Numbers of further topics are in the wire channel only.
-const TOPICS_MAX: usize = 1024;
+/// Topics of one file, or of one camera that is published. Numbers of further topics are in the wire channel only.
+pub(crate) const TOPICS_MAX: usize = 1024;
 
 /// A message.
 #[derive(serde::Serialize)]
@@ -23,10 +24,16 @@ struct Number<'a> {
 }
 
 /// Name of the schema of [`Number`].
-pub(super) const NUMBER_SCHEMA: &str = "oaktap.Measurement";
+pub(crate) const NUMBER_SCHEMA: &str = "oaktap.Measurement";
 
 /// The schema of [`Number`].
-const SCHEMA: &str = r#"{"type":"object","properties":{"topic":{"type":"string"},"value":{"type":"number"},"stale":{"type":"boolean"}}}"#;
+pub(crate) const SCHEMA: &str = r#"{"type":"object","properties":{"topic":{"type":"string"},"value":{"type":"number"},"stale":{"type":"boolean"}}}"#;
+
+/// Returns the message of a number that was published on this topic.
+pub(crate) fn number_message(topic: &str, value: f64, stale: bool) -> Vec<u8> {
+    // A string and a finite number: serializing them cannot fail.
+    serde_json::to_vec(&Number { topic, value, stale }).unwrap_or_default()
+}
 
 /// The channels of numbers, whose topics are not known before. Channel numbers are assigned from the last one down, so that they
 /// do not meet those of the cameras.
@@ -49,7 +56,7 @@ impl NumberChannels {
     ) -> McapResult<u64> {
         let RecordedIncident { text: topic, value, stale, .. } = incident;
         let used = self.known.len();
-        let channel = match self.known.entry(format!("/{name}/measurement/{}", topic.trim_start_matches('/'))) {
+        let channel = match self.known.entry(number_topic(name, topic)) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => {
                 let id = u16::MAX - u16::try_from(used).unwrap_or(u16::MAX);
@@ -66,7 +73,7 @@ impl NumberChannels {
         channel.1 = sequence.wrapping_add(1);
         let time = nanoseconds(at_unix_ns);
         let header = MessageHeader { channel_id, sequence, log_time: time, publish_time: time };
-        let message = serde_json::to_vec(&Number { topic, value: *value, stale: *stale }).unwrap_or_default();
+        let message = number_message(topic, *value, *stale);
         mcap.write_to_known_channel(&header, &message)?;
         Ok(message.len() as u64)
     }

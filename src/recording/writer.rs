@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::io::{Seek, Write};
 
-use foxglove::Encode as _;
-use foxglove::messages::{ImageAnnotations, Timestamp};
 use mcap::records::{MessageHeader, Metadata};
 use mcap::{McapResult, WriteOptions, Writer};
 use prost::Message as _;
 
-use super::annotations;
 use super::checksum::{append_checksum, insert_metadata_checksum};
 use super::image::{ImageBuffer, ImageMessage};
 use super::number_channels::NumberChannels;
 use super::schema::{self, IncidentKind, RecordedIncident, WireMessage};
+use super::topics::{
+    detections_schema, detections_topic, image_topic, nanoseconds, timestamp, topic_name, write_detections,
+};
 use super::{Part, RecordingError};
 use crate::frame::{Frame, LabelMap};
 
@@ -116,7 +116,7 @@ struct WrittenCamera {
 impl WrittenCamera {
     fn new(number: u16, info: &CameraInfo) -> Self {
         Self {
-            info: CameraInfo { name: info.name.replace('/', "_"), ..info.clone() },
+            info: CameraInfo { name: topic_name(&info.name), ..info.clone() },
             channel: number * CHANNELS,
             begun: false,
             image: [false; ImageMessage::ALL.len()],
@@ -189,7 +189,7 @@ impl<W: Write + Seek> SegmentWriter<W> {
     /// Returns whether a camera has this name.
     #[must_use]
     pub fn has_camera(&self, name: &str) -> bool {
-        self.cameras.iter().any(|camera| camera.info.name == name.replace('/', "_"))
+        self.cameras.iter().any(|camera| camera.info.name == topic_name(name))
     }
 
     /// Writes the place of this file in a recording of several files. Call it before the first message.
@@ -242,24 +242,22 @@ impl<W: Write + Seek> SegmentWriter<W> {
             publish_time: nanoseconds(publish_unix_ns),
         };
         camera.sequence = camera.sequence.wrapping_add(1);
-        let time = timestamp(publish_unix_ns);
 
         let payload = frame.payload();
-        let shown = image.write(frame, name, time);
+        let shown = image.write(frame, name, timestamp(publish_unix_ns));
         if let Some((kind, _)) = shown {
             header.channel_id = camera.channel + image_channel(kind);
             if !std::mem::replace(&mut camera.image[kind as usize], true) {
                 let schema = kind.schema();
-                add_channel(mcap, header.channel_id, &schema.name, &schema.data, &format!("/{name}/image"))
+                add_channel(mcap, header.channel_id, &schema.name, &schema.data, &image_topic(name))
                     .map_err(RecordingError::Write)?;
             }
             write(mcap, &header, image.bytes(), open_bytes)?;
         }
 
         let names = LabelMap::first_known([frame.labels.as_deref(), camera.info.labels.as_ref()]);
-        let size = frame.size().map(|size| (size.width, size.height));
         message.clear();
-        annotations::encode(message, time, &frame.detections, names, size);
+        write_detections(message, frame, &frame.detections, names, publish_unix_ns);
         header.channel_id = camera.channel + 1;
         write(mcap, &header, message, open_bytes)?;
 
@@ -427,8 +425,8 @@ impl<W: Write + Seek> SegmentWriter<W> {
         }
         write_metadata(mcap, format!("{CAMERA_METADATA}{name}"), metadata)?;
         add_channel(mcap, camera.channel, schema::WIRE_SCHEMA, &schema::descriptor(), &format!("/{name}/wire"))?;
-        let boxes = ImageAnnotations::get_schema().expect("foxglove has a schema for each of its messages");
-        add_channel(mcap, camera.channel + 1, &boxes.name, &boxes.data, &format!("/{name}/detections"))
+        let boxes = detections_schema();
+        add_channel(mcap, camera.channel + 1, &boxes.name, &boxes.data, &detections_topic(name))
     }
 }
 
@@ -461,18 +459,6 @@ fn write<W: Write + Seek>(
 ) -> Result<(), RecordingError> {
     *open_bytes += message.len() as u64;
     mcap.write_to_known_channel(header, message).map_err(RecordingError::Write)
-}
-
-/// MCAP times are unsigned: times before 1970 become 0.
-pub(super) fn nanoseconds(unix_ns: i64) -> u64 {
-    u64::try_from(unix_ns).unwrap_or(0)
-}
-
-fn timestamp(unix_ns: i64) -> Timestamp {
-    let ns = nanoseconds(unix_ns);
-    let sec = u32::try_from(ns / 1_000_000_000).unwrap_or(u32::MAX);
-    // Less than 10^9.
-    Timestamp::new(sec, (ns % 1_000_000_000) as u32)
 }
 
 fn labels_to_json(labels: &LabelMap) -> String {
