@@ -1,8 +1,11 @@
 //! The publisher of `oaktap publish`, and the same beside a window, a recorder or a server.
 
+use std::io;
+
 use clap::Args;
 use oaktap::live::{self, Camera, Sink as _};
 use oaktap::overlay::Style;
+use oaktap::recording::Playback;
 use oaktap::sink::publish::{Publish, PublishCounts, PublishOptions, PublishTarget};
 use oaktap::source::Session;
 use oaktap::units::{Bytes, count};
@@ -16,6 +19,10 @@ pub(crate) const PUBLISH: &str = "Publish";
 
 /// The default discovery prefix of Home Assistant.
 const DISCOVERY_PREFIX: &str = "homeassistant";
+
+const NO_BROKER: &str = "check the address, and that the broker runs: its first error is above";
+
+const PORT_IN_USE: &str = "another program listens there: end it, or choose another port, as in foxglove://:8766";
 
 /// Options of every command that publishes.
 #[derive(Args, Clone, Debug, Default)]
@@ -40,7 +47,8 @@ fn discovery_prefix(text: &str) -> Result<String, String> {
 /// Options of `oaktap publish`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct PublishArgs {
-    /// Publish here: mqtt://[USER:PASSWORD@]BROKER[:PORT]/PREFIX or mqtts://, with the topic above those of the cameras; repeatable
+    /// Publish here: mqtt://[USER:PASSWORD@]BROKER[:PORT]/PREFIX or mqtts://, with the topic above those of the cameras, or
+    /// foxglove://[ADDR][:PORT], where the Foxglove app connects; repeatable
     #[arg(long, value_name = "TARGET", required = true, help_heading = PUBLISH)]
     to: Vec<PublishTarget>,
 
@@ -50,7 +58,7 @@ pub(crate) struct PublishArgs {
 
 impl PublishArgs {
     pub(crate) fn open(&self, style: Style) -> Publisher {
-        Publisher::new(&self.to, &self.home_assistant, style)
+        Publisher::new(&self.to, PublishOptions { fails_alone: true, ..options(&self.home_assistant, style) })
     }
 }
 
@@ -73,7 +81,7 @@ impl PublishBesideArgs {
 
     pub(crate) fn open(&self, style: Style) -> anyhow::Result<Option<Publisher>> {
         if self.is_given() {
-            return Ok(Some(Publisher::new(&self.publish, &self.home_assistant, style)));
+            return Ok(Some(Publisher::new(&self.publish, options(&self.home_assistant, style))));
         }
         match self.home_assistant.home_assistant {
             Some(_) => Err(Usage("`--home-assistant` requires `--publish`".to_owned()).into()),
@@ -82,14 +90,27 @@ impl PublishBesideArgs {
     }
 }
 
+fn options(args: &HomeAssistantArgs, style: Style) -> PublishOptions {
+    let home_assistant = args.home_assistant.clone();
+    PublishOptions { style, home_assistant, report: present::log, playback: None, fails_alone: false }
+}
+
 /// Publishes cameras.
 #[derive(Debug)]
 pub(crate) struct Publisher(Publish);
 
 impl Publisher {
-    fn new(targets: &[PublishTarget], args: &HomeAssistantArgs, style: Style) -> Self {
-        let home_assistant = args.home_assistant.clone();
-        Self(Publish::new(targets.to_vec(), PublishOptions { style, home_assistant, report: present::log }))
+    fn new(targets: &[PublishTarget], options: PublishOptions) -> Self {
+        Self(Publish::new(targets.to_vec(), options))
+    }
+
+    /// Returns the publisher of recordings that a client controls.
+    pub(crate) fn of_playback(target: &PublishTarget, style: Style, playback: Playback) -> Self {
+        let options = options(&HomeAssistantArgs::default(), style);
+        Self::new(
+            std::slice::from_ref(target),
+            PublishOptions { playback: Some(playback), fails_alone: true, ..options },
+        )
     }
 
     /// Subscribes to the cameras, before their sessions start.
@@ -99,7 +120,10 @@ impl Publisher {
 
     /// Begins to publish the cameras of these sessions.
     pub(crate) fn start(&mut self, sessions: &[Session]) -> anyhow::Result<()> {
-        Ok(self.0.start(sessions)?)
+        self.0.start(sessions).map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => present::advised(error.into(), PORT_IN_USE),
+            _ => error.into(),
+        })
     }
 
     /// Forgets a camera that the user has removed.
@@ -116,14 +140,16 @@ impl Publisher {
 }
 
 fn line(target: &PublishCounts) -> String {
-    let PublishCounts { target, connections, messages, bytes, lost, unpublished, .. } = target;
+    let PublishCounts { target, connections, listened, messages, bytes, lost, unpublished, .. } = target;
     let (connections, messages) =
         (count(*connections, "connection", "connections"), count(*messages, "message", "messages"));
     let rest = match unpublished {
         0 => String::new(),
         some => format!(", {} not published at the end", count(*some, "frame", "frames")),
     };
-    format!("{target}: {connections}, {messages}, {}, {lost} lost{rest}", Bytes(*bytes))
+    // A server does not know what its clients lost.
+    let lost = if listened.is_none() { format!(", {lost} lost") } else { String::new() };
+    format!("{target}: {connections}, {messages}, {}{lost}{rest}", Bytes(*bytes))
 }
 
 /// Counts of each target.
@@ -145,17 +171,20 @@ impl Published {
         Ok(())
     }
 
-    /// Returns the targets that were never connected.
-    fn unreached(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().filter(|target| target.connections == 0).map(|target| target.target.as_str())
+    /// Returns the targets that were never connected, or never listened.
+    fn unreached(&self) -> impl Iterator<Item = &PublishCounts> {
+        self.0.iter().filter(|target| !target.listened.unwrap_or(target.connections > 0))
     }
 
     /// Returns the outcome of a command that has ended with this one, by the targets that were never connected. Says so.
     pub(crate) fn outcome(&self, outcome: Outcome) -> Outcome {
-        let reason = |target: &str| ExitReason {
-            text: format!("{target}: exit code 3: never connected, so nothing was published"),
-            help: "check the address, and that the broker runs: its first error is above".into(),
-            camera: None,
+        let reason = |PublishCounts { target, listened, .. }: &PublishCounts| {
+            let (what, help) = match listened {
+                Some(_) => ("never listened", PORT_IN_USE),
+                None => ("never connected", NO_BROKER),
+            };
+            let text = format!("{target}: exit code 3: {what}, so nothing was published");
+            ExitReason { text, help: help.into(), camera: None }
         };
         let reasons: Vec<_> = self.unreached().map(reason).collect();
         present::exit_reasons(&reasons);
@@ -164,14 +193,9 @@ impl Published {
 
     /// Returns the error of a command whose only purpose is to publish: no target was ever connected.
     pub(crate) fn failure(&self) -> Option<anyhow::Error> {
-        let targets: Vec<_> = self.unreached().collect();
+        let targets: Vec<_> = self.unreached().map(|target| target.target.as_str()).collect();
         let text = format!("nothing was published: never connected to {}", targets.join(", "));
-        (targets.len() == self.0.len()).then(|| {
-            present::advised(
-                anyhow::anyhow!(text),
-                "check the address, and that the broker runs: its first error is above",
-            )
-        })
+        (targets.len() == self.0.len()).then(|| present::advised(anyhow::anyhow!(text), NO_BROKER))
     }
 }
 

@@ -62,6 +62,11 @@ impl Publishing {
         }
     }
 
+    /// The last line of standard error that was waited for.
+    pub(crate) fn last(&self) -> &str {
+        self.all.last().map_or("", String::as_str)
+    }
+
     /// Waits for a line of JSON.
     #[track_caller]
     pub(crate) fn prints(&self, mut is_it: impl FnMut(&Value) -> bool) -> Value {

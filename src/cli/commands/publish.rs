@@ -19,6 +19,7 @@ Examples:
   oaktap publish front=192.168.1.50 --to mqtt://192.168.1.10/oaktap --home-assistant
   oaktap publish --config oaktap.toml --to mqtts://me:PASSWORD@broker.lan/oaktap --only person
   oaktap publish sim: --to mqtt://localhost/oaktap
+  oaktap publish 192.168.1.50 --to foxglove://
 
 Topics of MQTT:
   PREFIX/available           `online` or `offline`, also when oaktap is killed; retained
@@ -27,6 +28,10 @@ Topics of MQTT:
   PREFIX/NAME/events         objects that appear, change and leave (JSON)
   PREFIX/NAME/objects        number of objects by class (JSON); retained
   PREFIX/NAME/picture        a JPEG after each message on PREFIX/NAME/picture/get
+Topics in Foxglove, which connects to ws://127.0.0.1:8765:
+  /NAME/image                pictures, as recordings have them
+  /NAME/detections           their boxes
+  /NAME/ledger               state, rates, losses and all counts of a camera, each second (JSON)
 docs/publish.md describes them.";
 
 #[derive(Args, Debug)]

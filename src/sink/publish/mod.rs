@@ -3,6 +3,7 @@
 //! ```text
 //! confirmed frames, without pictures --each target: DropOldest(64)--> thread of the target --> detections, events
 //! confirmed frames, video decoded --DropOldest(1), while one is requested--> thread "picture NAME": JPEG --> target
+//! confirmed frames with pictures --DropToStart(12)--> thread of a target that shows pictures: encoded for subscribers only
 //! sessions, ledgers ---------------------------------------------------------> thread of the target --> states
 //! ```
 //!
@@ -10,6 +11,8 @@
 //! ledger counts. A target is a variant of [`PublishTarget`] and a file of its own.
 
 mod camera;
+#[cfg(feature = "foxglove")]
+mod foxglove;
 mod mqtt;
 mod objects;
 mod picture;
@@ -22,17 +25,20 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 pub use self::target::{PublishTarget, PublishTargetError};
 
 use self::camera::PublishedFrame;
+#[cfg(feature = "foxglove")]
+use self::foxglove::FoxglovePublisher;
 use self::mqtt::MqttPublisher;
 use self::picture::PictureMaker;
 use crate::hub::Taker;
 use crate::live::{Camera, Sink};
 use crate::overlay::Style;
+use crate::recording::Playback;
 use crate::source::Session;
 use crate::sync::locked;
 
@@ -48,6 +54,11 @@ pub struct PublishOptions {
     pub home_assistant: Option<String>,
     /// Called with what people need to know: connected, connection lost, and the next step.
     pub report: fn(&str),
+    /// The playback of the recordings that are published, which clients of Foxglove control. `None`: the cameras are live, or
+    /// are played without control.
+    pub playback: Option<Playback>,
+    /// If the only target cannot listen on its address, [`Publish::start`] fails. Otherwise the target tries again.
+    pub fails_alone: bool,
 }
 
 /// Messages to one target.
@@ -57,8 +68,11 @@ pub struct PublishCounts {
     pub target: String,
     /// It was connected at the end.
     pub connected: bool,
-    /// Connections opened.
+    /// Connections opened, by us or by clients.
     pub connections: u64,
+    /// The target waits for clients: whether it has ever listened on its address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listened: Option<bool>,
     /// Messages written to a connection.
     pub messages: u64,
     /// Bytes of these messages, with their topics.
@@ -74,6 +88,8 @@ pub struct PublishCounts {
 #[derive(Debug)]
 struct PublishedCamera {
     session: Session,
+    #[cfg_attr(not(feature = "foxglove"), expect(dead_code))]
+    camera: Camera,
     frames: Taker<PublishedFrame>,
     pictures: Arc<PictureMaker>,
 }
@@ -86,6 +102,9 @@ enum Command {
     /// Forget the camera with this name.
     Remove(String),
 }
+
+/// The work of the thread of a target.
+type Run = Box<dyn FnOnce(&Runtime) + Send>;
 
 /// A target, and its thread once it has started.
 #[derive(Debug)]
@@ -105,14 +124,38 @@ impl Target {
         Self { target, commands, requests: Some(requests), thread: None, counts: Arc::new(Mutex::new(counts)) }
     }
 
-    /// Starts the thread. Another call changes nothing.
-    fn start(&mut self, options: &PublishOptions) -> io::Result<()> {
+    /// Subscribes to what the target publishes of a camera.
+    fn subscribe(&self, camera: &Camera) -> Taker<PublishedFrame> {
+        match self.target {
+            PublishTarget::Mqtt(_) => camera::subscribe(camera),
+            #[cfg(feature = "foxglove")]
+            PublishTarget::Foxglove(_) => camera::subscribe_with_pictures(camera),
+        }
+    }
+
+    /// Starts the thread. Another call changes nothing. `cameras`: their number so far.
+    fn start(
+        &mut self,
+        options: &PublishOptions,
+        #[cfg_attr(not(feature = "foxglove"), expect(unused_variables))] cameras: usize,
+    ) -> io::Result<()> {
         let Some(requests) = self.requests.take() else { return Ok(()) };
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (options, counts) = (options.clone(), Arc::clone(&self.counts));
-        let PublishTarget::Mqtt(spec) = self.target.clone();
-        let thread = thread::Builder::new().name("publish mqtt".to_owned()).spawn(move || {
-            runtime.block_on(MqttPublisher::new(spec, options, requests, counts).run());
+        let (name, run): (_, Run) = match self.target.clone() {
+            PublishTarget::Mqtt(spec) => {
+                let publisher = MqttPublisher::new(spec, options, requests, counts);
+                ("publish mqtt", Box::new(|runtime| runtime.block_on(publisher.run())))
+            }
+            #[cfg(feature = "foxglove")]
+            PublishTarget::Foxglove(address) => {
+                let publisher = FoxglovePublisher::new(address, options, requests, counts, cameras);
+                let publisher = runtime.block_on(publisher.opened())?;
+                ("publish foxglove", Box::new(|runtime| runtime.block_on(publisher.run())))
+            }
+        };
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
+            run(&runtime);
             runtime.shutdown_timeout(SHUTDOWN_MAX);
         });
         self.thread = Some(thread?);
@@ -123,7 +166,7 @@ impl Target {
 /// A camera that was connected, until its session is known.
 #[derive(Debug)]
 struct Waiting {
-    name: String,
+    camera: Camera,
     /// For each target.
     frames: Vec<Taker<PublishedFrame>>,
     pictures: Arc<PictureMaker>,
@@ -148,12 +191,14 @@ impl Publish {
     /// target that cannot be reached is tried again and again.
     ///
     /// # Errors
-    /// The system refuses threads.
+    /// The system refuses threads, or the only target cannot listen on its address: see [`PublishOptions::fails_alone`].
     pub fn start(&mut self, sessions: &[Session]) -> io::Result<()> {
+        let fails_alone = self.options.fails_alone && self.targets.len() == 1;
+        let options = PublishOptions { fails_alone, ..self.options.clone() };
         for target in &mut self.targets {
-            target.start(&self.options)?;
+            target.start(&options, self.waiting.len())?;
         }
-        let session_of = |waiting: &Waiting| sessions.iter().find(|session| session.name() == waiting.name);
+        let session_of = |waiting: &Waiting| sessions.iter().find(|session| session.name() == waiting.camera.name);
         for waiting in std::mem::take(&mut self.waiting) {
             let Some(session) = session_of(&waiting) else {
                 self.waiting.push(waiting);
@@ -161,7 +206,8 @@ impl Publish {
             };
             for (target, frames) in self.targets.iter().zip(waiting.frames) {
                 let pictures = Arc::clone(&waiting.pictures);
-                let camera = PublishedCamera { session: session.clone(), frames, pictures };
+                let (session, camera) = (session.clone(), waiting.camera.clone());
+                let camera = PublishedCamera { session, camera, frames, pictures };
                 // The thread of the target runs until the sender is dropped.
                 let _ = target.commands.send(Command::Add(Box::new(camera)));
             }
@@ -171,7 +217,7 @@ impl Publish {
 
     /// Forgets a camera, and clears what targets keep of it.
     pub fn remove(&mut self, name: &str) {
-        self.waiting.retain(|waiting| waiting.name != name);
+        self.waiting.retain(|waiting| waiting.camera.name != name);
         for target in &self.targets {
             let _ = target.commands.send(Command::Remove(name.to_owned()));
         }
@@ -183,8 +229,8 @@ impl Sink for Publish {
 
     fn connect(&mut self, camera: &Camera) -> io::Result<()> {
         let pictures = Arc::new(PictureMaker::new(camera));
-        let frames = self.targets.iter().map(|_| camera::subscribe(camera)).collect();
-        self.waiting.push(Waiting { name: camera.name.clone(), frames, pictures });
+        let frames = self.targets.iter().map(|target| target.subscribe(camera)).collect();
+        self.waiting.push(Waiting { camera: camera.clone(), frames, pictures });
         Ok(())
     }
 

@@ -1,12 +1,17 @@
 //! Parses and formats the addresses to publish to.
 
 use std::fmt;
+#[cfg(feature = "foxglove")]
+use std::net::SocketAddr;
 use std::str::FromStr;
 
+#[cfg(feature = "foxglove")]
+use super::foxglove;
 use crate::source::MqttSpec;
 
 /// The targets, for errors.
-const EXPECTED: &str = "expected mqtt://BROKER/PREFIX or mqtts://BROKER/PREFIX, such as mqtt://192.168.1.10/oaktap";
+const EXPECTED: &str =
+    "expected mqtt://BROKER/PREFIX or mqtts://BROKER/PREFIX, such as mqtt://192.168.1.10/oaktap, or foxglove://";
 
 /// Longest prefix in bytes. A topic of MQTT has at most 65,535, with the name of the camera and what follows it.
 const PREFIX_MAX_BYTES: usize = 1024;
@@ -16,6 +21,9 @@ const PREFIX_MAX_BYTES: usize = 1024;
 pub enum PublishTarget {
     /// `mqtt://[USER:PASSWORD@]BROKER[:PORT]/PREFIX` and `mqtts://`: a broker, and the topic above all others.
     Mqtt(MqttSpec),
+    /// `foxglove://[ADDR][:PORT]`: the address on which the Foxglove app connects.
+    #[cfg(feature = "foxglove")]
+    Foxglove(SocketAddr),
 }
 
 /// Reason why a text is not a valid target.
@@ -31,6 +39,8 @@ impl FromStr for PublishTarget {
             Some((scheme @ ("mqtt" | "mqtts"), rest)) => {
                 mqtt(scheme == "mqtts", rest).map(Self::Mqtt).map_err(PublishTargetError)
             }
+            #[cfg(feature = "foxglove")]
+            Some(("foxglove", rest)) => foxglove::parse(rest).map(Self::Foxglove).map_err(PublishTargetError),
             Some((scheme, _)) => Err(PublishTargetError(format!("`{scheme}://` is not supported; {EXPECTED}"))),
             None => Err(PublishTargetError(EXPECTED.to_owned())),
         }
@@ -61,6 +71,8 @@ impl fmt::Display for PublishTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Mqtt(spec) => spec.fmt(f),
+            #[cfg(feature = "foxglove")]
+            Self::Foxglove(address) => write!(f, "foxglove://{address}"),
         }
     }
 }
@@ -78,7 +90,7 @@ mod tests {
             ("mqtt://me:se%3Acret@broker:2883/o", "mqtt://me:***@broker:2883/o", "o"),
         ] {
             let target: PublishTarget = text.parse().expect(text);
-            let PublishTarget::Mqtt(spec) = &target;
+            let PublishTarget::Mqtt(spec) = &target else { panic!("{target}") };
             assert_eq!((target.to_string().as_str(), spec.topic.as_str()), (shown, prefix));
             assert!(!format!("{target:?}").contains("cret"), "{target:?}");
         }

@@ -34,6 +34,8 @@ pub(crate) use context::ConnectionContext;
 pub use error::RecordError;
 pub use limits::{KeepLimit, LimitError, SplitLimit};
 pub use monitor::RecordersMonitor;
+#[cfg(feature = "foxglove")]
+pub(in crate::sink) use parameter_sets::ParameterSets;
 pub use recorders::{Recorders, RecordersHealth};
 pub use report::{RecorderCounts, RecorderHealth, RecorderOutcome, RecorderState, RecordingStatus};
 pub use segment::RecordedFile;

@@ -1,4 +1,4 @@
-//! Parameter sets of video, for files that begin in the middle of a stream: many encoders send them only once.
+//! Parameter sets of video, for files and clients that begin in the middle of a stream: many encoders send them only once.
 
 use crate::frame::{Frame, PayloadKind};
 use crate::wire::{LINE, encode};
@@ -8,7 +8,7 @@ const SETS_BYTES_MAX: usize = 1 << 16;
 
 /// The parameter sets of one camera, and whether its open file has them.
 #[derive(Debug, Default)]
-pub(super) struct ParameterSets {
+pub(in crate::sink) struct ParameterSets {
     kind: PayloadKind,
     /// In the form of Annex B.
     known: Vec<u8>,
@@ -21,12 +21,12 @@ pub(super) struct ParameterSets {
 
 impl ParameterSets {
     /// To be called before the first frame of a file.
-    pub(super) fn begin_file(&mut self) {
+    pub(in crate::sink) fn begin_file(&mut self) {
         self.in_file = false;
     }
 
     /// Notes the parameter sets in a frame, whether it is recorded or not.
-    pub(super) fn observe(&mut self, frame: &Frame) {
+    pub(in crate::sink) fn observe(&mut self, frame: &Frame) {
         if !frame.kind.is_video() {
             return;
         }
@@ -47,7 +47,7 @@ impl ParameterSets {
     }
 
     /// Returns the frame to write instead of this one, if it is the first key frame of a file and has no parameter sets.
-    pub(super) fn complete(&mut self, frame: &Frame) -> Option<Frame> {
+    pub(in crate::sink) fn complete(&mut self, frame: &Frame) -> Option<Frame> {
         let checked = self.with_checksum_of_the_last(frame);
         let frame = checked.as_ref().unwrap_or(frame);
         if self.in_file || !frame.kind.is_video() || !frame.is_key_frame() {
