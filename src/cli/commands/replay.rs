@@ -1,23 +1,28 @@
-//! `oaktap replay`: shows a recording in a window, or serves it like a camera.
+//! `oaktap replay`: shows a recording in a window or in the Foxglove app, or serves it like a camera.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use oaktap::file;
+use oaktap::live;
 use oaktap::recording::{
     CameraFiles, Joining, Playback, Reader, RecordingServer, ServedCounts, Speed, join, missing_files, natural_order,
 };
+use oaktap::sink::publish::{PublishTarget, PublishTargetError};
+use oaktap::sink::record::RecordersMonitor;
 use oaktap::sink::window::Screen;
 use oaktap::source::{FileSpec, NamedSource, SourceSpec, check_name};
 use oaktap::units::{Bytes, count, rounded_time};
 use serde::Serialize;
 
 use super::simulate::listener;
-use super::view::{ShowArgs, watch};
+use super::view::{ShowArgs, over, watch};
 use crate::cli::beside::Beside;
+use crate::cli::publisher::Publisher;
 use crate::cli::receiving::{Receiving, StreamSummary};
 use crate::cli::recording_files::{FINISHED, NamedPath, find};
 use crate::cli::source_args::SourceArgs;
@@ -38,7 +43,8 @@ Examples:
   oaktap replay evening.mcap
   oaktap replay recordings/ --speed 4 --loop
   oaktap replay before=monday.mcap after=friday.mcap --together
-  oaktap replay evening.mcap --serve 127.0.0.1:5000";
+  oaktap replay evening.mcap --serve 127.0.0.1:5000
+  oaktap replay evening.mcap --foxglove";
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, arg = json_option("Print a summary with all frame counts as one line of JSON at the end"))]
@@ -71,15 +77,26 @@ pub(crate) struct ReplayArgs {
           value_parser = value_parsers::host_and_port, conflicts_with = "no_window")]
     serve: Option<SocketAddr>,
 
+    /// Play the recording in the Foxglove app, which connects here, instead of a window: the app plays, pauses and seeks
+    /// [default: 127.0.0.1:8765]
+    #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, default_missing_value = "", value_parser = foxglove_target,
+          conflicts_with_all = ["serve", "together", "no_window"])]
+    foxglove: Option<PublishTarget>,
+
     #[command(flatten)]
     show: ShowArgs,
+}
+
+/// Parses the address of `--foxglove`.
+fn foxglove_target(text: &str) -> Result<PublishTarget, String> {
+    format!("foxglove://{text}").parse().map_err(|error: PublishTargetError| error.to_string())
 }
 
 impl ReplayArgs {
     /// Returns arguments that play these recordings once at normal speed.
     pub(super) fn of(files: Vec<PathBuf>, show: ShowArgs) -> Self {
         let speed = Speed::Times(1.0);
-        Self { files, camera: Vec::new(), speed, looped: false, together: false, serve: None, show }
+        Self { files, camera: Vec::new(), speed, looped: false, together: false, serve: None, foxglove: None, show }
     }
 }
 
@@ -88,9 +105,10 @@ pub(crate) fn run(ctx: &Ctx, args: &ReplayArgs) -> anyhow::Result<Outcome> {
     let joining = if args.together { Joining::Parts } else { Joining::Recordings };
     let (cameras, is_whole) = recorded_cameras(&args.files, &args.camera, joining)?;
     name_gaps(&cameras);
-    let outcome = match args.serve {
-        Some(address) => serve(ctx, args, &cameras, address),
-        None => window(ctx, args, &cameras),
+    let outcome = match (args.serve, &args.foxglove) {
+        (Some(address), _) => serve(ctx, args, &cameras, address),
+        (None, Some(target)) => foxglove(ctx, args, &cameras, target),
+        (None, None) => window(ctx, args, &cameras),
     }?;
     Ok(if is_whole { outcome } else { Outcome::Lossy })
 }
@@ -308,6 +326,38 @@ fn window(ctx: &Ctx, args: &ReplayArgs, cameras: &[RecordedCamera]) -> anyhow::R
     let playback = if args.show.no_window { playback } else { playback.waiting_at_end() };
     let source = SourceArgs { playback: Some(playback), ..args.show.source.clone() };
     ShowArgs { source, ..args.show.clone() }.show(ctx, &uris, &[], Beside::default())
+}
+
+/// Plays cameras in the Foxglove app until a stop condition holds: paused at the start, until the app plays.
+fn foxglove(
+    ctx: &Ctx,
+    args: &ReplayArgs,
+    cameras: &[RecordedCamera],
+    target: &PublishTarget,
+) -> anyhow::Result<Outcome> {
+    if args.speed == Speed::Max {
+        return Err(present::Usage("--foxglove plays at a speed such as 4, not max".to_owned()).into());
+    }
+    name_distance(cameras);
+    let playback = on_one_time_line(Playback::new(args.speed, args.looped), cameras, false).waiting_at_end();
+    playback.pause(true);
+    let source = SourceArgs { playback: Some(playback.clone()), ..args.show.source.clone() };
+    let mut publisher = Publisher::of_playback(target, source.style()?, playback.clone());
+    let cameras = live::cameras(&sources(cameras, args.speed, args.looped));
+    publisher.connect(&cameras)?;
+    let until = &args.show.until;
+    let receiving = Receiving::start(ctx, cameras, &source, until, &RecordersMonitor::default())?;
+    publisher.start(receiving.sessions())?;
+    // Shows the first frame.
+    playback.step();
+    while !over(&receiving, until) {
+        thread::sleep(receiving.stop_check_interval());
+    }
+    // `finish` reports how the sessions ended.
+    drop(receiving.stop());
+    let published = publisher.finish();
+    published.print(ctx)?;
+    receiving.finish(ctx, &[])
 }
 
 /// Counts of one served camera.
