@@ -33,6 +33,16 @@ impl ImageMessage {
         schema.expect("foxglove has a schema for each of its messages")
     }
 
+    /// Name of its schema.
+    #[cfg(feature = "zenoh")]
+    pub(super) fn schema_name(self) -> &'static str {
+        match self {
+            Self::Raw => "foxglove.RawImage",
+            Self::Compressed => "foxglove.CompressedImage",
+            Self::Video => "foxglove.CompressedVideo",
+        }
+    }
+
     /// Number of its field `data`.
     fn data_field(self) -> u32 {
         match self {

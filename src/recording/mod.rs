@@ -27,6 +27,7 @@ pub mod disk;
 mod error;
 mod foreign;
 mod frame_counts;
+mod frame_messages;
 mod image;
 pub mod inspect;
 mod intervals;
@@ -62,6 +63,10 @@ pub use clock::ClockModel;
 pub use clock_fit::{ClockError, ClockFit, EarlierRun};
 pub(crate) use decode::Decoders;
 pub use error::RecordingError;
+#[cfg(feature = "zenoh")]
+pub(crate) use frame_messages::{
+    ANNOTATIONS_SCHEMA, EncodedImage, ImageEncoder, annotations_of, payload_of, wire_message,
+};
 pub use join::{RecordedFrame, RecordingEntry, UnsupportedTopic};
 pub use natural_order::natural_order;
 pub use parts::{MissingFiles, Part, PartFile, missing_files};

@@ -8,8 +8,9 @@ use std::io::{Seek, Write};
 use mcap::records::MessageHeader;
 use mcap::{McapResult, Writer};
 
+use super::frame_messages::nanoseconds;
 use super::schema::RecordedIncident;
-use super::writer::{CHANNELS, nanoseconds};
+use super::writer::CHANNELS;
 
 /// Topics of one file. Numbers of further topics are in the wire channel only.
 const TOPICS_MAX: usize = 1024;

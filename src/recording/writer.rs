@@ -4,18 +4,19 @@ use std::collections::BTreeMap;
 use std::io::{Seek, Write};
 
 use foxglove::Encode as _;
-use foxglove::messages::{ImageAnnotations, Timestamp};
+use foxglove::messages::ImageAnnotations;
 use mcap::records::{MessageHeader, Metadata};
 use mcap::{McapResult, WriteOptions, Writer};
 use prost::Message as _;
 
-use super::annotations;
 use super::checksum::{append_checksum, insert_metadata_checksum};
+use super::frame_messages::{annotations_of, nanoseconds, timestamp, wire_message};
 use super::image::{ImageBuffer, ImageMessage};
 use super::number_channels::NumberChannels;
 use super::schema::{self, IncidentKind, RecordedIncident, WireMessage};
 use super::{Part, RecordingError};
 use crate::frame::{Frame, LabelMap};
+use crate::net::host_name::host_name;
 
 /// Beginning of the name of the program in the header of a file, followed by the version.
 pub(super) const LIBRARY: &str = "oaktap ";
@@ -242,10 +243,8 @@ impl<W: Write + Seek> SegmentWriter<W> {
             publish_time: nanoseconds(publish_unix_ns),
         };
         camera.sequence = camera.sequence.wrapping_add(1);
-        let time = timestamp(publish_unix_ns);
 
-        let payload = frame.payload();
-        let shown = image.write(frame, name, time);
+        let shown = image.write(frame, name, timestamp(publish_unix_ns));
         if let Some((kind, _)) = shown {
             header.channel_id = camera.channel + image_channel(kind);
             if !std::mem::replace(&mut camera.image[kind as usize], true) {
@@ -256,35 +255,14 @@ impl<W: Write + Seek> SegmentWriter<W> {
             write(mcap, &header, image.bytes(), open_bytes)?;
         }
 
-        let names = LabelMap::first_known([frame.labels.as_deref(), camera.info.labels.as_ref()]);
-        let size = frame.size().map(|size| (size.width, size.height));
         message.clear();
-        annotations::encode(message, time, &frame.detections, names, size);
+        let names = LabelMap::first_known([frame.labels.as_deref(), camera.info.labels.as_ref()]);
+        annotations_of(message, frame, &frame.detections, names, publish_unix_ns);
         header.channel_id = camera.channel + 1;
         write(mcap, &header, message, open_bytes)?;
 
-        let is_held = payload.is_empty() || shown.is_some_and(|(_, exact)| exact);
-        let wire = WireMessage {
-            id: frame.id,
-            at: frame.at,
-            dialect: frame.dialect.to_string(),
-            records: frame.records.clone(),
-            header: frame.header.clone(),
-            detections: frame.detection_text.clone(),
-            device_time_us: frame.device_time.0,
-            camera_seq: frame.camera_seq,
-            arrival_mono_ns: frame.received.mono_ns,
-            stale: frame.is_stale(),
-            kind: frame.kind.name().to_owned(),
-            layout: schema::PayloadLayout::of(frame),
-            payload_len: payload.len() as u64,
-            payload_crc32: crc32fast::hash(payload),
-            payload: if is_held { Vec::new() } else { payload.to_vec() },
-            context: std::mem::take(&mut camera.context),
-            incident: None,
-            detect_at: frame.detect_at as u64,
-            crc32: 0,
-        };
+        let is_held = shown.is_some_and(|(_, exact)| exact);
+        let wire = wire_message(frame, is_held, std::mem::take(&mut camera.context));
         header.channel_id = camera.channel;
         message.clear();
         message.reserve(wire.payload.len());
@@ -463,28 +441,7 @@ fn write<W: Write + Seek>(
     mcap.write_to_known_channel(header, message).map_err(RecordingError::Write)
 }
 
-/// MCAP times are unsigned: times before 1970 become 0.
-pub(super) fn nanoseconds(unix_ns: i64) -> u64 {
-    u64::try_from(unix_ns).unwrap_or(0)
-}
-
-fn timestamp(unix_ns: i64) -> Timestamp {
-    let ns = nanoseconds(unix_ns);
-    let sec = u32::try_from(ns / 1_000_000_000).unwrap_or(u32::MAX);
-    // Less than 10^9.
-    Timestamp::new(sec, (ns % 1_000_000_000) as u32)
-}
-
 fn labels_to_json(labels: &LabelMap) -> String {
     let names: BTreeMap<u32, &str> = labels.iter().collect();
     serde_json::to_string(&names).expect("numbers and strings are valid JSON")
-}
-
-/// Name of this host; empty if unknown.
-fn host_name() -> String {
-    #[cfg(unix)]
-    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    #[cfg(not(unix))]
-    let name = std::env::var("COMPUTERNAME").unwrap_or_default();
-    name
 }

@@ -15,6 +15,8 @@ mod objects;
 mod picture;
 mod state;
 mod target;
+#[cfg(feature = "zenoh")]
+mod zenoh;
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -26,7 +28,13 @@ use tokio::runtime::Builder;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 pub use self::target::{PublishTarget, PublishTargetError};
+#[cfg(feature = "zenoh")]
+pub use self::zenoh::ZenohTarget;
+#[cfg(feature = "zenoh")]
+pub use crate::net::zenoh::ZenohRouter;
 
+#[cfg(feature = "zenoh")]
+use self::camera::NumberedFrames;
 use self::camera::PublishedFrame;
 use self::mqtt::MqttPublisher;
 use self::picture::PictureMaker;
@@ -70,11 +78,32 @@ pub struct PublishCounts {
     pub unpublished: u64,
 }
 
+/// The lanes of a camera to one target.
+#[derive(Debug)]
+enum TargetLanes {
+    /// Of a target that publishes pictures when they are requested.
+    Detections(Taker<PublishedFrame>),
+    /// Of a target that publishes all pictures.
+    #[cfg(feature = "zenoh")]
+    Numbered(NumberedFrames),
+}
+
+impl TargetLanes {
+    /// Subscribes to a camera in the way of this target.
+    fn subscribe(camera: &Camera, target: &PublishTarget) -> Self {
+        match target {
+            PublishTarget::Mqtt(_) => Self::Detections(camera::subscribe(camera)),
+            #[cfg(feature = "zenoh")]
+            PublishTarget::Zenoh(_) => Self::Numbered(camera::subscribe_numbered(camera, zenoh::LANES)),
+        }
+    }
+}
+
 /// A camera for one target.
 #[derive(Debug)]
 struct PublishedCamera {
     session: Session,
-    frames: Taker<PublishedFrame>,
+    lanes: TargetLanes,
     pictures: Arc<PictureMaker>,
 }
 
@@ -108,16 +137,35 @@ impl Target {
     /// Starts the thread. Another call changes nothing.
     fn start(&mut self, options: &PublishOptions) -> io::Result<()> {
         let Some(requests) = self.requests.take() else { return Ok(()) };
-        let runtime = Builder::new_current_thread().enable_all().build()?;
         let (options, counts) = (options.clone(), Arc::clone(&self.counts));
-        let PublishTarget::Mqtt(spec) = self.target.clone();
-        let thread = thread::Builder::new().name("publish mqtt".to_owned()).spawn(move || {
-            runtime.block_on(MqttPublisher::new(spec, options, requests, counts).run());
-            runtime.shutdown_timeout(SHUTDOWN_MAX);
-        });
+        let thread = match self.target.clone() {
+            PublishTarget::Mqtt(spec) => spawn("publish mqtt", &mut Builder::new_current_thread(), move || {
+                MqttPublisher::new(spec, options, requests, counts).run()
+            }),
+            // Zenoh panics in runtimes of one thread.
+            #[cfg(feature = "zenoh")]
+            PublishTarget::Zenoh(target) => {
+                spawn("publish zenoh", Builder::new_multi_thread().worker_threads(1), move || {
+                    zenoh::ZenohPublisher::new(&target, options, requests, counts).run()
+                })
+            }
+        };
         self.thread = Some(thread?);
         Ok(())
     }
+}
+
+/// Starts a thread that runs `work` on a runtime of its own.
+fn spawn<F: Future<Output = ()>>(
+    name: &str,
+    runtime: &mut Builder,
+    work: impl FnOnce() -> F + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    let runtime = runtime.enable_all().build()?;
+    thread::Builder::new().name(name.to_owned()).spawn(move || {
+        runtime.block_on(work());
+        runtime.shutdown_timeout(SHUTDOWN_MAX);
+    })
 }
 
 /// A camera that was connected, until its session is known.
@@ -125,7 +173,7 @@ impl Target {
 struct Waiting {
     name: String,
     /// For each target.
-    frames: Vec<Taker<PublishedFrame>>,
+    lanes: Vec<TargetLanes>,
     pictures: Arc<PictureMaker>,
 }
 
@@ -159,9 +207,9 @@ impl Publish {
                 self.waiting.push(waiting);
                 continue;
             };
-            for (target, frames) in self.targets.iter().zip(waiting.frames) {
+            for (target, lanes) in self.targets.iter().zip(waiting.lanes) {
                 let pictures = Arc::clone(&waiting.pictures);
-                let camera = PublishedCamera { session: session.clone(), frames, pictures };
+                let camera = PublishedCamera { session: session.clone(), lanes, pictures };
                 // The thread of the target runs until the sender is dropped.
                 let _ = target.commands.send(Command::Add(Box::new(camera)));
             }
@@ -183,8 +231,8 @@ impl Sink for Publish {
 
     fn connect(&mut self, camera: &Camera) -> io::Result<()> {
         let pictures = Arc::new(PictureMaker::new(camera));
-        let frames = self.targets.iter().map(|_| camera::subscribe(camera)).collect();
-        self.waiting.push(Waiting { name: camera.name.clone(), frames, pictures });
+        let lanes = self.targets.iter().map(|target| TargetLanes::subscribe(camera, &target.target)).collect();
+        self.waiting.push(Waiting { name: camera.name.clone(), lanes, pictures });
         Ok(())
     }
 

@@ -3,10 +3,17 @@
 use std::fmt;
 use std::str::FromStr;
 
+#[cfg(feature = "zenoh")]
+use super::zenoh::ZenohTarget;
 use crate::source::MqttSpec;
 
 /// The targets, for errors.
 const EXPECTED: &str = "expected mqtt://BROKER/PREFIX or mqtts://BROKER/PREFIX, such as mqtt://192.168.1.10/oaktap";
+
+/// The error of targets that need the feature `zenoh`.
+#[cfg(not(feature = "zenoh"))]
+const NO_ZENOH: &str =
+    "this oaktap was built without Zenoh\nhelp: build it with `cargo install --path . --features zenoh`";
 
 /// Longest prefix in bytes. A topic of MQTT has at most 65,535, with the name of the camera and what follows it.
 const PREFIX_MAX_BYTES: usize = 1024;
@@ -16,6 +23,9 @@ const PREFIX_MAX_BYTES: usize = 1024;
 pub enum PublishTarget {
     /// `mqtt://[USER:PASSWORD@]BROKER[:PORT]/PREFIX` and `mqtts://`: a broker, and the topic above all others.
     Mqtt(MqttSpec),
+    /// `zenoh` and `zenoh://[ROUTER][:PORT][/HOST]`: a Zenoh router, and the name of this machine on it.
+    #[cfg(feature = "zenoh")]
+    Zenoh(ZenohTarget),
 }
 
 /// Reason why a text is not a valid target.
@@ -27,7 +37,16 @@ impl FromStr for PublishTarget {
     type Err = PublishTargetError;
 
     fn from_str(text: &str) -> Result<Self, PublishTargetError> {
-        match text.trim().split_once("://") {
+        let text = text.trim();
+        match text.split_once("://") {
+            #[cfg(feature = "zenoh")]
+            Some(("zenoh", rest)) => ZenohTarget::parse(rest).map(Self::Zenoh).map_err(PublishTargetError),
+            #[cfg(feature = "zenoh")]
+            None if text == "zenoh" => Ok(Self::Zenoh(ZenohTarget::default())),
+            #[cfg(not(feature = "zenoh"))]
+            scheme if matches!(scheme.map_or(text, |(scheme, _)| scheme), "zenoh" | "ros2") => {
+                Err(PublishTargetError(NO_ZENOH.to_owned()))
+            }
             Some((scheme @ ("mqtt" | "mqtts"), rest)) => {
                 mqtt(scheme == "mqtts", rest).map(Self::Mqtt).map_err(PublishTargetError)
             }
@@ -61,6 +80,8 @@ impl fmt::Display for PublishTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Mqtt(spec) => spec.fmt(f),
+            #[cfg(feature = "zenoh")]
+            Self::Zenoh(target) => target.fmt(f),
         }
     }
 }
@@ -78,9 +99,19 @@ mod tests {
             ("mqtt://me:se%3Acret@broker:2883/o", "mqtt://me:***@broker:2883/o", "o"),
         ] {
             let target: PublishTarget = text.parse().expect(text);
-            let PublishTarget::Mqtt(spec) = &target;
+            #[allow(irrefutable_let_patterns)] // Without further features, there is one variant only.
+            let PublishTarget::Mqtt(spec) = &target else { panic!("{target:?}") };
             assert_eq!((target.to_string().as_str(), spec.topic.as_str()), (shown, prefix));
             assert!(!format!("{target:?}").contains("cret"), "{target:?}");
+        }
+    }
+
+    #[cfg(not(feature = "zenoh"))]
+    #[test]
+    fn targets_that_need_zenoh_name_the_feature() {
+        for text in ["zenoh", "zenoh://10.0.0.5", "ros2", "ros2://10.0.0.5/site"] {
+            let error = text.parse::<PublishTarget>().unwrap_err().to_string();
+            assert!(error.starts_with("this oaktap was built without Zenoh\nhelp: "), "{text}: {error}");
         }
     }
 
