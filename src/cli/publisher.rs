@@ -4,6 +4,7 @@ use clap::Args;
 use oaktap::live::{self, Camera, Sink as _};
 use oaktap::overlay::Style;
 use oaktap::sink::publish::{Publish, PublishCounts, PublishOptions, PublishTarget};
+use oaktap::sink::record::RecordersMonitor;
 use oaktap::source::Session;
 use oaktap::units::{Bytes, count};
 use serde::Serialize;
@@ -90,6 +91,11 @@ impl Publisher {
     fn new(targets: &[PublishTarget], args: &HomeAssistantArgs, style: Style) -> Self {
         let home_assistant = args.home_assistant.clone();
         Self(Publish::new(targets.to_vec(), PublishOptions { style, home_assistant, report: present::log }))
+    }
+
+    /// Also publishes the state of the recordings that the program makes of the cameras. Call it before they are connected.
+    pub(crate) fn show_recordings(&mut self, recorders: RecordersMonitor) {
+        self.0.show_recordings(recorders);
     }
 
     /// Subscribes to the cameras, before their sessions start.

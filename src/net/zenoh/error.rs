@@ -16,6 +16,9 @@ pub(crate) enum ZenohError {
     /// Zenoh refuses the configuration or a declaration: a bug.
     #[error("Zenoh refuses {what}: {why}")]
     Refused { what: String, why: String },
+    /// The system refuses a thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(String),
 }
 
 impl ZenohError {
@@ -31,7 +34,7 @@ impl ZenohError {
                 "check the address, and that a router runs there: `zenohd` starts one; peers without a router are not supported",
             ),
             Self::NoAnswer { .. } => Some("check the address, and whether this host reaches it"),
-            Self::Refused { .. } => None,
+            Self::Refused { .. } | Self::Thread(_) => None,
         }
     }
 }

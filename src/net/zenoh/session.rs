@@ -55,12 +55,15 @@ pub(crate) async fn close(session: Session) {
 fn config(router: &ZenohRouter) -> Result<Config, ZenohError> {
     let mut config = Config::default();
     let endpoints = serde_json::Value::from(vec![router.endpoint()]).to_string();
+    let retry = serde_json::json!({
+        "period_init_ms": RETRY_MIN_MS, "period_max_ms": RETRY_MAX_MS, "period_increase_factor": 2.0
+    });
+    let retry = retry.to_string();
     for (key, value) in [
         ("mode", "\"client\""),
         ("connect/endpoints", endpoints.as_str()),
         ("connect/timeout_ms", "0"),
-        ("connect/retry/period_init_ms", RETRY_MIN_MS.to_string().as_str()),
-        ("connect/retry/period_max_ms", RETRY_MAX_MS.to_string().as_str()),
+        ("connect/retry", retry.as_str()),
         ("listen/endpoints", "[]"),
         // Nothing is sent to anyone but the router.
         ("scouting/multicast/enabled", "false"),

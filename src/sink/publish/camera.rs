@@ -53,6 +53,8 @@ pub(super) struct NumberedFrame {
     /// The frame; in the lane of detections without its payload.
     pub(super) frame: Arc<Frame>,
     pub(super) number: FrameNumber,
+    /// It is of the first stream of the camera.
+    pub(super) is_main: bool,
 }
 
 /// Number and times of a frame.
@@ -142,15 +144,16 @@ pub(super) fn subscribe_numbered(camera: &Camera, names: [&'static str; 3]) -> N
     other_pictures.mute(true);
     // The lanes are offered each frame in this order. The first one, which is never muted, numbers the frames for all.
     let numbers = Arc::clone(&numbering);
+    let stream = camera.stream.clone();
     outlets.confirmed.add_mapped(detections_lane, move |frame| {
         let number = locked(&numbers).next(frame)?;
-        Some(NumberedFrame { frame: Arc::new(frame.without_payload()), number })
+        Some(NumberedFrame { frame: Arc::new(frame.without_payload()), number, is_main: frame.stream == stream })
     });
     for (lane, is_main) in [(pictures_lane, true), (others_lane, false)] {
         let (numbers, stream) = (Arc::clone(&numbering), camera.stream.clone());
         outlets.confirmed.add_mapped(lane, move |frame| {
             let number = locked(&numbers).last.filter(|_| (frame.stream == stream) == is_main)?;
-            Some(NumberedFrame { frame: Arc::clone(frame), number })
+            Some(NumberedFrame { frame: Arc::clone(frame), number, is_main })
         });
     }
     NumberedFrames { detections, pictures, other_pictures }

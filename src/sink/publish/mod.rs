@@ -41,6 +41,7 @@ use self::picture::PictureMaker;
 use crate::hub::Taker;
 use crate::live::{Camera, Sink};
 use crate::overlay::Style;
+use crate::sink::record::RecordersMonitor;
 use crate::source::Session;
 use crate::sync::locked;
 
@@ -99,12 +100,25 @@ impl TargetLanes {
     }
 }
 
+/// A camera that the program records beside.
+#[cfg(feature = "zenoh")]
+#[derive(Clone, Debug)]
+struct RecordedCamera {
+    /// Of all cameras that are recorded together.
+    recorders: RecordersMonitor,
+    /// Index of the camera among them.
+    camera: usize,
+}
+
 /// A camera for one target.
 #[derive(Debug)]
 struct PublishedCamera {
     session: Session,
     lanes: TargetLanes,
     pictures: Arc<PictureMaker>,
+    /// `None`: the program does not record.
+    #[cfg(feature = "zenoh")]
+    recording: Option<RecordedCamera>,
 }
 
 /// A request to the thread of a target.
@@ -175,6 +189,8 @@ struct Waiting {
     /// For each target.
     lanes: Vec<TargetLanes>,
     pictures: Arc<PictureMaker>,
+    #[cfg(feature = "zenoh")]
+    recording: Option<RecordedCamera>,
 }
 
 /// Publishes cameras to targets. [`Sink::connect`] adds cameras, and [`Self::start`] begins to publish them.
@@ -183,13 +199,32 @@ pub struct Publish {
     options: PublishOptions,
     targets: Vec<Target>,
     waiting: Vec<Waiting>,
+    /// Recordings of the program beside it, and the number of cameras that were connected.
+    #[cfg(feature = "zenoh")]
+    recorders: Option<(RecordersMonitor, usize)>,
 }
 
 impl Publish {
     /// Creates a publisher without cameras. Connects to nothing yet.
     #[must_use]
     pub fn new(targets: Vec<PublishTarget>, options: PublishOptions) -> Self {
-        Self { options, targets: targets.into_iter().map(Target::new).collect(), waiting: Vec::new() }
+        Self {
+            options,
+            targets: targets.into_iter().map(Target::new).collect(),
+            waiting: Vec::new(),
+            #[cfg(feature = "zenoh")]
+            recorders: None,
+        }
+    }
+
+    /// Also publishes the state of the recordings that the program makes of the same cameras, in the same order. Call it before
+    /// cameras are connected. Targets without a place for it ignore it.
+    #[cfg_attr(not(feature = "zenoh"), allow(clippy::needless_pass_by_value, unused_variables))]
+    pub fn show_recordings(&mut self, recorders: RecordersMonitor) {
+        #[cfg(feature = "zenoh")]
+        {
+            self.recorders = Some((recorders, 0));
+        }
     }
 
     /// Connects to the targets, and begins to publish the cameras that were connected before and have one of these sessions. A
@@ -209,7 +244,13 @@ impl Publish {
             };
             for (target, lanes) in self.targets.iter().zip(waiting.lanes) {
                 let pictures = Arc::clone(&waiting.pictures);
-                let camera = PublishedCamera { session: session.clone(), lanes, pictures };
+                let camera = PublishedCamera {
+                    session: session.clone(),
+                    lanes,
+                    pictures,
+                    #[cfg(feature = "zenoh")]
+                    recording: waiting.recording.clone(),
+                };
                 // The thread of the target runs until the sender is dropped.
                 let _ = target.commands.send(Command::Add(Box::new(camera)));
             }
@@ -232,7 +273,18 @@ impl Sink for Publish {
     fn connect(&mut self, camera: &Camera) -> io::Result<()> {
         let pictures = Arc::new(PictureMaker::new(camera));
         let lanes = self.targets.iter().map(|target| TargetLanes::subscribe(camera, &target.target)).collect();
-        self.waiting.push(Waiting { name: camera.name.clone(), lanes, pictures });
+        #[cfg(feature = "zenoh")]
+        let recording = self.recorders.as_mut().map(|(recorders, connected)| {
+            *connected += 1;
+            RecordedCamera { recorders: recorders.clone(), camera: *connected - 1 }
+        });
+        self.waiting.push(Waiting {
+            name: camera.name.clone(),
+            lanes,
+            pictures,
+            #[cfg(feature = "zenoh")]
+            recording,
+        });
         Ok(())
     }
 

@@ -285,7 +285,7 @@ impl MqttPublisher {
     fn command(&mut self, command: Command) {
         match command {
             Command::Add(camera) => {
-                let PublishedCamera { session, lanes, pictures } = *camera;
+                let PublishedCamera { session, lanes, pictures, .. } = *camera;
                 #[allow(irrefutable_let_patterns)] // Without other targets, there is one variant only.
                 let TargetLanes::Detections(frames) = lanes else { return };
                 let is_taken = |level: &str| self.cameras.iter().any(|known| known.level == level);
