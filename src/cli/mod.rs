@@ -54,6 +54,7 @@ use clap::{Arg, ArgAction, Args, ColorChoice, CommandFactory as _, FromArgMatche
 use commands::Command;
 use oaktap::source::without_password;
 use signals::Stop;
+use tracing_subscriber::EnvFilter;
 
 /// Find, flash, receive, record and show Luxonis OAK PoE cameras in standalone mode
 #[derive(Debug, Parser)]
@@ -244,8 +245,10 @@ impl Cli {
             1 => tracing::Level::INFO,
             _ => tracing::Level::DEBUG,
         };
+        // Zenoh warns of each attempt to connect; the publisher and the source report the first one themselves.
+        let of_zenoh = if self.verbose > 1 { "warn" } else { "off" };
         tracing_subscriber::fmt()
-            .with_max_level(level)
+            .with_env_filter(EnvFilter::new(format!("{level},zenoh={of_zenoh}")))
             .with_writer(|| present::LogWriter)
             .with_ansi(present::colored())
             .event_format(present::LogFormat)

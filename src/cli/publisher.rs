@@ -41,7 +41,8 @@ fn discovery_prefix(text: &str) -> Result<String, String> {
 /// Options of `oaktap publish`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct PublishArgs {
-    /// Publish here: mqtt://[USER:PASSWORD@]BROKER[:PORT]/PREFIX or mqtts://, with the topic above those of the cameras; repeatable
+    /// Publish here: mqtt://[USER:PASSWORD@]BROKER[:PORT]/PREFIX or mqtts://, with the topic above those of the cameras; or
+    /// zenoh://[ROUTER][:PORT][/HOST], with the name of this machine; repeatable
     #[arg(long, value_name = "TARGET", required = true, help_heading = PUBLISH)]
     to: Vec<PublishTarget>,
 
@@ -160,7 +161,7 @@ impl Published {
     pub(crate) fn outcome(&self, outcome: Outcome) -> Outcome {
         let reason = |target: &str| ExitReason {
             text: format!("{target}: exit code 3: never connected, so nothing was published"),
-            help: "check the address, and that the broker runs: its first error is above".into(),
+            help: "check the address, and that the broker or the router runs: its first error is above".into(),
             camera: None,
         };
         let reasons: Vec<_> = self.unreached().map(reason).collect();
@@ -175,7 +176,7 @@ impl Published {
         (targets.len() == self.0.len()).then(|| {
             present::advised(
                 anyhow::anyhow!(text),
-                "check the address, and that the broker runs: its first error is above",
+                "check the address, and that the broker or the router runs: its first error is above",
             )
         })
     }

@@ -19,6 +19,7 @@ Examples:
   oaktap publish front=192.168.1.50 --to mqtt://192.168.1.10/oaktap --home-assistant
   oaktap publish --config oaktap.toml --to mqtts://me:PASSWORD@broker.lan/oaktap --only person
   oaktap publish sim: --to mqtt://localhost/oaktap
+  oaktap publish front=192.168.1.50 --to zenoh://192.168.1.10
 
 Topics of MQTT:
   PREFIX/available           `online` or `offline`, also when oaktap is killed; retained
@@ -27,7 +28,15 @@ Topics of MQTT:
   PREFIX/NAME/events         objects that appear, change and leave (JSON)
   PREFIX/NAME/objects        number of objects by class (JSON); retained
   PREFIX/NAME/picture        a JPEG after each message on PREFIX/NAME/picture/get
-docs/publish.md describes them.";
+docs/publish.md describes them.
+
+Keys of Zenoh, with HOST for this machine; in programs that were built with --features zenoh:
+  oaktap/HOST/NAME/frame       each picture (protobuf)
+  oaktap/HOST/NAME/detections  its boxes (protobuf)
+  oaktap/HOST/NAME/state       state, rates, losses and all counts of a camera (JSON)
+  oaktap/HOST/NAME/ledger      all counts (JSON)
+  oaktap/HOST/NAME/control     sets the camera, by a query
+docs/zenoh.md describes them.";
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, arg = json_option("Print the counts of targets and a summary with all frame counts as two lines of JSON at the end"))]

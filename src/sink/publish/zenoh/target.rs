@@ -51,7 +51,6 @@ impl fmt::Display for ZenohTarget {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::sink::publish::PublishTarget;
 
     #[test]
