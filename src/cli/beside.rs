@@ -53,7 +53,7 @@ impl Beside {
     pub(crate) fn connect(&mut self, cameras: &[Camera], recorders: RecordersMonitor) -> anyhow::Result<()> {
         self.server.as_mut().map(|server| server.connect(cameras, Some(recorders.clone()))).transpose()?;
         if let Some(publisher) = &mut self.publisher {
-            publisher.show_recordings(recorders);
+            publisher.show_recordings(recorders, None);
             publisher.connect(cameras)?;
         }
         Ok(())

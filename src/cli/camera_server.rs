@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -11,7 +12,7 @@ use oaktap::serve::{
     CameraViewers, KeptCamera, Serve, ServeAddress, ServeOptions, Tls, TlsFileError, Token, ViewerCounts, is_host_name,
     rtsp_url,
 };
-use oaktap::sink::record::{RecordError, RecorderOutcome, RecordersMonitor};
+use oaktap::sink::record::{RecordError, RecorderOutcome, RecordersMonitor, RecordingSwitch};
 use oaktap::source::{Advise, Session};
 use oaktap::units::count;
 use serde::Serialize;
@@ -259,6 +260,11 @@ impl CameraServer {
     /// Ends all connections. Returns the cameras for another server.
     pub(crate) fn into_cameras(self) -> Vec<KeptCamera> {
         self.serve.into_cameras()
+    }
+
+    /// Returns what starts and stops the recording of a camera as clients do.
+    pub(crate) fn recording_switch(&self, name: &str) -> Option<Arc<dyn RecordingSwitch>> {
+        self.serve.recording_switch(name)
     }
 
     /// Returns an observer of the recordings that clients start of these cameras.

@@ -1,10 +1,12 @@
 //! The publisher of `oaktap publish`, and the same beside a window, a recorder or a server.
 
+use std::sync::Arc;
+
 use clap::Args;
 use oaktap::live::{self, Camera, Sink as _};
 use oaktap::overlay::Style;
 use oaktap::sink::publish::{Publish, PublishCounts, PublishOptions, PublishTarget};
-use oaktap::sink::record::RecordersMonitor;
+use oaktap::sink::record::{RecordersMonitor, RecordingSwitch};
 use oaktap::source::Session;
 use oaktap::units::{Bytes, count};
 use serde::Serialize;
@@ -94,9 +96,10 @@ impl Publisher {
         Self(Publish::new(targets.to_vec(), PublishOptions { style, home_assistant, report: present::log }))
     }
 
-    /// Also publishes the state of the recordings that the program makes of the cameras. Call it before they are connected.
-    pub(crate) fn show_recordings(&mut self, recorders: RecordersMonitor) {
-        self.0.show_recordings(recorders);
+    /// Also publishes the state of the recordings that the program makes of the cameras, and lets clients start and stop them. Call
+    /// it before they are connected.
+    pub(crate) fn show_recordings(&mut self, recorders: RecordersMonitor, switch: Option<Arc<dyn RecordingSwitch>>) {
+        self.0.show_recordings(recorders, switch);
     }
 
     /// Subscribes to the cameras, before their sessions start.

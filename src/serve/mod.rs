@@ -68,7 +68,7 @@ pub use self::tls::{Tls, TlsFileError};
 pub use self::viewer::{ViewerCounts, ViewerKind};
 use crate::live::{Camera, Sink};
 use crate::overlay::Style;
-use crate::sink::record::{RecordError, RecordOptions, RecorderOutcome, RecordersMonitor};
+use crate::sink::record::{RecordError, RecordOptions, RecorderOutcome, RecordersMonitor, RecordingSwitch};
 use crate::source::{Advise, Session};
 
 /// Threads that serve. Pictures are made on threads of the cameras.
@@ -240,6 +240,13 @@ impl Serve {
         let served = |camera: &Camera| self.cameras.iter().find(|served| served.name == camera.name);
         let recorders = cameras.iter().filter_map(|camera| served(camera)?.recorder.as_ref());
         RecordersMonitor::of_each(recorders.map(|recorder| recorder.monitor()))
+    }
+
+    /// Returns what starts and stops the recording of the camera of this name as clients do; `None` without a folder for recordings.
+    #[must_use]
+    pub fn recording_switch(&self, name: &str) -> Option<Arc<dyn RecordingSwitch>> {
+        let recorder = self.cameras.iter().find(|camera| camera.name == name)?.recorder.clone()?;
+        Some(recorder)
     }
 
     /// Starts to record the camera of this name as a client does, if there is a folder for recordings.

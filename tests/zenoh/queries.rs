@@ -85,7 +85,7 @@ fn a_query_sets_the_camera() {
 }
 
 #[test]
-fn a_query_tells_whether_the_camera_is_recorded() {
+fn queries_start_and_stop_a_recording_and_tell_its_state() {
     if is_missing() {
         return;
     }
@@ -106,8 +106,23 @@ fn a_query_tells_whether_the_camera_is_recorded() {
         );
     }
     assert_eq!(recording.stop().code, 0);
-    let mut publishing = Publishing::start(&["publish", "front=sim:?size=64x48", "--to", &target]);
-    publishing.says("publishing on");
-    until(port, "oaktap/rack/front/recording", |state| state["is_recording"] == false);
-    publishing.stop();
+    let mut serving = Publishing::start(&[
+        "serve",
+        "front=sim:?size=64x48",
+        "--http",
+        "127.0.0.1:0",
+        "--recordings",
+        &folder,
+        "--publish",
+        &target,
+    ]);
+    serving.says("publishing on");
+    let key = "oaktap/rack/front/recording";
+    until(port, key, |state| state["is_recording"] == false);
+    assert_eq!(answer(&get(port, key, &["start"]))["is_recording"], true);
+    until(port, key, |state| state["frames_written"].as_u64() > Some(0));
+    assert_eq!(answer(&get(port, key, &["stop"]))["is_recording"], false);
+    let replies = get(port, key, &["pause"]);
+    assert_eq!(replies[0]["error"], "invalid payload `pause`; expected start, stop, or none for the state");
+    assert_eq!(serving.stop().code, 0);
 }

@@ -7,7 +7,7 @@
 //! | `oaktap/HOST/CAMERA/state` | state, rates and losses (JSON); also answers queries |
 //! | `oaktap/HOST/CAMERA/ledger` | all counts (JSON); also answers queries |
 //! | `oaktap/HOST/CAMERA/control` | answers queries: sets the camera |
-//! | `oaktap/HOST/CAMERA/recording` | answers queries: the recording of the camera |
+//! | `oaktap/HOST/CAMERA/recording` | answers queries: starts and stops the recording of the camera |
 //! | `oaktap/HOST/alive`, `oaktap/HOST/CAMERA/alive` | liveliness tokens of a receiver and of its cameras |
 //!
 //! HOST is the name of the receiving machine. It and CAMERA are one part of a key each: see [`keys::part`].

@@ -41,7 +41,7 @@ use self::picture::PictureMaker;
 use crate::hub::Taker;
 use crate::live::{Camera, Sink};
 use crate::overlay::Style;
-use crate::sink::record::RecordersMonitor;
+use crate::sink::record::{RecordersMonitor, RecordingSwitch};
 use crate::source::Session;
 use crate::sync::locked;
 
@@ -108,6 +108,8 @@ struct RecordedCamera {
     recorders: RecordersMonitor,
     /// Index of the camera among them.
     camera: usize,
+    /// `None`: clients cannot start and stop it.
+    switch: Option<Arc<dyn RecordingSwitch>>,
 }
 
 /// A camera for one target.
@@ -199,9 +201,9 @@ pub struct Publish {
     options: PublishOptions,
     targets: Vec<Target>,
     waiting: Vec<Waiting>,
-    /// Recordings of the program beside it, and the number of cameras that were connected.
+    /// Recordings of the program beside it: that of the next camera.
     #[cfg(feature = "zenoh")]
-    recorders: Option<(RecordersMonitor, usize)>,
+    next_recording: Option<RecordedCamera>,
 }
 
 impl Publish {
@@ -213,17 +215,17 @@ impl Publish {
             targets: targets.into_iter().map(Target::new).collect(),
             waiting: Vec::new(),
             #[cfg(feature = "zenoh")]
-            recorders: None,
+            next_recording: None,
         }
     }
 
-    /// Also publishes the state of the recordings that the program makes of the same cameras, in the same order. Call it before
-    /// cameras are connected. Targets without a place for it ignore it.
+    /// Also publishes the state of the recordings that the program makes of the cameras that are connected after this, in the same
+    /// order. `switch` starts and stops all of them. Targets without a place for it ignore it.
     #[cfg_attr(not(feature = "zenoh"), allow(clippy::needless_pass_by_value, unused_variables))]
-    pub fn show_recordings(&mut self, recorders: RecordersMonitor) {
+    pub fn show_recordings(&mut self, recorders: RecordersMonitor, switch: Option<Arc<dyn RecordingSwitch>>) {
         #[cfg(feature = "zenoh")]
         {
-            self.recorders = Some((recorders, 0));
+            self.next_recording = Some(RecordedCamera { recorders, camera: 0, switch });
         }
     }
 
@@ -274,9 +276,10 @@ impl Sink for Publish {
         let pictures = Arc::new(PictureMaker::new(camera));
         let lanes = self.targets.iter().map(|target| TargetLanes::subscribe(camera, &target.target)).collect();
         #[cfg(feature = "zenoh")]
-        let recording = self.recorders.as_mut().map(|(recorders, connected)| {
-            *connected += 1;
-            RecordedCamera { recorders: recorders.clone(), camera: *connected - 1 }
+        let recording = self.next_recording.as_mut().map(|next| {
+            let recording = next.clone();
+            next.camera += 1;
+            recording
         });
         self.waiting.push(Waiting {
             name: camera.name.clone(),

@@ -103,7 +103,8 @@ impl<'a> ConnectedFleet<'a> {
                 None => {
                     server.connect(std::slice::from_ref(camera), None)?;
                     if let Some(publisher) = &mut self.publisher {
-                        publisher.show_recordings(server.recordings(std::slice::from_ref(camera)));
+                        let recordings = server.recordings(std::slice::from_ref(camera));
+                        publisher.show_recordings(recordings, server.recording_switch(&camera.name));
                         publisher.connect(std::slice::from_ref(camera))?;
                     }
                     added.push(camera.clone());

@@ -24,6 +24,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, Sender, UnboundedReceiver, channel};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use zenoh::Session;
+use zenoh::liveliness::LivelinessToken;
 
 use self::camera::{BusCamera, Declaring, declare_token};
 use self::pictures::Pictures;
@@ -61,6 +62,7 @@ pub(super) struct ZenohPublisher {
     /// Cameras that are not declared yet.
     added: Vec<PublishedCamera>,
     cameras: Vec<BusCamera>,
+    alive: Option<LivelinessToken>,
     /// For the callbacks of Zenoh.
     queries: Sender<BusQuery>,
     waiting_queries: Receiver<BusQuery>,
@@ -85,6 +87,7 @@ impl ZenohPublisher {
             counts,
             added: Vec::new(),
             cameras: Vec::new(),
+            alive: None,
             queries,
             waiting_queries,
             is_connected: false,
@@ -102,8 +105,7 @@ impl ZenohPublisher {
             self.report(&format!("{}: {error}", self.target));
         }
         self.count_unpublished();
-        // Withdraws their keys, before the session ends.
-        drop(self.cameras);
+        // The keys and tokens end with the session. Each of them withdrawn by itself would wait for a link that is congested.
         close(session).await;
     }
 
@@ -159,7 +161,7 @@ impl ZenohPublisher {
 
     async fn publish(&mut self, session: &Session) -> Result<(), ZenohError> {
         self.warn_of_namesake(session).await;
-        let _alive = declare_token(session, keys::host_alive(&self.host)).await?;
+        self.alive = Some(declare_token(session, keys::host_alive(&self.host)).await?);
         let pictures = Pictures::start().map_err(|error| ZenohError::Thread(error.to_string()))?;
         let mut checks = interval(CHECK_INTERVAL);
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);

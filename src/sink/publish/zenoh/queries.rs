@@ -50,8 +50,14 @@ impl BusQuery {
             Topic::State => self.reply(Ok(state::describe(&camera.session))).await,
             Topic::Ledger => self.reply(Ok(camera.ledger_json())).await,
             Topic::Recording => {
-                let answer = recording(&self.text(), camera.recording.as_ref());
-                self.reply(answer).await;
+                let recorded = camera.recording.clone();
+                tokio::spawn(async move {
+                    let text = self.text();
+                    // Starting one creates a folder.
+                    let answer = spawn_blocking(move || recording(&text, recorded.as_ref())).await;
+                    let answer = answer.unwrap_or_else(|error| Err(format!("the attempt failed: {error}")));
+                    self.reply(answer).await;
+                });
             }
             Topic::Control => {
                 let (session, controls) = (camera.session.clone(), Arc::clone(&camera.controls));
@@ -126,7 +132,7 @@ fn unsupported(name: &str) -> String {
     )
 }
 
-/// Answers a query of the recording of a camera.
+/// Starts or stops the recording of a camera, if the query asks for it, and returns its state.
 fn recording(text: &str, recorded: Option<&RecordedCamera>) -> Result<String, String> {
     #[derive(Serialize)]
     struct RecordingAnswer {
@@ -136,22 +142,30 @@ fn recording(text: &str, recorded: Option<&RecordedCamera>) -> Result<String, St
         #[serde(flatten)]
         status: Option<RecordingStatus>,
     }
-    match text {
-        "" => {
-            let observed = recorded.and_then(|recorded| {
-                Some((recorded.recorders.duration(recorded.camera)?, recorded.recorders.status(recorded.camera)?))
-            });
-            let (seconds, status) = observed.map(|(since, status)| (since.as_secs(), status)).unzip();
-            let answer = RecordingAnswer { is_recording: seconds.is_some(), seconds, status };
-            Ok(serde_json::to_string(&answer).unwrap_or_default())
+    let switch = recorded.and_then(|recorded| recorded.switch.as_ref());
+    match (text, switch) {
+        ("", _) => {}
+        ("start", Some(switch)) => switch.start().map_err(|error| with_causes(&error))?,
+        ("stop", Some(switch)) => switch.stop(),
+        ("start" | "stop", None) => {
+            return Err(
+                "this oaktap does not start or stop recordings for clients: `oaktap serve --recordings DIR --publish TARGET` does"
+                    .to_owned(),
+            );
         }
-        "start" | "stop" => {
-            Err("recordings cannot be started or stopped over Zenoh: `oaktap serve --recordings DIR` does that over \
-                                 HTTP, and `oaktap record --publish` records from its start to its end"
-                .to_owned())
+        (other, _) => {
+            return Err(format!(
+                "invalid payload `{}`; expected start, stop, or none for the state",
+                other.escape_debug()
+            ));
         }
-        other => Err(format!("invalid payload `{}`; expected an empty one, for the state", other.escape_debug())),
     }
+    let observed = recorded.and_then(|recorded| {
+        Some((recorded.recorders.duration(recorded.camera)?, recorded.recorders.status(recorded.camera)?))
+    });
+    let (seconds, status) = observed.map(|(since, status)| (since.as_secs(), status)).unzip();
+    let answer = RecordingAnswer { is_recording: seconds.is_some(), seconds, status };
+    Ok(serde_json::to_string(&answer).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -171,7 +185,10 @@ mod tests {
     fn a_camera_that_nobody_records_says_so() {
         let answer: serde_json::Value = serde_json::from_str(&recording("", None).expect("a state")).expect("JSON");
         assert_eq!(answer, serde_json::json!({"is_recording": false, "seconds": null}));
-        assert!(recording("start", None).unwrap_err().contains("oaktap serve --recordings DIR"));
-        assert_eq!(recording("x", None).unwrap_err(), "invalid payload `x`; expected an empty one, for the state");
+        assert!(recording("start", None).unwrap_err().contains("`oaktap serve --recordings DIR"));
+        assert_eq!(
+            recording("x", None).unwrap_err(),
+            "invalid payload `x`; expected start, stop, or none for the state"
+        );
     }
 }
