@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use foxglove::messages::{CompressedImage, CompressedVideo, ImageAnnotations, RawImage};
-use oaktap::sim::{SimConfig, Stream};
+use oaktap::sim::{SimConfig, Stream, Turn};
 use prost::Message as _;
 
 use crate::bus::{Sample, Script, Subscriber, Tokens, is_missing, router, router_at, target};
@@ -43,10 +43,10 @@ fn camera_bytes(sample: &Sample, is_planar: bool) -> Vec<u8> {
     [wire.records, wire.header, wire.detections, payload].concat()
 }
 
-/// Returns the bytes that a simulated camera sends for its first frames.
-fn sent(config: &str, frames: usize) -> Vec<Vec<u8>> {
+/// The first frames of a simulated camera.
+fn sent(config: &str, frames: usize) -> Vec<Turn> {
     let mut stream = Stream::new(&config.parse::<SimConfig>().expect(config)).expect(config);
-    (0..frames).map(|_| stream.turn().bytes()).collect()
+    (0..frames).map(|_| stream.turn()).collect()
 }
 
 fn seqs(samples: &[&Sample]) -> Vec<u64> {
@@ -61,10 +61,10 @@ fn frames_and_detections_are_those_of_the_camera() {
     let (_router, port) = router();
     // The image message of NV21 is converted, so the stamp has the payload.
     let cameras = [
-        ("front", "size=64x48&fps=50", true),
-        ("nv21", "size=64x48&fps=50&format=NV21", false),
-        ("jpeg", "size=64x48&fps=50&format=JPEG", false),
-        ("labels", "size=64x48&fps=50&records", true),
+        ("front", "size=64x48&fps=50&records=off", true),
+        ("nv21", "size=64x48&fps=50&records=off&format=NV21", false),
+        ("jpeg", "size=64x48&fps=50&records=off&format=JPEG", false),
+        ("labels", "size=64x48&fps=50&records=on", true),
     ];
     let mut subscriber = Subscriber::start(port, &["oaktap/rack/*/frame", DETECTIONS]);
     let sources: Vec<String> = cameras.iter().map(|(name, config, _)| format!("{name}=sim:?{config}")).collect();
@@ -82,11 +82,17 @@ fn frames_and_detections_are_those_of_the_camera() {
 
     for (name, config, is_planar) in cameras {
         let frames = subscriber.on(&format!("oaktap/rack/{name}/frame"));
-        let last = frames.iter().map(|frame| frame.wire().id).max().expect("a frame") as usize;
-        let sent = sent(config, last + 1);
+        // On a busy machine the simulated camera leaves out frames.
+        let sent = sent(config, 1000);
+        let mut next = 0;
         for frame in &frames {
-            let wire = frame.wire();
-            assert!(sent[wire.id as usize] == camera_bytes(frame, is_planar), "{name}: frame {} differs", wire.id);
+            // A checksum may follow a frame of a camera with records, which belongs to the next frame then.
+            let is_it = |turn: &Turn| match name {
+                "labels" => *turn.truth.payload == *payload(frame, is_planar),
+                _ => turn.bytes() == camera_bytes(frame, is_planar),
+            };
+            let found = (next..sent.len()).find(|at| is_it(&sent[*at]));
+            next = found.unwrap_or_else(|| panic!("{name}: frame {} is not of the camera", frame.wire().id)) + 1;
             let stamp = frame.stamp();
             assert!(stamp.capture_unix_ns.expect("a time") <= stamp.arrival_unix_ns, "{stamp:?}");
             assert!(stamp.arrival_unix_ns <= stamp.sent_unix_ns && frame.priority.ends_with("DATA"), "{frame:?}");
