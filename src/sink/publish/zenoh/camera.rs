@@ -61,8 +61,9 @@ pub(super) struct BusCamera {
     pub(super) pictures: Arc<PictureCamera>,
     detections: Taker<NumberedFrame>,
     interest: Interest,
-    /// Detections are taken now, to be published or because nobody wants them.
-    takes: bool,
+    /// Of the last check: somebody wants detections, or did a moment ago.
+    is_of_interest: bool,
+    is_connected: bool,
     context: SharedContext,
     streams: Vec<DetectionStream>,
     state: Outlet,
@@ -108,7 +109,8 @@ impl BusCamera {
             controls: Arc::default(),
             detections,
             interest: Interest::new(),
-            takes: false,
+            is_of_interest: false,
+            is_connected: false,
             context: SharedContext::default(),
             streams: Vec::new(),
             state,
@@ -143,7 +145,14 @@ impl BusCamera {
 
     /// Returns the next frame without its picture, or wakes the task when there is one.
     pub(super) fn poll_detections(&self, cx: &Context<'_>) -> Poll<NumberedFrame> {
-        if self.takes { self.detections.poll_take(cx) } else { Poll::Pending }
+        // While those who want them may be on their way back, they wait in their lane, which drops and counts them.
+        let takes = self.is_connected && (!self.is_of_interest || self.is_wanted());
+        if takes { self.detections.poll_take(cx) } else { Poll::Pending }
+    }
+
+    /// Returns whether somebody subscribes to detections.
+    fn is_wanted(&self) -> bool {
+        self.streams.iter().any(|stream| stream.outlet.is_wanted())
     }
 
     /// Returns the number of frames whose detections wait.
@@ -197,10 +206,9 @@ impl BusCamera {
         for stream in &self.streams {
             stream.outlet.check().await;
         }
-        let is_wanted = self.streams.iter().any(|stream| stream.outlet.is_wanted());
-        let lasts = self.interest.lasts(is_connected.then_some(is_wanted), Instant::now());
-        // The frames wait in their lane, which drops and counts them, while those who want them may be on their way back.
-        self.takes = is_connected && (is_wanted || !lasts);
+        let is_wanted = is_connected.then(|| self.is_wanted());
+        self.is_of_interest = self.interest.lasts(is_wanted, Instant::now());
+        self.is_connected = is_connected;
         self.state.check().await;
         self.ledger.check().await;
         let word = self.session.state().word();
