@@ -133,7 +133,7 @@ pub(crate) struct Subscriber {
 impl Subscriber {
     pub(crate) fn start(port: u16, keys: &[&str]) -> Self {
         let port = port.to_string();
-        let script = Script::start("zenoh_client.py", &[&[port.as_str(), "subscribe"], keys].concat());
+        let script = Script::start("zenoh_client.py", &[&[port.as_str(), "subscribe"][..], keys].concat());
         assert_eq!(script.json()["ready"], true);
         Self { script, received: Vec::new() }
     }
@@ -205,6 +205,6 @@ impl Tokens {
 /// Queries a key, and returns all replies: `ok` or `error`.
 pub(crate) fn get(port: u16, key: &str, payload: &[&str]) -> Vec<Value> {
     let port = port.to_string();
-    let script = Script::start("zenoh_client.py", &[&[port.as_str(), "get", key], payload].concat());
+    let script = Script::start("zenoh_client.py", &[&[port.as_str(), "get", key][..], payload].concat());
     std::iter::repeat_with(|| script.json()).take_while(|line| *line != serde_json::json!({})).collect()
 }

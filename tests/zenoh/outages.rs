@@ -16,6 +16,11 @@ fn lane(line: &Value, name: &str, count: &str) -> Option<u64> {
     lanes.iter().find(|lane| lane["name"] == name)?[count].as_u64()
 }
 
+/// Numbers that are missing.
+fn gap(seqs: &[u64]) -> u64 {
+    seqs.windows(2).map(|pair| pair[1] - pair[0] - 1).sum()
+}
+
 #[test]
 fn a_router_that_is_late_dies_and_returns_costs_only_counted_frames() {
     if is_missing() {
@@ -44,7 +49,6 @@ fn a_router_that_is_late_dies_and_returns_costs_only_counted_frames() {
     let _second = std::iter::repeat_with(|| router_at(port)).flatten().next().expect("a router");
     publishing.says("publishing on");
     // The same subscriber goes on, and misses what was dropped.
-    let gap = |samples: &[u64]| samples.windows(2).map(|pair| pair[1] - pair[0] - 1).sum::<u64>();
     let mut seqs = vec![before];
     while gap(&seqs) == 0 {
         seqs.push(subscriber.until(|_| true).stamp().seq);
@@ -89,8 +93,7 @@ fn a_router_that_does_not_read_costs_counted_frames_and_delays_no_camera() {
     signal(&stopped.process.0, "CONT");
     let after = dropped(&publishing.prints_next(|line| dropped(line).is_some()));
     let mut seqs = vec![first];
-    let is_later = |seqs: &[u64]| seqs.windows(2).filter(|pair| pair[1] > pair[0] + 1).count() > 0;
-    while !is_later(&seqs) {
+    while gap(&seqs) == 0 {
         seqs.push(subscriber.until(|_| true).stamp().seq);
     }
     (0..10).for_each(|_| seqs.push(subscriber.until(|_| true).stamp().seq));
@@ -104,7 +107,7 @@ fn a_router_that_does_not_read_costs_counted_frames_and_delays_no_camera() {
         seqs.push(sample.stamp().seq);
     }
     // Each number that is missing was dropped by the lane, or by Zenoh after it was taken.
-    let missing = seqs.windows(2).map(|pair| pair[1] - pair[0] - 1).sum::<u64>();
+    let missing = gap(&seqs);
     let in_zenoh = count("taken") - seqs.len() as u64;
     assert!(missing >= 20 && missing <= count("dropped") + in_zenoh, "{missing} {pictures} {in_zenoh}");
     let summary = ended.printed.iter().find_map(|line| line.get("summary")).expect("a summary");
