@@ -64,9 +64,7 @@ pub use clock_fit::{ClockError, ClockFit, EarlierRun};
 pub(crate) use decode::Decoders;
 pub use error::RecordingError;
 #[cfg(feature = "zenoh")]
-pub(crate) use frame_messages::{
-    ANNOTATIONS_SCHEMA, EncodedImage, ImageEncoder, annotations_of, payload_of, wire_message,
-};
+pub(crate) use frame_messages::{ANNOTATIONS_SCHEMA, ImageEncoder, annotations_of, payload_of, wire_message};
 pub use join::{RecordedFrame, RecordingEntry, UnsupportedTopic};
 pub use natural_order::natural_order;
 pub use parts::{MissingFiles, Part, PartFile, missing_files};
