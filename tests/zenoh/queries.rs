@@ -93,7 +93,8 @@ fn queries_start_and_stop_a_recording_and_tell_its_state() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path().display().to_string();
     let target = target(port);
-    let mut recording = Publishing::start(&["record", "front=sim:?size=64x48", "-o", &folder, "--publish", &target]);
+    let mut recording =
+        Publishing::start(&["record", "front=sim:?size=64x48", "-o", &folder, "--publish", &target, "--json"]);
     recording.says("publishing on");
     until(port, "oaktap/rack/front/recording", |state| {
         state["is_recording"] == true && state["frames_written"].as_u64() > Some(0)
@@ -115,6 +116,7 @@ fn queries_start_and_stop_a_recording_and_tell_its_state() {
         &folder,
         "--publish",
         &target,
+        "--json",
     ]);
     serving.says("publishing on");
     let key = "oaktap/rack/front/recording";

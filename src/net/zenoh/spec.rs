@@ -31,7 +31,9 @@ impl ZenohRouter {
     /// # Errors
     /// The reason for which it is not valid.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let text = if text.is_empty() || text.starts_with(':') { format!("{HOST}{text}") } else { text.to_owned() };
+        // `::1` is an address.
+        let has_no_host = text.is_empty() || (text.starts_with(':') && !text.starts_with("::"));
+        let text = if has_no_host { format!("{HOST}{text}") } else { text.to_owned() };
         let (host, port) = host_and_port(&text, PORT)?;
         Ok(Self { host: host.to_owned(), port })
     }

@@ -147,7 +147,12 @@ pub(super) fn subscribe_numbered(camera: &Camera, names: [&'static str; 3]) -> N
     let stream = camera.stream.clone();
     outlets.confirmed.add_mapped(detections_lane, move |frame| {
         let number = locked(&numbers).next(frame)?;
-        Some(NumberedFrame { frame: Arc::new(frame.without_payload()), number, is_main: frame.stream == stream })
+        // The far side also gets what the camera sent beside its picture.
+        let mut head = frame.without_payload();
+        head.records.clone_from(&frame.records);
+        head.header.clone_from(&frame.header);
+        head.detection_text.clone_from(&frame.detection_text);
+        Some(NumberedFrame { frame: Arc::new(head), number, is_main: frame.stream == stream })
     });
     for (lane, is_main) in [(pictures_lane, true), (others_lane, false)] {
         let (numbers, stream) = (Arc::clone(&numbering), camera.stream.clone());
@@ -190,10 +195,14 @@ mod tests {
         let offer = |id: u64, stream: Option<&Arc<str>>| {
             let mut frame = Frame::with_payload([0; 1000]);
             (frame.id, frame.stream, frame.received.unix_ns) = (id, stream.cloned(), 7);
+            (frame.header, frame.records, frame.detection_text) = (b"IMG".to_vec(), b"@V".to_vec(), b"[]".to_vec());
             camera.outlets.confirmed.offer(&Arc::new(frame));
         };
         offer(0, None);
         assert!(pictures.try_take().is_none(), "nobody wants pictures");
+        let first = detections.try_take().expect("all frames").frame;
+        let head = (&first.header[..], &first.records[..], &first.detection_text[..]);
+        assert_eq!(head, (&b"IMG"[..], &b"@V"[..], &b"[]"[..]), "all that the camera sent beside the picture");
         pictures.mute(false);
         (1..10).for_each(|id| offer(id, None));
         other_pictures.mute(false);
@@ -206,7 +215,7 @@ mod tests {
         };
         assert_eq!(seqs(&pictures), [(9, 1000, 1000)]);
         assert_eq!(seqs(&other_pictures), [(0, 1000, 1000), (1, 1000, 1000)], "each stream has its own numbers");
-        let expected: Vec<_> = (0..10).chain(0..2).map(|seq| (seq, 0, 1000)).collect();
+        let expected: Vec<_> = (1..10).chain(0..2).map(|seq| (seq, 0, 1000)).collect();
         assert_eq!(seqs(&detections), expected);
         let lanes = camera.outlets.ledger.snapshot().lanes;
         let counts: Vec<_> = lanes.iter().map(|lane| (lane.name, lane.offered, lane.dropped)).collect();

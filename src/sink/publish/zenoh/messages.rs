@@ -40,8 +40,12 @@ impl ContextSender {
         if self.sent.is_some_and(|sent| sent.elapsed() < CONTEXT_INTERVAL) {
             return Vec::new();
         }
-        self.sent = Some(Instant::now());
-        locked(&self.context).records()
+        let records = locked(&self.context).records();
+        // The first frame may be sent before its records are observed; it has them itself.
+        if !records.is_empty() {
+            self.sent = Some(Instant::now());
+        }
+        records
     }
 }
 
@@ -125,6 +129,8 @@ mod tests {
         let mut frame = Frame::default();
         frame.records = format!("{:32}", "@V 1 demo").into_bytes();
         locked(&context).observe(&frame);
+        let mut early = ContextSender::new(&SharedContext::default());
+        assert!(early.next().is_empty() && early.sent.is_none(), "there are none yet");
         let mut sender = ContextSender::new(&context);
         assert_eq!(sender.next().len(), 32, "the first message");
         assert!(sender.next().is_empty());
