@@ -18,7 +18,7 @@ mod session;
 mod spec;
 mod stamp;
 
-pub(crate) use error::ZenohError;
+pub use error::ZenohError;
 pub(crate) use session::{close, has_router, open};
 pub use spec::ZenohRouter;
-pub(crate) use stamp::Stamp;
+pub(crate) use stamp::{Stamp, new_run};

@@ -18,6 +18,11 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// intervals of a camera with 5 frames/s.
 const FRAGMENTS_WAIT_US: u32 = 400_000;
 
+/// Largest message in bytes that is received. Zenoh's own limit, 1 GiB, would let any peer take this much memory. A picture of the
+/// default `--max-payload` (64 MiB) has up to three times as many bytes with its image message. A larger message is dropped, and the
+/// session goes on.
+const MESSAGE_BYTES_MAX: u32 = 256 << 20;
+
 /// Delays in milliseconds between attempts to reach a router that was lost.
 const RETRY_MIN_MS: u32 = 100;
 const RETRY_MAX_MS: u32 = 2000;
@@ -72,6 +77,7 @@ fn config(router: &ZenohRouter) -> Result<Config, ZenohError> {
             "transport/link/tx/queue/congestion_control/drop/max_wait_before_drop_fragments",
             FRAGMENTS_WAIT_US.to_string().as_str(),
         ),
+        ("transport/link/rx/max_message_size", MESSAGE_BYTES_MAX.to_string().as_str()),
     ] {
         config.insert_json5(key, value).map_err(|error| ZenohError::refused(format!("the setting {key}"), &error))?;
     }
@@ -99,6 +105,7 @@ mod tests {
             ("connect/endpoints", "[\"tcp/[fe80::1]:7448\"]"),
             ("scouting/multicast/enabled", "false"),
             ("transport/link/tx/queue/congestion_control/drop/max_wait_before_drop_fragments", "400000"),
+            ("transport/link/rx/max_message_size", "268435456"),
         ] {
             assert_eq!(config.get_json(key).expect("a setting"), value, "{key}");
         }

@@ -2,6 +2,8 @@
 
 use prost::Message as _;
 
+use crate::net::clock::received_now;
+
 /// Number, times and wire message of one frame.
 ///
 /// ```proto
@@ -15,6 +17,7 @@ use prost::Message as _;
 ///   sfixed64 sent_unix_ns = 4;              // when the receiver handed it to Zenoh
 ///   optional uint64 clock_error_ns = 5;     // error bound of capture_unix_ns
 ///   optional sfixed64 capture_unix_ns = 6;  // capture, by the camera's clock
+///   fixed64 run = 7;                        // identifies the count of seq: another one begins at 0
 /// }
 /// ```
 #[derive(Clone, PartialEq, prost::Message)]
@@ -41,6 +44,15 @@ pub(crate) struct Stamp {
     /// Capture time by the camera's clock, in nanoseconds since 1970, UTC; also the time in the message itself.
     #[prost(sfixed64, optional, tag = "6")]
     pub(crate) capture_unix_ns: Option<i64>,
+    /// Identifies the count that `seq` belongs to; see [`new_run`]. 0 in stamps of programs without it.
+    #[prost(fixed64, tag = "7")]
+    pub(crate) run: u64,
+}
+
+/// Returns a number for frames that are counted from now on, from 0: the time in nanoseconds since 1970, UTC. A receiver that is
+/// restarted, or a camera that is added again, must not look like a gap.
+pub(crate) fn new_run() -> u64 {
+    received_now().unix_ns.unsigned_abs().max(1)
 }
 
 impl Stamp {
@@ -63,6 +75,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_run_has_a_number() {
+        let first = new_run();
+        assert!(first > 1_700_000_000_000_000_000 && new_run() >= first);
+    }
+
+    #[test]
     fn stamps_are_read_back() {
         let full = Stamp {
             seq: u64::MAX,
@@ -71,6 +89,7 @@ mod tests {
             sent_unix_ns: -1,
             clock_error_ns: Some(0),
             capture_unix_ns: Some(1_600_000_000_000_000_000),
+            run: u64::MAX,
         };
         for stamp in [full, Stamp::default()] {
             assert_eq!(Stamp::parse(&stamp.to_bytes()), Ok(stamp));

@@ -8,6 +8,8 @@ use crate::frame::FrameNumbers;
 use crate::hub::{Policy, Taker, lane};
 use crate::live::Camera;
 #[cfg(feature = "zenoh")]
+use crate::net::zenoh::new_run;
+#[cfg(feature = "zenoh")]
 use crate::recording::ClockModel;
 use crate::sink::detections::{DetectedFrame, missing_frames};
 use crate::sync::locked;
@@ -63,6 +65,8 @@ pub(super) struct NumberedFrame {
 pub(super) struct FrameNumber {
     /// Counts the confirmed frames of its stream, from 0, before any lane: the far side sees each frame that is dropped as a gap.
     pub(super) seq: u64,
+    /// Identifies the count that `seq` belongs to.
+    pub(super) run: u64,
     /// Bytes of its payload.
     pub(super) payload_len: usize,
     /// Capture time in nanoseconds since 1970, UTC, and its error bound once it is known.
@@ -94,6 +98,7 @@ const OTHER_PICTURES_WAITING: usize = 4;
 #[cfg(feature = "zenoh")]
 #[derive(Debug, Default)]
 struct Numbering {
+    run: u64,
     /// By stream; a stream may be without a name.
     streams: Vec<(Option<Arc<str>>, u64)>,
     clock: ClockModel,
@@ -109,7 +114,7 @@ impl Numbering {
         let capture_unix_ns = self.clock.observe_frame(frame, frame.received.unix_ns);
         let clock_error_ns = self.clock.error_bound_ns().and_then(|ns| u64::try_from(ns).ok());
         let payload_len = frame.payload().len();
-        self.last = seq.map(|seq| FrameNumber { seq, payload_len, capture_unix_ns, clock_error_ns });
+        self.last = seq.map(|seq| FrameNumber { seq, run: self.run, payload_len, capture_unix_ns, clock_error_ns });
         self.last
     }
 
@@ -132,7 +137,7 @@ impl Numbering {
 /// not get. `names`: of the lanes for detections, pictures of the first stream, and other pictures.
 #[cfg(feature = "zenoh")]
 pub(super) fn subscribe_numbered(camera: &Camera, names: [&'static str; 3]) -> NumberedFrames {
-    let numbering = Arc::<Mutex<Numbering>>::default();
+    let numbering = Arc::new(Mutex::new(Numbering { run: new_run(), ..Numbering::default() }));
     let outlets = &camera.outlets;
     let (detections_lane, detections) = lane(names[0], Policy::DropOldest(DETECTIONS_WAITING));
     let (pictures_lane, pictures) = lane(names[1], Policy::DropOldest(1));

@@ -94,6 +94,7 @@ fn stamp(numbered: &NumberedFrame, is_held: bool, context: Vec<u8>) -> Vec<u8> {
         sent_unix_ns: received_now().unix_ns,
         clock_error_ns: number.clock_error_ns,
         capture_unix_ns: Some(number.capture_unix_ns),
+        run: number.run,
     };
     stamp.to_bytes()
 }
@@ -109,11 +110,11 @@ mod tests {
     fn the_stamp_of_detections_has_the_head_and_no_payload() {
         let mut frame = Frame::with_payload([]);
         (frame.header, frame.detection_text, frame.received.unix_ns) = (b"IMG".to_vec(), b"1;2".to_vec(), 50);
-        let number = FrameNumber { seq: 7, payload_len: 1000, capture_unix_ns: 40, clock_error_ns: Some(3) };
+        let number = FrameNumber { seq: 7, run: 9, payload_len: 1000, capture_unix_ns: 40, clock_error_ns: Some(3) };
         let numbered = NumberedFrame { frame: Arc::new(frame), number, is_main: true };
         let stamp = Stamp::parse(&stamp(&numbered, true, b"@V 1".to_vec())).expect("a stamp");
         let times = (stamp.arrival_unix_ns, stamp.capture_unix_ns, stamp.clock_error_ns);
-        assert_eq!((stamp.seq, times), (7, (50, Some(40), Some(3))));
+        assert_eq!((stamp.seq, stamp.run, times), (7, 9, (50, Some(40), Some(3))));
         assert!(stamp.sent_unix_ns > 1_700_000_000_000_000_000);
         let wire = WireMessage::decode(&stamp.wire[..]).expect("a wire message");
         assert_eq!(
