@@ -1,7 +1,8 @@
 //! Frames by outcome, and the place of damage.
 
 /// Frames by outcome. `received == confirmed + withdrawn + pending` at every moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(default)]
 pub struct FrameCounts {
     /// Frames received completely, as far as their header shows.
     pub received: u64,

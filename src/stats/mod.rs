@@ -2,6 +2,7 @@
 
 mod arrival;
 mod backlog;
+mod bus;
 mod frames;
 mod gaps;
 mod health;
@@ -22,6 +23,7 @@ use hdrhistogram::Histogram;
 use self::arrival::Timed;
 pub(crate) use self::backlog::Burst;
 use self::backlog::Fresh;
+pub use self::bus::{BusCounts, FarCounts};
 pub use self::frames::{DamagePlace, FrameCounts, VideoCounts};
 use self::gaps::GapEstimator;
 pub use self::health::{CameraHealth, HealthGauge};
@@ -149,6 +151,8 @@ pub struct Stats {
     pub health: CameraHealth,
     /// Datagrams by outcome; `None` for sources that do not receive datagrams.
     pub datagrams: Option<DatagramCounts>,
+    /// Frames of a bus by outcome; `None` for other sources.
+    pub bus: Option<BusCounts>,
     /// Attempts to connect.
     pub attempts: u64,
     /// Connections opened.
@@ -350,7 +354,8 @@ impl Stats {
         if not_sent + damaged > 0 {
             self.damaged(|| "frame numbers are missing".to_owned());
         }
-        let without_a_byte = damaged.saturating_sub(self.frames.lost).max(self.missing_in_recording);
+        let on_bus = self.bus.as_ref().map_or(0, |bus| bus.missing);
+        let without_a_byte = damaged.saturating_sub(self.frames.lost).max(self.missing_in_recording).max(on_bus);
         self.frames.missing = self.frames.estimated.saturating_add(not_sent).saturating_add(without_a_byte);
         // The camera counts from the first frame that it sends, which may have waited for us.
         let Connection { dropped_by_camera, away_before, .. } = self.connection;

@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use super::{CameraHealth, DamagePlace, Finding, FrameCounts, Rates, SequenceCounts, Stats, StreamCounts, VideoCounts};
+use super::{
+    BusCounts, CameraHealth, DamagePlace, Finding, FrameCounts, Rates, SequenceCounts, Stats, StreamCounts, VideoCounts,
+};
 use crate::hub::LaneCounts;
 use crate::wire::{ByteCounts, DatagramCounts, Introduction};
 
@@ -45,6 +47,9 @@ pub struct Summary {
     /// Datagrams by outcome; `None` for sources that do not receive datagrams.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub datagrams: Option<DatagramCounts>,
+    /// Frames of a bus by outcome, and the counts of the far receiver; `None` for other sources.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bus: Option<BusCounts>,
     /// Attempts to connect.
     pub attempts: u64,
     /// Connections opened.
@@ -154,6 +159,7 @@ impl Stats {
                 mean: latency.mean(),
             }),
             datagrams: self.datagrams,
+            bus: self.bus.clone(),
             attempts: self.attempts,
             connections: self.connections,
             reconnects: self.reconnects(),
