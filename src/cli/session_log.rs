@@ -46,6 +46,7 @@ pub(super) async fn print_states(
             SessionState::Connecting { .. }
             | SessionState::Waiting
             | SessionState::Subscribed { .. }
+            | SessionState::Absent { .. }
             | SessionState::Silent
             | SessionState::Streaming
             | SessionState::Stalled => (state.to_string(), None),

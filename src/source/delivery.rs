@@ -98,7 +98,7 @@ impl Delivery {
             provisional: None,
             held: VecDeque::new(),
             guessed: None,
-            expected: Expected::new(expected).joining_late(matches!(spec, SourceSpec::Udp(_))),
+            expected: Expected::new(expected).joining_late(spec.joins_late()),
             unexpected: None,
             note: None,
             is_recording: spec.recording().is_some(),

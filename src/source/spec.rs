@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 #[cfg(feature = "mqtt")]
 use super::MqttSpec;
+#[cfg(feature = "zenoh")]
+use super::ZenohSpec;
 use super::{FileSpec, UdpSpec};
 #[cfg(feature = "http")]
 use super::{HttpPostSpec, HttpSpec};
@@ -20,11 +22,12 @@ use crate::wire::PORT;
 pub(super) const ANY_ADDRESS: &str = "0.0.0.0";
 
 /// The supported schemes, for errors.
-const SCHEMES: [&str; 6] = [
+const SCHEMES: [&str; 7] = [
     "`tcp://`, `listen://`",
     if cfg!(feature = "http") { ", `http://`, `https://`, `http-post://`" } else { "" },
     if cfg!(feature = "mqtt") { ", `mqtt://`, `mqtts://`" } else { "" },
     ", `udp://`",
+    if cfg!(feature = "zenoh") { ", `zenoh://`" } else { "" },
     ", `sim:`",
     " or `file:`",
 ];
@@ -58,6 +61,9 @@ pub enum SourceSpec {
     /// `mqtt://[USER:PASSWORD@]BROKER[:PORT]/TOPIC` and `mqtts://`: a camera that publishes to a broker.
     #[cfg(feature = "mqtt")]
     Mqtt(MqttSpec),
+    /// `zenoh://ROUTER[:PORT]/HOST/CAMERA`: a camera that another oaktap publishes with a Zenoh router.
+    #[cfg(feature = "zenoh")]
+    Zenoh(ZenohSpec),
     /// `sim:` or `sim:?size=640x352&fps=40`: a simulated camera in this process, reached over loopback TCP. Unlike
     /// `oaktap simulate`, it sends extension records unless the text contains `records=off`.
     Sim(Box<SimConfig>),
@@ -194,6 +200,13 @@ impl FromStr for SourceSpec {
             Some((scheme @ ("mqtt" | "mqtts"), rest)) => {
                 return MqttSpec::parse(scheme == "mqtts", rest).map(Self::Mqtt).map_err(fail);
             }
+            #[cfg(feature = "zenoh")]
+            Some(("zenoh", rest)) => return ZenohSpec::parse(rest).map(Self::Zenoh).map_err(fail),
+            #[cfg(not(feature = "zenoh"))]
+            Some(("zenoh", _)) => {
+                let help = Some("build it with `cargo install --path . --features zenoh`".to_owned());
+                return Err(SourceSpecError { help, ..fail("this oaktap was built without Zenoh".to_owned()) });
+            }
             Some((scheme, _)) => {
                 let help = intended(text).map(|intended| format!("did you mean `{intended}`?"));
                 let why = format!("`{scheme}://` is not supported; expected {}", SCHEMES.concat());
@@ -320,6 +333,8 @@ impl SourceSpec {
             Self::Udp(spec) => format!("udp:{}", spec.port),
             #[cfg(feature = "mqtt")]
             Self::Mqtt(spec) => spec.name(),
+            #[cfg(feature = "zenoh")]
+            Self::Zenoh(spec) => spec.name(),
             Self::Sim(_) => "sim".to_owned(),
             Self::File(file) => file.name(),
         }
@@ -334,6 +349,18 @@ impl SourceSpec {
             Self::Http(_) => true,
             #[cfg(feature = "mqtt")]
             Self::Mqtt(_) => true,
+            #[cfg(feature = "zenoh")]
+            Self::Zenoh(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Returns whether the stream has no beginning: we join it at any frame.
+    pub(super) const fn joins_late(&self) -> bool {
+        match self {
+            Self::Udp(_) => true,
+            #[cfg(feature = "zenoh")]
+            Self::Zenoh(_) => true,
             _ => false,
         }
     }
@@ -356,6 +383,8 @@ impl SourceSpec {
             }
             #[cfg(feature = "mqtt")]
             Self::Mqtt(_) => "check the topic: `mosquitto_sub -h BROKER -v -t '#'` shows what is published",
+            #[cfg(feature = "zenoh")]
+            Self::Zenoh(_) => "`oaktap fleet --router ROUTER` lists the receivers and cameras that are there",
             Self::Listen { .. } => "check that the camera's application connects to this host and this port",
             Self::File(_) => "`oaktap recover FILE` saves the intact frames of a damaged recording to a new file",
         }
@@ -375,6 +404,8 @@ impl fmt::Display for SourceSpec {
             Self::Udp(spec) => spec.fmt(f),
             #[cfg(feature = "mqtt")]
             Self::Mqtt(spec) => spec.fmt(f),
+            #[cfg(feature = "zenoh")]
+            Self::Zenoh(spec) => spec.fmt(f),
             Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
             Self::Sim(config) if **config == SimConfig { records: true, ..SimConfig::default() } => f.write_str("sim:"),
             Self::Sim(config) => write!(f, "sim:?{config}{}", if config.records { "" } else { "&records=off" }),
@@ -529,10 +560,26 @@ mod tests {
             ("file:a?x", "invalid source `file:a?x`: unknown option `x`; expected speed, loop, camera or then"),
             ("sim:40", "invalid source `sim:40`: expected `sim:` or `sim:?key=value&...`"),
         ] {
+            let error = if cfg!(feature = "zenoh") {
+                error.replace("`udp://`, ", "`udp://`, `zenoh://`, ")
+            } else {
+                error.to_owned()
+            };
             assert_eq!(text.parse::<SourceSpec>().unwrap_err().to_string(), error);
         }
         let error = "sim:?fsp=40".parse::<SourceSpec>().unwrap_err().to_string();
         assert!(error.contains("unknown option `fsp`") && error.contains("fps"), "{error}");
+    }
+
+    #[cfg(not(feature = "zenoh"))]
+    #[test]
+    fn a_source_of_a_feature_that_is_not_built_says_how_to_get_it() {
+        let error = "zenoh://bus/desk/front".parse::<SourceSpec>().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "invalid source `zenoh://bus/desk/front`: this oaktap was built without Zenoh\nhelp: build it with `cargo install --path \
+             . --features zenoh`"
+        );
     }
 
     #[test]

@@ -20,6 +20,8 @@ use super::replay::Replay;
 use super::spec::SourceSpec;
 use super::tcp::{HeaderStream, Peer};
 use super::udp::UdpSource;
+#[cfg(feature = "zenoh")]
+use super::zenoh::ZenohSource;
 use super::{SessionOptions, SessionState};
 use crate::net::clock::received_now;
 use crate::recording::playback::CameraPlayback;
@@ -59,6 +61,11 @@ pub(super) async fn run(
         #[cfg(feature = "mqtt")]
         SourceSpec::Mqtt(spec) => {
             let mut source = MqttSource::new(spec, &attempts.options);
+            supervise(&mut attempts, &mut source, &mut stop).await
+        }
+        #[cfg(feature = "zenoh")]
+        SourceSpec::Zenoh(spec) => {
+            let mut source = ZenohSource::new(spec, &attempts.options);
             supervise(&mut attempts, &mut source, &mut stop).await
         }
         SourceSpec::Listen { host, port } => match Listener::bind(&host, port).await {
