@@ -23,7 +23,7 @@ use super::same_camera::{Given, refuse_same_camera};
 /// The cameras that a command receives from.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct FleetArgs {
-    /// Cameras: addresses (192.168.1.50, tcp://HOST:PORT), ids, http://HOST/PATH, mqtt://BROKER/TOPIC, listen://:PORT or http-post://:PORT/PATH for a camera that connects to this host, udp://:PORT for one that sends datagrams, sim:
+    /// Cameras: addresses (192.168.1.50, tcp://HOST:PORT), ids, http://HOST/PATH, mqtt://BROKER/TOPIC, listen://:PORT or http-post://:PORT/PATH for a camera that connects to this host, udp://:PORT for one that sends datagrams, zenoh://ROUTER/HOST/CAMERA for one that another oaktap publishes ('*' in quotes for all), sim:
     /// for a simulated camera (its options: `oaktap help simulate`), or FILE.mcap for a recording, or a folder of them (with options:
     /// file:PATH?speed=2). NAME=URI names a camera, with 1 to 64 letters, digits, -, _ or .; with --config, a name of the file selects that camera
     #[arg(value_name = "URI", value_parser = OsStringValueParser::new().map(|word| source_text(&word)))]
@@ -66,6 +66,8 @@ impl FleetArgs {
 
     fn given(&self) -> anyhow::Result<Vec<Given>> {
         let given = if self.all { self.found()? } else { self.named()? };
+        #[cfg(feature = "zenoh")]
+        let given = super::bus_cameras::with_bus_cameras(given)?;
         let sources = given.iter().map(|given| &given.source);
         refuse_duplicates(sources.filter_map(|source| Some((source.name.as_deref()?, source))))?;
         given.iter().try_for_each(|given| check_files(&given.source))?;
