@@ -3,11 +3,15 @@
 #[cfg(unix)]
 mod bus;
 #[cfg(unix)]
+mod fleet;
+#[cfg(unix)]
 mod messages;
 #[cfg(unix)]
 mod outages;
 #[cfg(unix)]
 mod queries;
+#[cfg(unix)]
+mod source;
 
 #[path = "../support/controlled_camera.rs"]
 #[cfg(unix)]
@@ -22,3 +26,6 @@ mod program;
 #[cfg(unix)]
 #[allow(dead_code)] // Its subscribers are those of MQTT.
 mod publishing;
+#[path = "../support/recordings.rs"]
+#[cfg(unix)]
+mod recordings;
