@@ -182,6 +182,8 @@ impl BusCamera {
             && known.outlet.is_wanted()
         {
             put_detections(&known.outlet, &mut known.context, numbered, style);
+            // Also if the router dies before the next check.
+            self.is_of_interest = self.interest.lasts(Some(true), Instant::now());
         }
         Ok(())
     }
