@@ -95,7 +95,7 @@ fn packing(geometry: &Geometry, payload_len: usize) -> (Packing, &'static str) {
 }
 
 /// Returns the encoding of 8-bit mosaics in image messages of Foxglove and ROS.
-pub(super) const fn bayer_encoding(order: BayerOrder) -> &'static str {
+pub(crate) const fn bayer_encoding(order: BayerOrder) -> &'static str {
     match order {
         BayerOrder::Rggb => "bayer_rggb8",
         BayerOrder::Bggr => "bayer_bggr8",

@@ -15,7 +15,6 @@
 
 mod annotations;
 mod byte_window;
-mod cdr;
 mod channels;
 mod checksum;
 mod chunk_head;
@@ -45,6 +44,7 @@ mod player;
 mod reader;
 pub mod recover;
 mod recover_topics;
+pub(crate) mod ros;
 mod salvage;
 pub mod schema;
 mod series;
@@ -67,6 +67,8 @@ pub use error::RecordingError;
 pub(crate) use frame_messages::{
     ANNOTATIONS_SCHEMA, EncodedImage, ImageEncoder, annotations_of, payload_of, wire_message,
 };
+#[cfg(feature = "zenoh")]
+pub(crate) use image::bayer_encoding;
 pub use join::{RecordedFrame, RecordingEntry, UnsupportedTopic};
 pub use natural_order::natural_order;
 pub use parts::{MissingFiles, Part, PartFile, missing_files};
