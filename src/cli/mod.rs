@@ -4,6 +4,8 @@ mod application;
 mod application_wait;
 mod beside;
 mod bootloader_fleet;
+#[cfg(feature = "zenoh")]
+mod calibration_arg;
 mod camera_arg;
 mod camera_ends;
 mod camera_label;

@@ -12,7 +12,11 @@
 mod camera;
 mod mqtt;
 mod objects;
+#[cfg(feature = "zenoh")]
+mod outlet;
 mod picture;
+#[cfg(feature = "zenoh")]
+mod ros2;
 mod state;
 mod target;
 #[cfg(feature = "zenoh")]
@@ -27,6 +31,8 @@ use serde::Serialize;
 use tokio::runtime::Builder;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+#[cfg(feature = "zenoh")]
+pub use self::ros2::{Calibration, Ros2Options, Ros2Target, RosDistro, UnknownRosDistro};
 pub use self::target::{PublishTarget, PublishTargetError};
 #[cfg(feature = "zenoh")]
 pub use self::zenoh::ZenohTarget;
@@ -55,6 +61,9 @@ pub struct PublishOptions {
     pub style: Style,
     /// The discovery prefix of Home Assistant, for which the cameras are described there. `None`: they are not.
     pub home_assistant: Option<String>,
+    /// Options of targets of ROS 2.
+    #[cfg(feature = "zenoh")]
+    pub ros2: Ros2Options,
     /// Called with what people need to know: connected, connection lost, and the next step.
     pub report: fn(&str),
 }
@@ -96,6 +105,8 @@ impl TargetLanes {
             PublishTarget::Mqtt(_) => Self::Detections(camera::subscribe(camera)),
             #[cfg(feature = "zenoh")]
             PublishTarget::Zenoh(_) => Self::Numbered(camera::subscribe_numbered(camera, zenoh::LANES)),
+            #[cfg(feature = "zenoh")]
+            PublishTarget::Ros2(_) => Self::Numbered(camera::subscribe_numbered(camera, ros2::LANES)),
         }
     }
 }
@@ -163,6 +174,12 @@ impl Target {
             PublishTarget::Zenoh(target) => {
                 spawn("publish zenoh", Builder::new_multi_thread().worker_threads(1), move || {
                     zenoh::ZenohPublisher::new(&target, options, requests, counts).run()
+                })
+            }
+            #[cfg(feature = "zenoh")]
+            PublishTarget::Ros2(target) => {
+                spawn("publish ros2", Builder::new_multi_thread().worker_threads(1), move || {
+                    ros2::Ros2Publisher::new(target, options, requests, counts).run()
                 })
             }
         };

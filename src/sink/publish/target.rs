@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 #[cfg(feature = "zenoh")]
+use super::ros2::Ros2Target;
+#[cfg(feature = "zenoh")]
 use super::zenoh::ZenohTarget;
 use crate::source::MqttSpec;
 
@@ -26,6 +28,9 @@ pub enum PublishTarget {
     /// `zenoh` and `zenoh://[ROUTER][:PORT][/HOST]`: a Zenoh router, and the name of this machine on it.
     #[cfg(feature = "zenoh")]
     Zenoh(ZenohTarget),
+    /// `ros2` and `ros2://[ROUTER][:PORT][/NAMESPACE]`: the router of ROS 2, and the namespace of the topics.
+    #[cfg(feature = "zenoh")]
+    Ros2(Ros2Target),
 }
 
 /// Reason why a text is not a valid target.
@@ -43,6 +48,10 @@ impl FromStr for PublishTarget {
             Some(("zenoh", rest)) => ZenohTarget::parse(rest).map(Self::Zenoh).map_err(PublishTargetError),
             #[cfg(feature = "zenoh")]
             None if text == "zenoh" => Ok(Self::Zenoh(ZenohTarget::default())),
+            #[cfg(feature = "zenoh")]
+            scheme if scheme.map_or(text, |(scheme, _)| scheme) == "ros2" => {
+                Ros2Target::parse(scheme.map_or("", |(_, rest)| rest)).map(Self::Ros2).map_err(PublishTargetError)
+            }
             #[cfg(not(feature = "zenoh"))]
             scheme if matches!(scheme.map_or(text, |(scheme, _)| scheme), "zenoh" | "ros2") => {
                 Err(PublishTargetError(NO_ZENOH.to_owned()))
@@ -82,6 +91,8 @@ impl fmt::Display for PublishTarget {
             Self::Mqtt(spec) => spec.fmt(f),
             #[cfg(feature = "zenoh")]
             Self::Zenoh(target) => target.fmt(f),
+            #[cfg(feature = "zenoh")]
+            Self::Ros2(target) => target.fmt(f),
         }
     }
 }

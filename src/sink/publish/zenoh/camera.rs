@@ -12,7 +12,6 @@ use zenoh::qos::Priority;
 use zenoh::query::Queryable;
 
 use super::messages::{ContextSender, SharedContext, put_detections};
-use super::outlet::Outlet;
 use super::pictures::{Interest, PictureCamera, PictureStream};
 use super::queries::{BusQuery, Controls};
 use crate::hub::Taker;
@@ -20,6 +19,7 @@ use crate::net::zenoh::ZenohError;
 use crate::net::zenoh::keys::{self, Topic};
 use crate::overlay::Style;
 use crate::sink::publish::camera::{NumberedFrame, NumberedFrames};
+use crate::sink::publish::outlet::Outlet;
 use crate::sink::publish::{PublishCounts, RecordedCamera, state};
 use crate::source::Session;
 use crate::sync::locked;

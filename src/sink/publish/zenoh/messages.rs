@@ -7,13 +7,13 @@ use prost::Message as _;
 use tokio::time::Instant;
 use zenoh::bytes::Encoding;
 
-use super::outlet::Outlet;
 use crate::frame::Detection;
 use crate::net::clock::received_now;
 use crate::net::zenoh::Stamp;
 use crate::overlay::Style;
 use crate::recording::{ANNOTATIONS_SCHEMA, ImageEncoder, annotations_of, wire_message};
 use crate::sink::publish::camera::NumberedFrame;
+use crate::sink::publish::outlet::Outlet;
 use crate::sink::record::ConnectionContext;
 use crate::sync::locked;
 

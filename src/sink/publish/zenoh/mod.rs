@@ -12,7 +12,6 @@
 
 mod camera;
 mod messages;
-mod outlet;
 mod pictures;
 mod queries;
 mod target;

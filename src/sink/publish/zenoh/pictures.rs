@@ -7,10 +7,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::messages::{ContextSender, SharedContext, put_picture};
-use super::outlet::Outlet;
 use crate::hub::Taker;
 use crate::recording::ImageEncoder;
 use crate::sink::publish::camera::NumberedFrame;
+use crate::sink::publish::outlet::Outlet;
 use crate::sync::{locked, unpark_waker};
 
 /// How often the thread looks for a change of subscribers while no frame arrives.
