@@ -1,4 +1,4 @@
-//! `oaktap publish --to zenoh://`, with the router and the client of Eclipse Zenoh.
+//! `oaktap publish --to zenoh://` and `--to ros2://`, with the router and the client of Eclipse Zenoh.
 
 #[cfg(unix)]
 mod bus;
@@ -8,6 +8,8 @@ mod messages;
 mod outages;
 #[cfg(unix)]
 mod queries;
+#[cfg(unix)]
+mod ros2;
 
 #[path = "../support/controlled_camera.rs"]
 #[cfg(unix)]
