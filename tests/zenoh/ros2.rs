@@ -358,7 +358,10 @@ fn full_hd_at_30_frames_per_second_arrives() {
     println!("{fps:.1} frames/s of {} bytes", pictures[0]["bytes"]);
     assert!((20.0..=31.0).contains(&fps), "{fps} frames/s");
     assert!(number(&pictures[0], "bytes") > 50_000, "{}", pictures[0]);
-    assert_eq!(publishing.stop().0, 0);
+    // Not the exit code: the simulated camera may have no time to send a picture.
+    let (_, printed) = publishing.stop();
+    let lane = lane(&printed, 0, "publish pictures");
+    assert!(3 * number(lane, "dropped") <= number(lane, "offered"), "{lane}");
 }
 
 /// Run it after `.ci/need vendors`, which installs ROS 2.

@@ -35,7 +35,7 @@ impl Context {
         node: Node,
         counts: Arc<Mutex<PublishCounts>>,
     ) -> Result<Self, ZenohError> {
-        let token = declare_token(&session, node.token())?;
+        let token = declare_token(&session, &node.token())?;
         Ok(Self { session, node, token, publishers: 0, counts })
     }
 
@@ -54,7 +54,7 @@ impl Context {
         let key = self.node.key(topic, message);
         let outlet = Outlet::declare(&self.session, key, priority, express, &self.counts).await?;
         // Last: whoever finds the topic can subscribe.
-        let token = declare_token(&self.session, self.node.publisher_token(id, topic, message))?;
+        let token = declare_token(&self.session, &self.node.publisher_token(id, topic, message))?;
         let gid = graph::gid(self.session.zid().to_le_bytes(), id);
         Ok(Endpoint { message, outlet, _token: token, gid, sent: AtomicU64::new(0) })
     }
@@ -66,8 +66,8 @@ impl Context {
     }
 }
 
-fn declare_token(session: &zenoh::Session, token: String) -> Result<LivelinessToken, ZenohError> {
-    let declared = session.liveliness().declare_token(token.as_str()).wait();
+fn declare_token(session: &zenoh::Session, token: &str) -> Result<LivelinessToken, ZenohError> {
+    let declared = session.liveliness().declare_token(token).wait();
     declared.map_err(|error| ZenohError::refused(format!("the token {token}"), &error))
 }
 
