@@ -15,11 +15,11 @@ class Fields(dict):
         try:
             return self[name]
         except KeyError:
-            known = ", ".join(self)
+            known = ", ".join(map(str, self))
             raise AttributeError(f"no field {name!r}: expected one of {known}", name=name, obj=self) from None
 
     def __dir__(self):
-        return [*super().__dir__(), *self]
+        return [*dir(type(self)), *self]
 
 
 def _fields(value):

@@ -130,7 +130,7 @@ impl Region {
 /// Owner of the bytes.
 enum Memory {
     /// The payload of a received frame, which others read, too: read-only.
-    Frame(Arc<KeptFrame>),
+    Frame { _kept: Arc<KeptFrame> },
     /// A buffer of this object alone, which Python may write. Rust does not touch it until it is dropped.
     Own { buffer: Vec<u8>, spare: Option<Arc<Spare>> },
 }
@@ -160,7 +160,7 @@ impl Pixels {
         let bytes = frame.payload();
         let inside = region.offset.checked_add(region.extent()).is_some_and(|end| end <= bytes.len());
         let start = NonNull::from(bytes.get(region.offset..).filter(|_| inside)?).cast();
-        Some(Self::new(Memory::Frame(frame), start, region))
+        Some(Self::new(Memory::Frame { _kept: frame }, start, region))
     }
 
     /// Exports a buffer without padding. The buffer returns to `spare` afterwards. `None` if its length does not fit the shape.
@@ -181,7 +181,7 @@ impl Pixels {
     }
 
     fn is_readonly(&self) -> bool {
-        matches!(self.memory, Memory::Frame(_))
+        matches!(self.memory, Memory::Frame { .. })
     }
 }
 

@@ -15,12 +15,8 @@ pub(super) struct Detection {
     /// Name of the class, or `#57`.
     #[pyo3(get)]
     name: String,
-    /// Confidence as sent, normally 0 to 1.
-    #[pyo3(get)]
     confidence: f32,
-    /// Left, top, right and bottom edge as sent: 0 is the left or top edge of the picture, 1 the right or bottom edge.
-    #[pyo3(get)]
-    bbox: (f32, f32, f32, f32),
+    edges: [f32; 4],
     /// Number of the object's track, if the camera follows objects.
     #[pyo3(get)]
     track: Option<u32>,
@@ -52,7 +48,7 @@ impl Detection {
                     label: detection.label,
                     name: names.title(detection.label).into_owned(),
                     confidence: detection.confidence,
-                    bbox: (xmin, ymin, xmax, ymax),
+                    edges: [xmin, ymin, xmax, ymax],
                     track: Track::of(&frame.tracks, detection).map(|track| track.id),
                     x,
                     y,
@@ -66,22 +62,42 @@ impl Detection {
 
 #[pymethods]
 impl Detection {
-    /// Left, top, right and bottom edge in pixels of the frame, rounded down and not clipped, as Luxonis' host.py has them.
+    /// Confidence as sent, normally 0 to 1.
+    #[getter]
+    fn confidence(&self) -> f64 {
+        as_read(self.confidence)
+    }
+
+    /// Left, top, right and bottom edge as sent: 0 is the left or top edge of the picture, 1 the right or bottom edge.
+    #[getter]
+    fn bbox(&self) -> (f64, f64, f64, f64) {
+        let [left, top, right, bottom] = self.edges.map(as_read);
+        (left, top, right, bottom)
+    }
+
+    /// Left, top, right and bottom edge in pixels of the frame, rounded towards 0 and not clipped, as Luxonis' host.py has them.
     #[getter(r#box)]
     fn pixels(&self) -> PyResult<(i32, i32, i32, i32)> {
-        let size = self.size.ok_or_else(|| FormatError::new_err("the size of the picture is unknown; bbox is relative to it"))?;
-        // host.py multiplies the number that it reads in 64 bits: 0.7 of 640 pixels is 448, and 447.99999 in 32 bits. The shortest
-        // text of an `f32` is what was read. Casts clamp, and `NaN` becomes 0.
-        let pixel = |edge: f32, side: u32| {
-            let exact = edge.to_string().parse::<f64>().unwrap_or_else(|_| f64::from(edge));
-            (exact * f64::from(side)) as i32
-        };
-        let (left, top, right, bottom) = self.bbox;
-        Ok((pixel(left, size.width), pixel(top, size.height), pixel(right, size.width), pixel(bottom, size.height)))
+        let Size { width, height } = self
+            .size
+            .ok_or_else(|| FormatError::new_err("the size of the picture is unknown; bbox is relative to it"))?;
+        // Casts clamp, and `NaN` becomes 0.
+        let pixel = |edge: f64, side: u32| (edge * f64::from(side)) as i32;
+        let [left, top, right, bottom] = self.edges.map(as_read);
+        Ok((pixel(left, width), pixel(top, height), pixel(right, width), pixel(bottom, height)))
     }
 
     fn __repr__(&self) -> String {
-        let (left, top, right, bottom) = self.bbox;
-        format!("<oaktap.Detection {} {:.2} ({left:.3}, {top:.3}, {right:.3}, {bottom:.3})>", self.name, self.confidence)
+        let [left, top, right, bottom] = self.edges;
+        format!(
+            "<oaktap.Detection {} {:.2} ({left:.3}, {top:.3}, {right:.3}, {bottom:.3})>",
+            self.name, self.confidence
+        )
     }
+}
+
+/// Returns a number as Python reads it from the text that the camera sent: 0.12, and not 0.11999999731779099. host.py multiplies
+/// the former: 0.7 of 640 pixels is 448, and 447.99999 in 32 bits.
+fn as_read(number: f32) -> f64 {
+    number.to_string().parse().unwrap_or_else(|_| f64::from(number))
 }

@@ -14,10 +14,13 @@ use crate::net::discovery::{RESPONSE_WINDOW, Targets, find};
 /// Interval at which a search looks for Ctrl-C.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(100);
 
+// The signature that Python shows has numbers only.
+const _: () = assert!(crate::discovery::PORT == 11491);
+
 /// Finds cameras by UDP on the networks of this host, as `oaktap list` does, and waits `wait` seconds for answers. Returns objects with
 /// `id`, `addresses` (`ip`, `interface`), `state`, `platform` and `link`. Changes nothing on a camera.
 #[pyfunction]
-#[pyo3(signature = (*, wait = None, addresses = None, subnets = None, broadcast = true, port = crate::discovery::PORT))]
+#[pyo3(signature = (*, wait = None, addresses = None, subnets = None, broadcast = true, port = 11491))]
 pub(super) fn discover<'py>(
     py: Python<'py>,
     wait: Option<f64>,
@@ -28,7 +31,8 @@ pub(super) fn discover<'py>(
 ) -> PyResult<Vec<Bound<'py, PyAny>>> {
     let window = stream::timeout(wait)?.unwrap_or(RESPONSE_WINDOW);
     let address = |text: &String| {
-        text.parse::<Ipv4Addr>().map_err(|_| PyValueError::new_err(format!("invalid address `{text}`: expected one such as 192.168.1.50")))
+        text.parse::<Ipv4Addr>()
+            .map_err(|_| PyValueError::new_err(format!("invalid address `{text}`: expected one such as 192.168.1.50")))
     };
     let addresses = addresses.unwrap_or_default().iter().map(address).collect::<PyResult<_>>()?;
     let subnet = |text: &String| text.parse::<Subnet>().map_err(|error| PyValueError::new_err(error.to_string()));

@@ -74,7 +74,8 @@ pub(super) fn export_recordings<'py>(
         (Err(ExportError::Stopped { .. }), Some(error)) => Err(error),
         (Err(ExportError::Stopped { .. }), None) => Err(PyKeyboardInterrupt::new_err(())),
         (Err(error), _) => {
-            let help = error.help().map(|help| error.recording().map_or(help.to_owned(), |file| error::named(help, file)));
+            let help =
+                error.help().map(|help| error.recording().map_or(help.to_owned(), |file| error::named(help, file)));
             Err(error::of_file(&error, help.as_deref()))
         }
     }

@@ -36,7 +36,13 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    pub(super) fn new(frame: Arc<frame::Frame>, origin: Arc<Origin>, kept: &Arc<Counter>, seq: u64, skipped: u64) -> Self {
+    pub(super) fn new(
+        frame: Arc<frame::Frame>,
+        origin: Arc<Origin>,
+        kept: &Arc<Counter>,
+        seq: u64,
+        skipped: u64,
+    ) -> Self {
         let (detections, bgr, rgb) = (PyOnceLock::new(), PyOnceLock::new(), PyOnceLock::new());
         Self { frame: KeptFrame::new(frame, kept), origin, seq, skipped, detections, bgr, rgb }
     }
@@ -180,7 +186,8 @@ impl Frame {
     /// own. Depth becomes a PNG of 16 bits. Returns the path.
     #[pyo3(signature = (path, *, draw = false))]
     fn save(&self, py: Python<'_>, path: PathBuf, draw: bool) -> PyResult<PathBuf> {
-        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_ascii_lowercase();
+        let extension =
+            path.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_ascii_lowercase();
         if matches!(&*extension, "jpg" | "jpeg") && !path.is_dir() {
             let file = self.jpeg(py, draw)?;
             let bytes = file.as_bytes();

@@ -17,7 +17,7 @@ use crate::source::Outlets;
 use crate::sync::locked;
 
 /// Frames of a camera that wait for the iterator. With more, or more bytes, all that wait are dropped but the newest.
-const WAITING_MAX: usize = 64;
+const WAITING_MAX: usize = 32;
 
 /// Bytes of frames of all cameras that wait for the iterator.
 const WAITING_BYTES: usize = 256 << 20;

@@ -24,6 +24,7 @@ mod input;
 mod kept;
 mod open;
 mod program;
+mod reading;
 mod recorder;
 mod recording;
 mod stream;

@@ -43,7 +43,8 @@ pub(super) fn open(
     let mut cameras = cameras(source)?;
     cameras.iter_mut().for_each(|camera| camera.stream = stream.map(Into::into));
     let style = style(threshold, only, labels)?;
-    let overrides = Overrides { size: size.map(self::size).transpose()?, format: format.map(self::format).transpose()?, stride };
+    let overrides =
+        Overrides { size: size.map(self::size).transpose()?, format: format.map(self::format).transpose()?, stride };
     let timeout = stream::timeout(timeout)?;
     let idle_fixed = stream::timeout(idle_timeout)?;
     let options = SessionOptions {
@@ -150,7 +151,8 @@ fn labels(value: &Bound<'_, PyAny>) -> PyResult<LabelMap> {
         return Ok(map);
     }
     if let Ok(path) = value.extract::<PathBuf>() {
-        return cli::label_names(&path).map_err(|(error, help)| PyValueError::new_err(error::text(&error, help.as_deref())));
+        return cli::label_names(&path)
+            .map_err(|(error, help)| PyValueError::new_err(error::text(&error, help.as_deref())));
     }
     let names = texts(value, "labels")?;
     Ok(names.iter().map(String::as_str).collect())
@@ -159,7 +161,8 @@ fn labels(value: &Bound<'_, PyAny>) -> PyResult<LabelMap> {
 /// Returns a size from `(width, height)` or a text such as `640x352`.
 fn size(value: &Bound<'_, PyAny>) -> PyResult<(u32, u32)> {
     if let Ok(text) = value.extract::<String>() {
-        let size: Size = text.parse().map_err(|error: <Size as std::str::FromStr>::Err| PyValueError::new_err(error.to_string()))?;
+        let size: Size =
+            text.parse().map_err(|error: <Size as std::str::FromStr>::Err| PyValueError::new_err(error.to_string()))?;
         return Ok((size.width, size.height));
     }
     let size: (u32, u32) = value

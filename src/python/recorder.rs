@@ -13,8 +13,8 @@ use super::stream::Core;
 use super::value;
 use crate::export::TimeSpec;
 use crate::frame::LabelMap;
-use crate::live::Sink as _;
 use crate::live;
+use crate::live::Sink as _;
 use crate::net::clock::received_now;
 use crate::sink::record::{RecordOptions, RecorderOutcome, Recorders, RecordingTarget, Trigger};
 use crate::sync::locked;
@@ -40,7 +40,9 @@ fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> PyResult<
 fn duration(text: &str) -> PyResult<Duration> {
     match text.parse() {
         Ok(TimeSpec::After(duration)) => Ok(duration),
-        _ => Err(PyValueError::new_err(format!("invalid time `{text}`: expected a number and a unit, such as 500ms, 10s or 2min"))),
+        _ => Err(PyValueError::new_err(format!(
+            "invalid time `{text}`: expected a number and a unit, such as 500ms, 10s or 2min"
+        ))),
     }
 }
 
@@ -80,7 +82,12 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn start(py: Python<'_>, core: &Arc<Core>, arguments: &RecordArguments<'_>, owns: bool) -> PyResult<Self> {
+    pub(super) fn start(
+        py: Python<'_>,
+        core: &Arc<Core>,
+        arguments: &RecordArguments<'_>,
+        owns: bool,
+    ) -> PyResult<Self> {
         Self::start_with(py, core, arguments.options(core.style.names.clone())?, owns)
     }
 
@@ -156,7 +163,9 @@ impl Recorder {
     #[getter]
     fn frames(&self, py: Python<'_>) -> u64 {
         py.detach(|| match &mut *locked(&self.recording) {
-            Some(Recording::Running(recorders)) => recorders.health(received_now().mono_ns).map_or(0, |health| health.total.frames),
+            Some(Recording::Running(recorders)) => {
+                recorders.health(received_now().mono_ns).map_or(0, |health| health.total.frames)
+            }
             Some(Recording::Ended(outcomes)) => outcomes.iter().map(|outcome| outcome.frames).sum(),
             None => 0,
         })

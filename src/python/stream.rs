@@ -42,7 +42,12 @@ pub(super) struct Core {
 
 impl Core {
     /// Starts the sessions. `takes`: Python takes frames.
-    pub(super) fn start(cameras: Vec<live::Camera>, options: &SessionOptions, style: Style, takes: bool) -> io::Result<Arc<Self>> {
+    pub(super) fn start(
+        cameras: Vec<live::Camera>,
+        options: &SessionOptions,
+        style: Style,
+        takes: bool,
+    ) -> io::Result<Arc<Self>> {
         let inputs = takes.then(|| Inputs::connect(&cameras, &style)).transpose()?;
         let live = Live::start(cameras.clone(), options)?;
         let sessions = live.sessions().to_vec();
@@ -66,7 +71,9 @@ impl Core {
     }
 
     fn inputs(&self) -> PyResult<&Inputs> {
-        self.inputs.as_ref().ok_or_else(|| OaktapError::new_err("these cameras are recorded only: oaktap.open() gives frames"))
+        self.inputs
+            .as_ref()
+            .ok_or_else(|| OaktapError::new_err("these cameras are recorded only: oaktap.open() gives frames"))
     }
 
     /// Waits for a frame. `None`: all cameras have ended without an error, or were closed.
@@ -317,7 +324,8 @@ impl Stream {
     }
 
     fn __repr__(&self) -> String {
-        let names: Vec<_> = self.core.sessions.iter().map(|session| format!("{} {}", session.name(), session.state().word())).collect();
+        let names: Vec<_> =
+            self.core.sessions.iter().map(|session| format!("{} {}", session.name(), session.state().word())).collect();
         format!("<oaktap.Stream {}>", names.join(", "))
     }
 

@@ -25,14 +25,14 @@ class Program(unittest.TestCase):
         missing = self.run_program("inspect", "missing.mcap")
         self.assertEqual(missing.returncode, 1)
         self.assertRegex(missing.stderr, r"^error: .*missing\.mcap")
-        lines = self.run_program("detections", "sim:?fps=100", "-n", "5", "--json")
+        lines = self.run_program("detections", "sim:?fps=50&size=64x48", "-n", "5", "--json")
         self.assertEqual(lines.returncode, 0, lines.stderr)
         self.assertEqual(json.loads(lines.stdout.splitlines()[-1])["summary"]["command"], "detections")
 
     def test_ctrl_c_ends_a_recording_properly(self):
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder) / "a.mcap"
-            command = [sys.executable, "-m", "oaktap", "record", "sim:?fps=100", "-o", str(path), "--status", "50ms"]
+            command = [sys.executable, "-m", "oaktap", "record", "sim:?fps=50&size=64x48", "-o", str(path), "--status", "50ms"]
             with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
                 for line in process.stdout:
                     if re.search(r'"confirmed":[1-9][0-9]', line):

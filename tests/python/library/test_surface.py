@@ -69,7 +69,7 @@ class Surface(unittest.TestCase):
             objects = [stream, frame, frame.detections[0], frame.payload, stream.cameras[0], stream.ledger]
             for _ in range(3000):
                 target = random.choice(objects)
-                name = random.choice([name for name in dir(target) if name not in ("close", "__class__", "__exit__", "save", "record", "clear", "pop", "popitem")])
+                name = random.choice([name for name in map(str, dir(target)) if name not in ("close", "__class__", "__exit__", "save", "record", "clear", "pop", "popitem", "__anext__")])
                 try:
                     value = getattr(target, name)
                     if callable(value):
