@@ -110,6 +110,10 @@ impl Recorder {
             self.core.close();
         }
         let mut recording = locked(&self.recording);
+        if self.core.is_forked() {
+            // The other process finishes the files.
+            return std::mem::forget(recording.take());
+        }
         *recording = match recording.take() {
             Some(Recording::Running(recorders)) => Some(Recording::Ended(recorders.finish())),
             ended => ended,

@@ -38,6 +38,8 @@ pub(super) struct Core {
     closed: AtomicBool,
     /// Errors of single cameras that were reported.
     warned: Mutex<Vec<bool>>,
+    /// The process whose threads receive. A process that was forked from it has none.
+    process: u32,
 }
 
 impl Core {
@@ -52,25 +54,38 @@ impl Core {
         let live = Live::start(cameras.clone(), options)?;
         let sessions = live.sessions().to_vec();
         let warned = Mutex::new(vec![false; cameras.len()]);
-        let closed = AtomicBool::new(false);
-        Ok(Arc::new(Self { live: Mutex::new(Some(live)), sessions, cameras, inputs, style, closed, warned }))
+        let (closed, process) = (AtomicBool::new(false), std::process::id());
+        Ok(Arc::new(Self { live: Mutex::new(Some(live)), sessions, cameras, inputs, style, closed, warned, process }))
     }
 
     pub(super) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
     }
 
+    /// Returns whether this is a fork of the process, without the threads of the sessions.
+    pub(super) fn is_forked(&self) -> bool {
+        self.process != std::process::id()
+    }
+
     /// Ends the sessions and waits until they have ended.
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         let live = locked(&self.live).take();
-        if let Some(live) = live {
+        if self.is_forked() {
+            // Their threads are those of the other process.
+            std::mem::forget(live);
+        } else if let Some(live) = live {
             // Their errors are in their states.
             drop(live.stop());
         }
     }
 
     fn inputs(&self) -> PyResult<&Inputs> {
+        if self.is_forked() {
+            let text =
+                error::text("a stream receives nothing in a forked process", Some("open the source in that process"));
+            return Err(OaktapError::new_err(text));
+        }
         self.inputs
             .as_ref()
             .ok_or_else(|| OaktapError::new_err("these cameras are recorded only: oaktap.open() gives frames"))
@@ -149,6 +164,15 @@ impl Core {
 
 impl Drop for Core {
     fn drop(&mut self) {
+        if self.is_forked() {
+            self.close();
+            std::mem::forget((
+                self.inputs.take(),
+                std::mem::take(&mut self.sessions),
+                std::mem::take(&mut self.cameras),
+            ));
+            return;
+        }
         // Ending takes milliseconds, in which other threads of Python may run.
         Python::try_attach(|py| py.detach(|| self.close())).unwrap_or_else(|| self.close());
     }

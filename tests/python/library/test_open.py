@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import unittest
@@ -107,7 +108,6 @@ class Open(unittest.TestCase):
             self.assertEqual(names(size=(640, 352), format="bgr888p"), ["person", "chair"])
 
     def test_drawing_and_files(self):
-        import tempfile
         with tempfile.TemporaryDirectory() as folder, oaktap.open("sim:?size=320x240&fps=100&boxes=3", timeout=10) as stream:
             frame = next(stream)
             drawn = frame.draw()
@@ -216,6 +216,30 @@ class Open(unittest.TestCase):
             self.assertIsNone(watch())
             self.assertEqual(sessions.state, "streaming", "the camera object still uses it")
             del sessions
+
+    def test_a_forked_process_gets_an_error_and_ends(self):
+        program = """
+import gc, multiprocessing, oaktap, sys
+stream = oaktap.open("sim:", timeout=10)
+recorder = stream.record("x.mcap")
+next(stream)
+def child():
+    global stream, recorder
+    try:
+        next(stream)
+    except oaktap.OaktapError as error:
+        print(error, flush=True)
+    del stream, recorder
+    gc.collect()
+process = multiprocessing.get_context("fork").Process(target=child)
+process.start()
+process.join(20)
+next(stream)
+print(process.exitcode, len(recorder.stop()))
+"""
+        with tempfile.TemporaryDirectory() as folder:
+            ended = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, timeout=60)
+        self.assertEqual(ended.stdout, "a stream receives nothing in a forked process\nhelp: open the source in that process\n0 1\n", ended.stderr)
 
     def test_every_order_of_shutdown(self):
         for program in [
