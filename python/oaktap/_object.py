@@ -19,7 +19,7 @@ class Fields(dict):
             raise AttributeError(f"no field {name!r}: expected one of {known}", name=name, obj=self) from None
 
     def __dir__(self):
-        return [*dir(type(self)), *self]
+        return [*dir(type(self)), *(name for name in self if isinstance(name, str))]
 
 
 def _fields(value):
