@@ -51,13 +51,14 @@ def send(width, height, seconds):
     print(number, flush=True)
 
 
-def receive(port, work):
+def receive(port, width, height, work):
     """Receives with the library, and prints the same fields as host_py.py."""
     pin(True)
     import oaktap
 
     frames, start, sent, skipped = 0, None, 0, 0
-    for frame in oaktap.open(f"tcp://127.0.0.1:{port}", reconnect=False):
+    # The pixels are not a picture, from which the layout could be inferred.
+    for frame in oaktap.open(f"tcp://127.0.0.1:{port}", reconnect=False, size=(width, height), format="BGR888p"):
         if work == "bgr":
             assert frame.bgr.shape[2] == 3
         elif work == "planes":
@@ -133,13 +134,13 @@ def main():
     import oaktap
 
     print(f"oaktap {oaktap.__version__}, numpy {numpy.__version__}, OpenCV {cv2.__version__}, Python {sys.version.split()[0]}")
-    for size, longer in [((640, 352), 1), ((1920, 1080), 4)]:
+    for size, longer in [((640, 352), 1), ((1920, 1080), 8)]:
         host = lambda port: [sys.executable, str(ROOT / "benches/host_py.py"), port, *map(str, size)]
         theirs = measure(size, seconds * longer, host, program)
         print(f"{size[0]}x{size[1]}, as fast as possible")
         print(f"  host.py            {theirs[0]:9.1f} frames/s {theirs[1]:9.1f} us CPU per frame")
         for work in ["bgr", "planes", "nothing"]:
-            ours = measure(size, seconds, lambda port: [sys.executable, __file__, "receive", port, work])
+            ours = measure(size, seconds, lambda port: [sys.executable, __file__, "receive", port, *map(str, size), work])
             print(
                 f"  oaktap, {work:8s}   {ours[0]:9.1f} frames/s {ours[1]:9.1f} us CPU per frame: {ours[0] / theirs[0]:.1f} times as fast, "
                 f"{theirs[1] / ours[1]:.1f} times less CPU; {ours[2]:.1f} received, {ours[3]} skipped"
@@ -151,7 +152,7 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["send", width, height, seconds]:
             send(int(width), int(height), float(seconds))
-        case ["receive", port, work]:
-            receive(port, work)
+        case ["receive", port, width, height, work]:
+            receive(port, int(width), int(height), work)
         case _:
             main()
