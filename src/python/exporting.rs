@@ -34,7 +34,7 @@ pub(super) fn export_recordings<'py>(
     boxes: bool,
     colormap: bool,
     quality: Option<u8>,
-    progress: Option<Py<PyAny>>,
+    progress: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let files = paths(path)?;
     let format = match to {
@@ -59,6 +59,7 @@ pub(super) fn export_recordings<'py>(
     };
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let options = ExportOptions { format, output, choice, boxes, colormap, quality, threads };
+    let progress = progress.map(|progress| progress.clone().unbind());
     let mut stopped = None;
     let report = py.detach(|| {
         export::export(&files, &options, &mut |done| match Python::attach(|py| report(py, progress.as_ref(), done)) {

@@ -187,7 +187,8 @@ impl Reading {
         let failed = |error| error::of_recording(&error, &file.path);
         self.player.seek(index[start].log_ns).map_err(failed)?;
         self.decoders.iter_mut().for_each(|decoder| decoder.flush(drop));
-        (self.ready.clear(), self.given.clear());
+        self.ready.clear();
+        self.given.clear();
         self.failed = None;
         // The player starts up to one chunk before the time.
         loop {

@@ -66,7 +66,7 @@ impl RecordArguments<'_> {
 
 /// The state of a recorder.
 enum Recording {
-    Running(Recorders),
+    Running(Box<Recorders>),
     Ended(Vec<RecorderOutcome>),
 }
 
@@ -97,7 +97,7 @@ impl Recorder {
         live::connect(&core.cameras, &mut recorders)?;
         match py.detach(|| recorders.start().map(|()| recorders)) {
             Ok(recorders) => {
-                let recording = Mutex::new(Some(Recording::Running(recorders)));
+                let recording = Mutex::new(Some(Recording::Running(Box::new(recorders))));
                 Ok(Self { core: Arc::clone(core), recording, path, owns })
             }
             Err(error) => Err(error::of_file(&error, error.help())),

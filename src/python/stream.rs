@@ -189,6 +189,9 @@ pub(super) fn timeout(seconds: Option<f64>) -> PyResult<Option<Duration>> {
     }
 }
 
+/// What an event loop waits for, and the function that wakes it.
+type Wake = (Wanted, Py<PyAny>);
+
 /// The frames of one or several cameras: iterate over it, also with `async for`, or ask for the `latest()` frame. Reconnects by
 /// itself. Ends the sessions when it is closed or no longer used.
 #[pyclass(frozen, module = "oaktap", weakref)]
@@ -196,7 +199,7 @@ pub(super) struct Stream {
     core: Arc<Core>,
     timeout: Option<Duration>,
     /// Requests to the thread that wakes event loops. `None` until the first one.
-    waking: Mutex<Option<Sender<(Wanted, Py<PyAny>)>>>,
+    waking: Mutex<Option<Sender<Wake>>>,
 }
 
 impl Stream {
@@ -359,7 +362,7 @@ impl Stream {
 }
 
 /// Calls each wake function once a frame waits, so that threads that receive never wait for the interpreter.
-fn wake_loops(core: &Weak<Core>, requests: &Receiver<(Wanted, Py<PyAny>)>) {
+fn wake_loops(core: &Weak<Core>, requests: &Receiver<Wake>) {
     while let Ok((wanted, wake)) = requests.recv() {
         let core = core.upgrade();
         if let Some(inputs) = core.as_deref().and_then(|core| core.inputs.as_ref()) {
