@@ -6,7 +6,7 @@ use crate::recording::CameraInfo;
 use crate::sim::SimConfig;
 
 /// A chosen camera.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Camera {
     pub(super) name: String,
     /// Start of its file names, unique among the cameras.
@@ -26,6 +26,18 @@ impl Camera {
     /// Returns whether the names are a table, and not those that were computed from the names of detections so far.
     pub(super) fn has_table(&self) -> bool {
         self.labels.as_ref().is_some_and(|names| !names.is_empty() && names.iter().all(|(label, _)| label < 1 << 31))
+    }
+
+    /// Returns whether neither names nor the reason for their absence are known, so that those of COCO would be used.
+    pub(super) fn lacks_names(&self) -> bool {
+        self.labels.as_ref().is_none_or(LabelMap::may_be_guessed)
+    }
+
+    /// Sets the names that a frame of the recording has, if one has some.
+    pub(super) fn set_names(&mut self, names: Option<LabelMap>) {
+        if names.is_some() {
+            self.labels = names;
+        }
     }
 
     /// Returns the label names for frames of a stream without names.

@@ -4,6 +4,7 @@ mod ahead;
 mod copies;
 mod gaps;
 mod labels;
+mod names;
 mod next_file;
 mod numbers;
 mod video_start;
