@@ -122,6 +122,8 @@ impl FromStr for CameraArg {
         }
         let port = port.map(|port| match port.parse() {
             Ok(port) if port != 0 => Ok(port),
+            // Shows nothing of a password.
+            _ if port.contains('@') => Err("an address has no user name: remove all up to `@`".to_owned()),
             _ => {
                 let intended = intended(text).map(|intended| format!("; did you mean `{intended}`?"));
                 Err(format!("expected a port from 1 to 65535, found `{port}`{}", intended.unwrap_or_default()))

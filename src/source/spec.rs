@@ -117,16 +117,36 @@ pub(super) fn without_secrets(text: &str) -> String {
     format!("{before}?{}{fragment}", query.join("&"))
 }
 
-/// Replaces the passwords in a text that may be a URL.
+/// Returns where the user name of a URL begins: after the scheme, also of one that is misspelled, such as `http:/a:b@cam` or
+/// `http//a:b@cam`. 0 without a scheme.
+fn authority_at(text: &str) -> usize {
+    if let Some(at) = text.find("://") {
+        return text.len() - text[at + "://".len()..].trim_start_matches('/').len();
+    }
+    let name = text.find('=').filter(|at| !text[..*at].contains([':', '/', '@', '?'])).map_or(0, |at| at + 1);
+    let is_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    let scheme = text[name..].find(|c| !is_scheme(c)).map_or(text.len(), |len| name + len);
+    let separator = &text[scheme..];
+    let rest = separator.trim_start_matches([':', '/']);
+    let has_scheme = scheme > name && (separator.starts_with(":/") || separator.starts_with("//"));
+    if has_scheme { text.len() - rest.len() } else { 0 }
+}
+
+/// Replaces the passwords in a text that may be a URL, also in one that is not valid.
+///
+/// Every text that shows a source passes through here: errors, their help, and their JSON.
 #[must_use]
 pub fn without_password(text: &str) -> String {
-    let is_url = text.contains("://");
-    let text = &*if is_url { without_secrets(text) } else { text.to_owned() };
+    // The path of a recording may have any character.
+    if text.starts_with("file:") && !text.contains("://") {
+        return text.to_owned();
+    }
+    let text = &*without_secrets(text);
     let hidden = || {
-        let at = text.find("://").map_or(0, |at| at + 3);
+        let at = authority_at(text);
         let (authority, rest) = text[at..].split_at(text[at..].find(['/', '?', '#']).unwrap_or(text.len() - at));
         // A `@` after a port that is no number, or in the topic of a broker, may be the end of a password with a `/`.
-        let is_broker = text[..at].ends_with("mqtt://") || text[..at].ends_with("mqtts://");
+        let is_broker = ["mqtt", "mqtts"].iter().any(|scheme| text[..at].trim_end_matches([':', '/']).ends_with(scheme));
         let ends_late = is_cut(authority, rest) || (is_broker && authority.contains('@'));
         let end = at + if ends_late { text[at..].rfind('@')? } else { authority.rfind('@')? };
         let colon = at + authority.find(':').filter(|colon| at + colon < end)?;
@@ -194,7 +214,7 @@ impl FromStr for SourceSpec {
                 return MqttSpec::parse(scheme == "mqtts", rest).map(Self::Mqtt).map_err(fail);
             }
             Some((scheme, _)) => {
-                let help = intended(text).map(|intended| format!("did you mean `{intended}`?"));
+                let help = intended(text).map(|intended| did_you_mean(&intended));
                 let why = format!("`{scheme}://` is not supported; expected {}", SCHEMES.concat());
                 return Err(SourceSpecError { help, ..fail(why) });
             }
@@ -203,7 +223,7 @@ impl FromStr for SourceSpec {
                     return file.map(Self::File).map_err(fail);
                 }
                 if let Some(intended) = intended(text) {
-                    let help = Some(format!("did you mean `{intended}`?"));
+                    let help = Some(did_you_mean(&intended));
                     let scheme = text.split(':').next().unwrap_or_default();
                     let why = format!("`{scheme}:` is not supported; expected {}", SCHEMES.concat());
                     return Err(SourceSpecError { help, ..fail(why) });
@@ -236,6 +256,11 @@ pub fn intended(text: &str) -> Option<String> {
     let nearest = names.nearest(scheme)?;
     let nearest = known().find(|known| known.trim_end_matches(['/', ':']) == nearest)?;
     Some(format!("{nearest}{}", rest.trim_start_matches('/')))
+}
+
+/// Suggests a source, without its password.
+fn did_you_mean(intended: &str) -> String {
+    format!("did you mean `{}`?", without_password(intended))
 }
 
 /// Fewest digits of a camera's id. Ids have 16 to 18; people shorten them.
@@ -279,6 +304,7 @@ fn not_an_address(text: &str) -> Option<(String, String)> {
     }
     // `192.168.1.50/` is copied from a browser.
     let is_path = text.trim_end_matches('/').contains(['/', '\\']) || text.starts_with('/');
+    let text = &*without_secrets(text);
     is_path.then(|| {
         let first = text.split('/').next().unwrap_or_default();
         let is_host = first.contains(':') || first.parse::<Ipv4Addr>().is_ok();
@@ -301,7 +327,7 @@ pub(super) fn host_and_port(address: &str, default_port: u16) -> Result<(&str, u
         return Err("an address has no user name: remove all up to `@`, or begin with mqtt:// or http://".to_owned());
     }
     if let Some((address, path)) = address.split_once('/') {
-        return Err(format!("an address has no path: remove `/{path}` after `{address}`"));
+        return Err(format!("an address has no path: remove `/{}` after `{address}`", without_secrets(path)));
     }
     let (host, port) = if let Some(rest) = address.strip_prefix('[') {
         let (host, port) = rest.split_once(']').ok_or("missing `]` after the IPv6 address")?;
@@ -328,7 +354,7 @@ pub(super) fn host_and_port(address: &str, default_port: u16) -> Result<(&str, u
         None => default_port,
         Some(port) => match port.parse() {
             Ok(port) if port != 0 => port,
-            _ => return Err(format!("expected a port from 1 to 65535, found `{port}`")),
+            _ => return Err(format!("expected a port from 1 to 65535, found `{}`", without_secrets(port))),
         },
     };
     if !is_ipv6(host)
@@ -478,6 +504,38 @@ mod tests {
         ] {
             assert_eq!(intended(text).as_deref(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn no_error_shows_a_password() {
+        for text in [
+            "http:/admin:s3cret@127.0.0.1/x",
+            "http//admin:s3cret@127.0.0.1/x",
+            "http:///admin:s3cret@127.0.0.1/x",
+            "http:admin:s3cret@127.0.0.1/x",
+            "http:/admin:s3cret/s3cret@127.0.0.1/x",
+            "htp://admin:s3cret@127.0.0.1/x",
+            "htp:/admin:s3cret@127.0.0.1/x",
+            "htp//admin:s3cret@127.0.0.1/x",
+            "front=http:/admin:s3cret@127.0.0.1/x",
+            "mqtt:/admin:s3cret/s3cret@broker/cam",
+            "rtsp:/admin:s3cret@127.0.0.1/x",
+            "admin:s3cret@127.0.0.1",
+            "admin:s3cret@127.0.0.1/x",
+            "127.0.0.1/x?token=s3cret",
+            "http:/127.0.0.1/x?user=admin&pwd=s3cret",
+            "tcp://127.0.0.1:80/x?token=s3cret",
+        ] {
+            let error = text.parse::<SourceSpec>().expect_err(text);
+            let shown = format!("{error} {error:?} {}", error.help().unwrap_or_default());
+            assert!(!shown.contains("s3cret"), "{text}: {shown}");
+            assert!(!without_password(text).contains("s3cret"), "{text}");
+        }
+        for text in ["file:a:b@c.mcap", "/srv/a:b@c.mcap", "192.168.1.50:5000", "sim:?size=64x48", "rec.mcap?speed=max"] {
+            assert_eq!(without_password(text), text);
+        }
+        let hint = "htp://admin:s3cret@127.0.0.1/x".parse::<SourceSpec>().expect_err("no scheme").to_string();
+        assert!(hint.ends_with("did you mean `http://admin:***@127.0.0.1/x`?"), "{hint}");
     }
 
     #[test]
