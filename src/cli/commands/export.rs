@@ -13,7 +13,7 @@ use oaktap::stats::words;
 use oaktap::units::{Bytes, count};
 
 use crate::cli::present::{self, Progress, Usage};
-use crate::cli::recording_files::{FINISHED, find, is_folder};
+use crate::cli::recording_files::{FINISHED, FoundFiles, find_all, is_folder};
 use crate::cli::{Ctx, Outcome, json_option, new_files, value_parsers};
 
 const SELECTION: &str = "Selection";
@@ -102,7 +102,7 @@ pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
         return Err(Usage(format!("--quality needs --to jpeg or mp4, but the format is {name}")).into());
     }
     check_output(&args.output, format)?;
-    let files = find(&args.files, &[FINISHED])?;
+    let FoundFiles { files, unfinished } = find_all(&args.files, &[FINISHED])?;
     let options = ExportOptions {
         format,
         output: output(args, format, &files)?,
@@ -149,12 +149,13 @@ pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
             format: format.name(),
             output: &options.output,
             report: &report,
+            unfinished: unfinished.iter().map(|path| path.display().to_string()).collect(),
         })?;
     }
     if report.is_empty() {
         return Err(present::with_help(anyhow::anyhow!("no frame could be exported"), report.help()));
     }
-    Ok(if report.is_complete() { Outcome::Done } else { Outcome::Lossy })
+    Ok(if report.is_complete() && unfinished.is_empty() { Outcome::Done } else { Outcome::Lossy })
 }
 
 /// Returns the fields of `--json` for an export that has ended early.
@@ -175,6 +176,9 @@ struct ExportSummary<'a> {
     output: &'a std::path::Path,
     #[serde(flatten)]
     report: &'a ExportReport,
+    /// Recordings below the given folders that were left out, because they are not finished.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unfinished: Vec<String>,
 }
 
 /// Returns the format that `--to` or the name of the output states.
