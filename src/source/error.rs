@@ -230,6 +230,22 @@ impl SourceError {
         }
     }
 
+    /// Returns whether the source failed before its first frame in a way that does not end by itself, but may be ended by
+    /// somebody: a server that answers with an error, another server on the port, or another program that listens there.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        let may_pass = match &self.kind {
+            #[cfg(feature = "http")]
+            SourceErrorKind::Http(_) => true,
+            #[cfg(feature = "mqtt")]
+            SourceErrorKind::Mqtt(_) => true,
+            SourceErrorKind::NotACamera { .. } | SourceErrorKind::Listen(_) => true,
+            _ => false,
+        };
+        let streamed = self.conn.streamed_before || self.conn.frames > 0;
+        may_pass && !streamed && self.class() == SourceErrorClass::Fatal
+    }
+
     /// Returns whether no program listened on the port. Another attempt then costs one packet.
     pub(super) fn refused(&self) -> bool {
         matches!(&self.kind, SourceErrorKind::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused)
