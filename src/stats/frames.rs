@@ -34,10 +34,11 @@ pub struct FrameCounts {
 }
 
 impl FrameCounts {
-    /// Returns whether [`Self::missing`] is an estimate: without frame numbers, or in parts. Not while none is missing.
+    /// Returns whether [`Self::missing`] is an estimate, at least in part. Frames without a number that a recording marks as missing
+    /// were counted by the recorder.
     #[must_use]
-    pub const fn missing_is_estimate(&self, are_numbered: bool) -> bool {
-        self.missing > 0 && (!are_numbered || self.estimated > 0)
+    pub const fn missing_is_estimate(&self) -> bool {
+        self.missing > 0 && self.estimated > 0
     }
 }
 

@@ -237,6 +237,6 @@ impl Stats {
     /// Returns whether [`FrameCounts::missing`] is an estimate, to be shown with `~`.
     #[must_use]
     pub fn missing_is_estimate(&self) -> bool {
-        self.frames.missing_is_estimate(self.numbers().is_some())
+        self.frames.missing_is_estimate()
     }
 }

@@ -227,7 +227,7 @@ pub(crate) fn some_of(number: usize, all: usize) -> String {
 
 /// Returns the missing frames. Without frame numbers they are estimated from the rhythm of the frames.
 fn missing(camera: &Summary) -> String {
-    let estimated = camera.frames.missing_is_estimate(camera.numbers.is_some());
+    let estimated = camera.frames.missing_is_estimate();
     format!("{}{}", if estimated { "~" } else { "" }, camera.frames.missing)
 }
 
@@ -468,11 +468,15 @@ mod tests {
         not_numbered.connected();
         not_numbered.event(&Event::Frame(Frame::default().into()));
         let mut with_gap = not_numbered.clone();
-        with_gap.frames.missing = 3;
-        let summaries = [with_gap.summary("a"), counted.summary("b"), not_numbered.summary("c")];
+        (with_gap.frames.missing, with_gap.frames.estimated) = (3, 3);
+        // A recording without numbers has the count of its recorder.
+        let mut recorded = not_numbered.clone();
+        recorded.missing_in_recording(46, false, "frames lost");
+        let summaries =
+            [with_gap.summary("a"), counted.summary("b"), not_numbered.summary("c"), recorded.summary("d")];
         let text = ledgers(&summaries, false, false);
         let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
-        assert_eq!([0, 1, 2, 3].map(|line| lines[line][4]), ["missing", "~3", "2", "0"], "{text}");
-        assert!(text.ends_with("b: of 6 numbered frames: 4 received, 2 not sent"), "{text}");
+        assert_eq!([0, 1, 2, 3, 4].map(|line| lines[line][4]), ["missing", "~3", "2", "0", "46"], "{text}");
+        assert!(text.contains("b: of 6 numbered frames: 4 received, 2 not sent"), "{text}");
     }
 }
