@@ -153,6 +153,8 @@ pub struct Stats {
     pub attempts: u64,
     /// Connections opened.
     pub connections: u64,
+    /// Number of the connection that had the first frame, or of the last one while there is no frame.
+    first_connection: u64,
     /// Times that the camera's clock went backwards.
     pub reboots: u64,
     /// Items by outcome, for every lane. Filled by [`Ledger::snapshot`].
@@ -195,6 +197,9 @@ impl Stats {
     /// Counts a connection that was opened, and resets the state of the last one.
     pub fn connected(&mut self) {
         self.connections += u64::from(!self.repeats);
+        if self.frames.received + self.measurements == 0 {
+            self.first_connection = self.connections;
+        }
         self.start_connection();
         self.introduction = Arc::default();
     }
@@ -432,10 +437,10 @@ impl Stats {
         sum(self.closed, self.open)
     }
 
-    /// Returns the number of connections after the first.
+    /// Returns the number of connections after the one with the first frame: attempts before it are no outage.
     #[must_use]
     pub fn reconnects(&self) -> u64 {
-        self.connections.saturating_sub(1)
+        self.connections.saturating_sub(self.first_connection.max(1))
     }
 
     /// Returns the camera's frame period in microseconds, once there are enough frames for an estimate.

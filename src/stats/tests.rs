@@ -479,10 +479,19 @@ fn every_kind_of_damage_is_a_loss_with_a_place() {
 #[test]
 fn reconnects_and_reboots_are_doubts_not_losses() {
     let mut stats = Stats::default();
+    // A server answers 503 until its camera has started.
+    for _ in 0..7 {
+        stats.connected();
+        stats.disconnected(ByteCounts::default());
+    }
     stats.connected();
+    stats.event(&frame(0, 1000, false));
+    stats.event(&Event::Confirmed(0));
+    assert_eq!((stats.connections, stats.reconnects()), (8, 0));
     assert!(stats.certainly_lossless());
     stats.disconnected(ByteCounts::default());
     stats.connected();
+    assert_eq!((stats.connections, stats.reconnects()), (9, 1));
     assert!(stats.lossless() && !stats.certainly_lossless());
 }
 
