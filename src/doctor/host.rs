@@ -60,12 +60,14 @@ fn may_reach_camera(facts: &Facts, link: &HostLink) -> bool {
     }
 }
 
-/// Returns whether packets to every camera leave through other interfaces. Never for a link-local address, which a wrong mask
-/// sends to another interface.
+/// Returns whether packets to every camera leave through other interfaces, and the user named the cameras: others may be behind the
+/// interface. Never for a link-local address, which a wrong mask sends to another interface.
 fn is_beside_the_routes(facts: &Facts, name: &str) -> bool {
     let is_beside = |target: &CheckedCamera| {
         target.route.interface.as_deref().is_some_and(|interface| interface != name)
             && !target.ip.is_some_and(|ip| ip.is_link_local())
+            // A camera that was found by a search has its id as its name.
+            && target.camera.as_ref().is_none_or(|camera| camera.id != target.name)
     };
     !facts.targets.is_empty() && facts.targets.iter().all(is_beside)
 }
