@@ -5,6 +5,7 @@ mod backlog;
 mod frames;
 mod gaps;
 mod health;
+mod identity;
 mod ledger;
 mod numbering;
 mod outages;
@@ -157,6 +158,8 @@ pub struct Stats {
     first_connection: u64,
     /// Times that the camera's clock went backwards.
     pub reboots: u64,
+    /// Times that another camera, by its id, followed at the same address.
+    pub replacements: u64,
     /// Items by outcome, for every lane. Filled by [`Ledger::snapshot`].
     pub lanes: Vec<LaneCounts>,
     /// Arrival of the first and of the last frame.
@@ -181,6 +184,8 @@ pub struct Stats {
     arrived: Option<Received>,
     /// Device time of the last frame, kept across connections to notice reboots between them.
     last_device: Option<DeviceTime>,
+    /// The camera's last id, kept across connections to notice another camera.
+    last_id: Option<String>,
 }
 
 impl Stats {

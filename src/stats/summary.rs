@@ -49,10 +49,12 @@ pub struct Summary {
     pub attempts: u64,
     /// Connections opened.
     pub connections: u64,
-    /// Connections after the first.
+    /// Connections after the one with the first frame.
     pub reconnects: u64,
     /// Times that the camera's clock went backwards.
     pub reboots: u64,
+    /// Times that another camera, by its id, followed at the same address.
+    pub replacements: u64,
     /// Frames whose detections could not be parsed completely.
     pub bad_detections: u64,
     /// Frames whose JPEG ends early.
@@ -158,6 +160,7 @@ impl Stats {
             connections: self.connections,
             reconnects: self.reconnects(),
             reboots: self.reboots,
+            replacements: self.replacements,
             bad_detections: self.bad_detections,
             bad_pictures: self.bad_pictures,
             video: (self.video.taken > 0).then_some(self.video),

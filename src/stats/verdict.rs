@@ -53,7 +53,7 @@ pub mod words {
 type Row = (&'static str, Weight, fn(&Stats) -> u64, [&'static str; 2]);
 
 /// The counts that decide the exit code. README has the same table.
-const COUNTS: [Row; 21] = [
+const COUNTS: [Row; 22] = [
     ("withdrawn", Weight::Loss, |stats| stats.frames.withdrawn, words::WITHDRAWN),
     ("lost", Weight::Loss, |stats| stats.frames.lost - stats.frames.no_memory, words::LOST),
     (
@@ -141,6 +141,12 @@ const COUNTS: [Row; 21] = [
     ),
     ("reconnects", Weight::Doubt, Stats::reconnects, words::RECONNECTS),
     ("reboots", Weight::Doubt, |stats| stats.reboots, ["reboot of the camera", "reboots of the camera"]),
+    (
+        "replacements",
+        Weight::Doubt,
+        |stats| stats.replacements,
+        ["other camera at the same address", "other cameras at the same address"],
+    ),
 ];
 
 impl Stats {
