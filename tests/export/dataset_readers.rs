@@ -137,6 +137,23 @@ fn a_data_set_has_the_names_that_the_camera_sends_later() {
     let numbers: Vec<_> = found["annotations"].as_array().unwrap().iter().map(|one| one["category_id"].clone()).collect();
     assert_eq!(numbers, [2, 2, 2]);
 
+    let out = folder.path().join("given");
+    let names = Some(["washer", "screw"].into_iter().collect::<LabelMap>());
+    let choice = Choice { names, labels: vec!["screw".to_owned()], ..Choice::default() };
+    let options = ExportOptions {
+        format: ExportFormat::Yolo,
+        output: out.clone(),
+        choice,
+        boxes: false,
+        colormap: false,
+        quality: None,
+        threads: NonZeroUsize::MIN,
+    };
+    let report = export::export(&files, &options, &mut |_| ControlFlow::Continue(())).expect("an export");
+    assert_eq!((report.written, report.detections), (3, 3), "{report:?}");
+    let yaml = fs::read_to_string(out.join("data.yaml")).expect("a list of classes");
+    assert!(yaml.ends_with("nc: 2\nnames:\n  0: \"washer\"\n  1: \"screw\"\n"), "{yaml}");
+
     let out = folder.path().join("a.csv");
     exported(&files, ExportFormat::Csv, &out);
     let table = fs::read_to_string(out).expect("a table");

@@ -12,6 +12,7 @@ use oaktap::file;
 use oaktap::stats::words;
 use oaktap::units::{Bytes, count};
 
+use crate::cli::label_file::read_labels;
 use crate::cli::present::{self, Progress, Usage};
 use crate::cli::recording_files::{FINISHED, FoundFiles, find_all, is_folder};
 use crate::cli::{Ctx, Outcome, json_option, new_files, value_parsers};
@@ -54,6 +55,10 @@ pub(crate) struct ExportArgs {
     /// Write depth (RAW16) as false colors; the default keeps its 16-bit samples (--to png)
     #[arg(long)]
     colormap: bool,
+
+    /// File with the names of classes, instead of the camera's: one per line, data.yaml or JSON
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
 
     /// Quality of encoded video and JPEG, 1 to 100 [default: 90]; 10 more double the bit rate of a video (90: 2 Mbit/s at
     /// 640x352 and 25 frames/s). JPEG from the camera is copied without this option, and encoded again with it
@@ -113,6 +118,7 @@ pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
             every: args.every,
             labels: args.only.clone(),
             min_confidence: args.threshold,
+            names: args.labels.as_deref().map(read_labels).transpose()?,
         },
         boxes: args.boxes,
         colormap: args.colormap,
