@@ -36,7 +36,8 @@ impl ConfiguredCamera {
                     self.file.display(),
                     without_password(&self.camera)
                 ));
-                let help = format!("give the address or the id of the camera instead of {}", without_password(self.word()));
+                let help =
+                    format!("give the address or the id of the camera instead of {}", without_password(self.word()));
                 Err(advised(error.into(), help))
             }
             Err(error) => Err(Usage(format!("{}, cameras: {error}", self.file.display())).into()),
@@ -199,7 +200,10 @@ fn add(
         && let Some(other) = known.iter().find(|other| lower(other) == lower(&new))
     {
         let known = other.name.as_deref().unwrap_or_default();
-        faults.push((name_at, format!("{}: {} and {}", same_name(known, name), without_password(&other.camera), without_password(camera))));
+        faults.push((
+            name_at,
+            format!("{}: {} and {}", same_name(known, name), without_password(&other.camera), without_password(camera)),
+        ));
     }
     if let Some(key) = new.key()
         && let Some(other) = known.iter().find(|other| other.key().as_ref() == Some(&key))

@@ -146,7 +146,8 @@ pub fn without_password(text: &str) -> String {
         let at = authority_at(text);
         let (authority, rest) = text[at..].split_at(text[at..].find(['/', '?', '#']).unwrap_or(text.len() - at));
         // A `@` after a port that is no number, or in the topic of a broker, may be the end of a password with a `/`.
-        let is_broker = ["mqtt", "mqtts"].iter().any(|scheme| text[..at].trim_end_matches([':', '/']).ends_with(scheme));
+        let is_broker =
+            ["mqtt", "mqtts"].iter().any(|scheme| text[..at].trim_end_matches([':', '/']).ends_with(scheme));
         let ends_late = is_cut(authority, rest) || (is_broker && authority.contains('@'));
         let end = at + if ends_late { text[at..].rfind('@')? } else { authority.rfind('@')? };
         let colon = at + authority.find(':').filter(|colon| at + colon < end)?;
@@ -531,7 +532,8 @@ mod tests {
             assert!(!shown.contains("s3cret"), "{text}: {shown}");
             assert!(!without_password(text).contains("s3cret"), "{text}");
         }
-        for text in ["file:a:b@c.mcap", "/srv/a:b@c.mcap", "192.168.1.50:5000", "sim:?size=64x48", "rec.mcap?speed=max"] {
+        for text in ["file:a:b@c.mcap", "/srv/a:b@c.mcap", "192.168.1.50:5000", "sim:?size=64x48", "rec.mcap?speed=max"]
+        {
             assert_eq!(without_password(text), text);
         }
         let hint = "htp://admin:s3cret@127.0.0.1/x".parse::<SourceSpec>().expect_err("no scheme").to_string();

@@ -48,14 +48,18 @@ pub(super) async fn run(
             supervise(&mut attempts, &mut source, &mut stop).await
         }
         #[cfg(feature = "http")]
-        SourceSpec::HttpPost(spec) => match bound(&attempts, &mut stop, || HttpPost::bind(&spec, &attempts.options)).await {
-            Ok(mut source) => supervise(&mut attempts, &mut source, &mut stop).await,
-            Err(error) => error,
-        },
-        SourceSpec::Udp(spec) => match bound(&attempts, &mut stop, || UdpSource::bind(&spec, &attempts.options)).await {
-            Ok(mut source) => supervise(&mut attempts, &mut source, &mut stop).await,
-            Err(error) => error,
-        },
+        SourceSpec::HttpPost(spec) => {
+            match bound(&attempts, &mut stop, || HttpPost::bind(&spec, &attempts.options)).await {
+                Ok(mut source) => supervise(&mut attempts, &mut source, &mut stop).await,
+                Err(error) => error,
+            }
+        }
+        SourceSpec::Udp(spec) => {
+            match bound(&attempts, &mut stop, || UdpSource::bind(&spec, &attempts.options)).await {
+                Ok(mut source) => supervise(&mut attempts, &mut source, &mut stop).await,
+                Err(error) => error,
+            }
+        }
         #[cfg(feature = "mqtt")]
         SourceSpec::Mqtt(spec) => {
             let mut source = MqttSource::new(spec, &attempts.options);

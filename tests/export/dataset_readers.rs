@@ -134,7 +134,8 @@ fn a_data_set_has_the_names_that_the_camera_sends_later() {
     let found: Value = serde_json::from_slice(&fs::read(out.join("instances.json")).expect("JSON")).expect("JSON");
     let names: Vec<_> = found["categories"].as_array().unwrap().iter().map(|one| one["name"].clone()).collect();
     assert_eq!(names, ["bolt", "nut"]);
-    let numbers: Vec<_> = found["annotations"].as_array().unwrap().iter().map(|one| one["category_id"].clone()).collect();
+    let numbers: Vec<_> =
+        found["annotations"].as_array().unwrap().iter().map(|one| one["category_id"].clone()).collect();
     assert_eq!(numbers, [2, 2, 2]);
 
     let out = folder.path().join("given");

@@ -472,8 +472,7 @@ mod tests {
         // A recording without numbers has the count of its recorder.
         let mut recorded = not_numbered.clone();
         recorded.missing_in_recording(46, false, "frames lost");
-        let summaries =
-            [with_gap.summary("a"), counted.summary("b"), not_numbered.summary("c"), recorded.summary("d")];
+        let summaries = [with_gap.summary("a"), counted.summary("b"), not_numbered.summary("c"), recorded.summary("d")];
         let text = ledgers(&summaries, false, false);
         let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
         assert_eq!([0, 1, 2, 3, 4].map(|line| lines[line][4]), ["missing", "~3", "2", "0", "46"], "{text}");
