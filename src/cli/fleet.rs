@@ -10,7 +10,9 @@ use oaktap::discovery::{CameraState, DiscoveredCamera};
 use oaktap::frame::LabelMap;
 use oaktap::net::discovery::{Targets, find};
 use oaktap::recording::RecordingError;
-use oaktap::source::{FileSpec, NamedSource, SourceSpec, SourceSpecError, check_name, source_text, split_name};
+use oaktap::source::{
+    FileSpec, NamedSource, SourceSpec, SourceSpecError, check_name, source_text, split_name, without_password,
+};
 
 use super::application::{CONFIG_FILE, ConfigFile};
 use super::camera_arg::{CameraArg, SearchArgs, runtime};
@@ -325,7 +327,7 @@ pub(crate) fn named_cameras(
         let skipped = |camera: &&ConfiguredCamera| port == FilePort::Drop && camera.has_no_bootloader();
         let (skipped, cameras): (Vec<_>, Vec<_>) = configured.iter().partition(skipped);
         if !skipped.is_empty() {
-            let words: Vec<_> = skipped.iter().map(|camera| camera.word().to_owned()).collect();
+            let words: Vec<_> = skipped.iter().map(|camera| without_password(camera.word())).collect();
             let text = "their addresses are not those of a camera's bootloader";
             present::say(&printable(&format!("skipped {}: {text}", present::listed(&words))));
         }
