@@ -8,6 +8,7 @@
 //! `--no-default-features`.
 //!
 //! ```text
+//! python      io  the Python library, which has the program, too; with the feature `python` only
 //! cli         io  the program: arguments, output, exit codes; cli/commands: one file each
 //! sink        io  takes frames or pictures: record, detections, snapshot, window, publish
 //! view        io  frames -> pictures with boxes, published through a Hub; pause and step
@@ -80,9 +81,15 @@
 //! Recordings rebuild each frame with the decoder. Image messages of other programs in MCAP files are played and exported
 //! without it.
 
+// The program is a part of the Python library, and names this crate.
+#[cfg(feature = "python")]
+extern crate self as oaktap;
+
 #[cfg(any(feature = "export", feature = "serve"))]
 mod access_unit;
 pub mod bootloader;
+#[cfg(feature = "python")]
+mod cli;
 pub mod convert;
 pub mod decode;
 pub mod device;
@@ -104,6 +111,8 @@ pub mod live;
 pub mod net;
 pub mod overlay;
 pub mod package;
+#[cfg(feature = "python")]
+mod python;
 #[cfg(feature = "net")]
 pub mod recording;
 #[cfg(feature = "serve")]

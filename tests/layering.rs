@@ -7,7 +7,7 @@ use std::path::Path;
 /// The folders (and files) of `src/`, from the top to the bottom. An import goes down this list, never up. Folders in one
 /// row do not import each other.
 const ORDER: &[&[&str]] = &[
-    &["main"],
+    &["main", "python"],
     &["cli"],
     &["serve"],
     &["sink"],
@@ -95,6 +95,7 @@ const WALLS: &[Wall] = &[
             "src/convert/dispatch.rs",
             "src/encode.rs",
             "src/net/low_water.rs",
+            "src/python/buffer.rs",
             "src/sink/window/platform/xlib.rs",
         ],
     },

@@ -51,8 +51,11 @@ pub(crate) struct Beside {
 impl Beside {
     /// Subscribes to the cameras, before their sessions start. `recorders`: recordings that the program makes of them.
     pub(crate) fn connect(&mut self, cameras: &[Camera], recorders: RecordersMonitor) -> anyhow::Result<()> {
-        self.server.as_mut().map(|server| server.connect(cameras, Some(recorders))).transpose()?;
-        self.publisher.as_mut().map(|publisher| publisher.connect(cameras)).transpose()?;
+        self.server.as_mut().map(|server| server.connect(cameras, Some(recorders.clone()))).transpose()?;
+        if let Some(publisher) = &mut self.publisher {
+            publisher.show_recordings(recorders, None);
+            publisher.connect(cameras)?;
+        }
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use clap::Args;
 use oaktap::discovery::{self, AnswerError, DiscoveredCamera, Subnet};
 use oaktap::net::discovery::{RESPONSE_WINDOW, Survey, Targets, find};
 use oaktap::sim::bootloader::{CameraConfig, CameraSimulator};
-use oaktap::source::intended;
+use oaktap::source::{intended, without_password};
 
 use super::present::{self, Usage, advised, printable};
 use super::{SEARCH, value_parsers};
@@ -104,7 +104,7 @@ impl FromStr for CameraArg {
                 let path = oaktap::file::shell_word(Path::new(text.strip_prefix("file:").unwrap_or(text)));
                 format!("`{text}` is a file, not a camera; `oaktap inspect {path}` shows recordings and packages")
             }
-            false => format!("invalid camera `{text}`; {expected}"),
+            false => format!("invalid camera `{}`; {expected}", without_password(text)),
         };
         if let Some(config) = text.strip_prefix("sim:") {
             let config = config.strip_prefix('?').unwrap_or(config).parse::<CameraConfig>();
@@ -122,6 +122,8 @@ impl FromStr for CameraArg {
         }
         let port = port.map(|port| match port.parse() {
             Ok(port) if port != 0 => Ok(port),
+            // Shows nothing of a password.
+            _ if port.contains('@') => Err("an address has no user name: remove all up to `@`".to_owned()),
             _ => {
                 let intended = intended(text).map(|intended| format!("; did you mean `{intended}`?"));
                 Err(format!("expected a port from 1 to 65535, found `{port}`{}", intended.unwrap_or_default()))
@@ -350,12 +352,14 @@ mod tests {
             ("tcp://192.168.1.50", "invalid camera `tcp://192.168.1.50`; expected an IPv4 address"),
             ("recording.mcap", "invalid camera `recording.mcap`; expected an IPv4 address"),
             ("fe80::1", "invalid camera `fe80::1`"),
+            ("http://admin:s3cret@cam/x", "invalid camera `http://admin:***@cam/x`"),
+            ("admin:s3cret@cam", "an address has no user name"),
             ("file:x.mcap", "`file:x.mcap` is a file, not a camera; `oaktap inspect x.mcap` shows recordings"),
             ("sim:nor=x", "`nor=x`: expected an amount of bytes"),
             ("sim:nand=1", "unknown option `nand`"),
         ] {
             let found = text.parse::<CameraArg>().unwrap_err();
-            assert!(found.starts_with(error), "{text}: {found}");
+            assert!(found.starts_with(error) && !found.contains("s3cret"), "{text}: {found}");
         }
     }
 

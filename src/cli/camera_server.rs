@@ -1,17 +1,19 @@
 //! The server of `oaktap serve`, and the same server beside a window or a recorder.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
 use oaktap::live::{self, Camera, Sink as _};
+use oaktap::net::interfaces::interfaces;
 use oaktap::overlay::Style;
 use oaktap::serve::{
     CameraViewers, KeptCamera, Serve, ServeAddress, ServeOptions, Tls, TlsFileError, Token, ViewerCounts, is_host_name,
     rtsp_url,
 };
-use oaktap::sink::record::{RecordError, RecorderOutcome, RecordersMonitor};
+use oaktap::sink::record::{RecordError, RecorderOutcome, RecordersMonitor, RecordingSwitch};
 use oaktap::source::{Advise, Session};
 use oaktap::units::count;
 use serde::Serialize;
@@ -261,6 +263,11 @@ impl CameraServer {
         self.serve.into_cameras()
     }
 
+    /// Returns what starts and stops the recording of a camera as clients do.
+    pub(crate) fn recording_switch(&self, name: &str) -> Option<Arc<dyn RecordingSwitch>> {
+        self.serve.recording_switch(name)
+    }
+
     /// Returns an observer of the recordings that clients start of these cameras.
     pub(crate) fn recordings(&self, cameras: &[Camera]) -> RecordersMonitor {
         self.serve.recordings(cameras)
@@ -276,14 +283,19 @@ impl CameraServer {
         let Some(http) = self.http.take() else { return Ok(()) };
         let address = http.local_addr()?;
         self.serve.start(sessions, http, camera_ports).context("cannot start the server")?;
+        let own: Vec<_> = interfaces().unwrap_or_default().into_iter().map(|interface| interface.ip).collect();
         for (session, name) in sessions.iter().zip(&self.names) {
             if let Some(address) = self.rtsp {
+                let address = reachable(address, &own)[0];
                 present::say(&format!("serving {} at {}", session.name(), rtsp_url(address, name)));
             }
         }
         let cameras = count(sessions.len() as u64, "camera", "cameras");
         let scheme = if self.is_encrypted { "https" } else { "http" };
-        present::say(&format!("serving {cameras} at {scheme}://{address}/"));
+        let addresses = reachable(address, &own);
+        let urls: Vec<_> = addresses.iter().map(|address| format!("{scheme}://{address}/")).collect();
+        present::say(&format!("serving {cameras} at {}", urls.join(" and ")));
+        let address = addresses[0];
         if let Some(webrtc) = self.serve.webrtc() {
             let port = webrtc.port();
             present::say(&format!("serving WebRTC (WHEP) at {scheme}://{address}/whep/NAME, UDP port {port}"));
@@ -349,5 +361,40 @@ impl ServedViewers {
         };
         let viewers = self.0.iter();
         viewers.flat_map(|camera| camera.viewers.iter().map(move |counts| line(&camera.camera, counts))).collect()
+    }
+}
+
+/// Most addresses of this host that are printed for one server.
+const PRINTED_ADDRESSES_MAX: usize = 4;
+
+/// Returns the addresses at which other computers reach a listener: those of this host instead of `0.0.0.0` and `::`, which no
+/// browser opens. `own`: the addresses of the interfaces. Never empty.
+fn reachable(address: SocketAddr, own: &[Ipv4Addr]) -> Vec<SocketAddr> {
+    if !address.ip().is_unspecified() {
+        return vec![address];
+    }
+    let at = |ip: &Ipv4Addr| SocketAddr::new(IpAddr::V4(*ip), address.port());
+    let others = own.iter().filter(|ip| !ip.is_loopback()).take(PRINTED_ADDRESSES_MAX);
+    let found: Vec<_> = others.map(at).collect();
+    if found.is_empty() { vec![at(&Ipv4Addr::LOCALHOST)] } else { found }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_addresses_of_this_host_are_printed_instead_of_any_address() {
+        let texts = |address: &str, own: &[Ipv4Addr]| {
+            let found = reachable(address.parse().expect("an address"), own);
+            found.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let own = [Ipv4Addr::LOCALHOST, [192, 168, 1, 10].into(), [10, 0, 0, 2].into()];
+        assert_eq!(texts("0.0.0.0:80", &own), ["192.168.1.10:80", "10.0.0.2:80"]);
+        assert_eq!(texts("[::]:80", &own[..2]), ["192.168.1.10:80"]);
+        assert_eq!(texts("0.0.0.0:80", &own[..1]), ["127.0.0.1:80"]);
+        assert_eq!(texts("10.0.0.2:80", &own), ["10.0.0.2:80"]);
+        let many: Vec<Ipv4Addr> = (1..10).map(|n| [10, 0, 0, n].into()).collect();
+        assert_eq!(texts("0.0.0.0:80", &many).len(), PRINTED_ADDRESSES_MAX);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use oaktap::source::{SourceSpec, check_name, split_name};
+use oaktap::source::{SourceSpec, check_name, split_name, without_password};
 use oaktap::wire;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -34,9 +34,10 @@ impl ConfiguredCamera {
                 let error = Usage(format!(
                     "{}, cameras: {} is not the address of a camera's bootloader",
                     self.file.display(),
-                    self.camera
+                    without_password(&self.camera)
                 ));
-                let help = format!("give the address or the id of the camera instead of {}", self.word());
+                let help =
+                    format!("give the address or the id of the camera instead of {}", without_password(self.word()));
                 Err(advised(error.into(), help))
             }
             Err(error) => Err(Usage(format!("{}, cameras: {error}", self.file.display())).into()),
@@ -108,7 +109,7 @@ fn not_a_camera(name: &str, table: &DeTable<'_>) -> String {
         value.get_ref().as_str().filter(|_| is_address || table.len() > 1)
     });
     match (setting, table.iter().next()) {
-        (Some(address), _) => format!("a camera has only an address: write {name} = \"{address}\""),
+        (Some(address), _) => format!("a camera has only an address: write {name} = \"{}\"", without_password(address)),
         (None, Some((inner, value))) if value.get_ref().as_str().is_some() => {
             format!("a name with a dot needs quotes: \"{name}.{}\" = \"192.168.1.50\"", inner.get_ref())
         }
@@ -199,13 +200,39 @@ fn add(
         && let Some(other) = known.iter().find(|other| lower(other) == lower(&new))
     {
         let known = other.name.as_deref().unwrap_or_default();
-        faults.push((name_at, format!("{}: {} and {camera}", same_name(known, name), other.camera)));
+        faults.push((
+            name_at,
+            format!("{}: {} and {}", same_name(known, name), without_password(&other.camera), without_password(camera)),
+        ));
     }
     if let Some(key) = new.key()
         && let Some(other) = known.iter().find(|other| other.key().as_ref() == Some(&key))
     {
-        let names = [other, &new].map(|camera| camera.name.as_ref().unwrap_or(&camera.camera).as_str());
+        let names = [other, &new].map(|camera| without_password(camera.word()));
+        let camera = without_password(camera);
         faults.push((camera_at, format!("`{}` and `{}` are the same camera, {camera}", names[0], names[1])));
     }
     known.push(new);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_fault_shows_a_password() {
+        for text in [
+            "[cameras]\na = \"http://admin:s3cret@10.0.0.5/x\"\nb = \"http://admin:s3cret@10.0.0.5/x\"",
+            "[cameras]\na = \"http://admin:s3cret@10.0.0.5/x\"\nA = \"http://admin:s3cret@10.0.0.6/x\"",
+            "[cameras]\na = \"http:/admin:s3cret@10.0.0.5/x\"",
+            "[cameras]\na = \"htp://admin:s3cret@10.0.0.5/x\"",
+            "[cameras]\na = { url = \"http://admin:s3cret@10.0.0.5/x\" }",
+            "cameras = [\"http://admin:s3cret@10.0.0.5/x\", \"http://admin:s3cret@10.0.0.5/x\"]",
+        ] {
+            let table = DeTable::parse(text).expect("TOML");
+            let (_, faults) = cameras(table.get_ref());
+            assert!(!faults.is_empty(), "{text}");
+            assert!(faults.iter().all(|(_, fault)| !fault.contains("s3cret")), "{faults:?}");
+        }
+    }
 }

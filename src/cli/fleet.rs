@@ -10,7 +10,9 @@ use oaktap::discovery::{CameraState, DiscoveredCamera};
 use oaktap::frame::LabelMap;
 use oaktap::net::discovery::{Targets, find};
 use oaktap::recording::RecordingError;
-use oaktap::source::{FileSpec, NamedSource, SourceSpec, SourceSpecError, check_name, source_text, split_name};
+use oaktap::source::{
+    FileSpec, NamedSource, SourceSpec, SourceSpecError, check_name, source_text, split_name, without_password,
+};
 
 use super::application::{CONFIG_FILE, ConfigFile};
 use super::camera_arg::{CameraArg, SearchArgs, runtime};
@@ -23,7 +25,7 @@ use super::same_camera::{Given, refuse_same_camera};
 /// The cameras that a command receives from.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct FleetArgs {
-    /// Cameras: addresses (192.168.1.50, tcp://HOST:PORT), ids, http://HOST/PATH, mqtt://BROKER/TOPIC, listen://:PORT or http-post://:PORT/PATH for a camera that connects to this host, udp://:PORT for one that sends datagrams, sim:
+    /// Cameras: addresses (192.168.1.50, tcp://HOST:PORT), ids, http://HOST/PATH, mqtt://BROKER/TOPIC, listen://:PORT or http-post://:PORT/PATH for a camera that connects to this host, udp://:PORT for one that sends datagrams, zenoh://ROUTER/HOST/CAMERA for one that another oaktap publishes ('*' in quotes for all), sim:
     /// for a simulated camera (its options: `oaktap help simulate`), or FILE.mcap for a recording, or a folder of them (with options:
     /// file:PATH?speed=2). NAME=URI names a camera, with 1 to 64 letters, digits, -, _ or .; with --config, a name of the file selects that camera
     #[arg(value_name = "URI", value_parser = OsStringValueParser::new().map(|word| source_text(&word)))]
@@ -66,6 +68,8 @@ impl FleetArgs {
 
     fn given(&self) -> anyhow::Result<Vec<Given>> {
         let given = if self.all { self.found()? } else { self.named()? };
+        #[cfg(feature = "zenoh")]
+        let given = super::bus_cameras::with_bus_cameras(given)?;
         let sources = given.iter().map(|given| &given.source);
         refuse_duplicates(sources.filter_map(|source| Some((source.name.as_deref()?, source))))?;
         given.iter().try_for_each(|given| check_files(&given.source))?;
@@ -325,7 +329,7 @@ pub(crate) fn named_cameras(
         let skipped = |camera: &&ConfiguredCamera| port == FilePort::Drop && camera.has_no_bootloader();
         let (skipped, cameras): (Vec<_>, Vec<_>) = configured.iter().partition(skipped);
         if !skipped.is_empty() {
-            let words: Vec<_> = skipped.iter().map(|camera| camera.word().to_owned()).collect();
+            let words: Vec<_> = skipped.iter().map(|camera| without_password(camera.word())).collect();
             let text = "their addresses are not those of a camera's bootloader";
             present::say(&printable(&format!("skipped {}: {text}", present::listed(&words))));
         }

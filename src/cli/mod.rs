@@ -4,6 +4,10 @@ mod application;
 mod application_wait;
 mod beside;
 mod bootloader_fleet;
+#[cfg(feature = "zenoh")]
+mod bus_cameras;
+#[cfg(feature = "zenoh")]
+mod calibration_arg;
 mod camera_arg;
 mod camera_ends;
 mod camera_label;
@@ -22,7 +26,7 @@ mod new_files;
 mod only_labels;
 mod plain_words;
 mod plot_file;
-pub(crate) mod present;
+mod present;
 mod publisher;
 mod receipt;
 mod receiving;
@@ -43,8 +47,12 @@ mod text_file;
 mod value_parsers;
 mod waiting;
 
+use std::ffi::OsString;
 use std::io::Write as _;
-use std::process::ExitCode;
+#[cfg(feature = "python")]
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -52,6 +60,8 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum as _};
 
 use commands::Command;
+#[cfg(feature = "python")]
+use oaktap::frame::LabelMap;
 use oaktap::source::without_password;
 use signals::Stop;
 use tracing_subscriber::EnvFilter;
@@ -136,12 +146,53 @@ pub(crate) enum Outcome {
     Lossy,
 }
 
-impl From<Outcome> for ExitCode {
-    fn from(outcome: Outcome) -> Self {
-        match outcome {
-            Outcome::Done => Self::SUCCESS,
-            Outcome::Lossy => Self::from(3),
+impl Outcome {
+    const fn exit_code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Lossy => 3,
         }
+    }
+}
+
+/// Words of the command line, the first of which is the path of the program. Those of the process unless another program, such as
+/// Python, runs this one.
+static WORDS: OnceLock<Vec<OsString>> = OnceLock::new();
+
+/// Returns the words of the command line.
+fn words() -> Vec<OsString> {
+    WORDS.get().cloned().unwrap_or_else(|| std::env::args_os().collect())
+}
+
+/// Returns the path of the program, for other programs that start it.
+fn program_path() -> std::io::Result<PathBuf> {
+    match WORDS.get().and_then(|words| words.first()) {
+        Some(path) => std::path::absolute(path),
+        None => std::env::current_exe(),
+    }
+}
+
+/// Runs the program with these words, the first of which is its own path, and returns its exit code. Exits on wrong usage, `--help`
+/// and `--version`.
+#[cfg(feature = "python")]
+pub(crate) fn run_program(words: Vec<OsString>) -> u8 {
+    WORDS.get_or_init(|| words);
+    run()
+}
+
+/// Reads a file of `--labels`. The error has its text and its help.
+#[cfg(feature = "python")]
+pub(crate) fn label_names(path: &Path) -> Result<LabelMap, (String, Option<String>)> {
+    label_file::read_labels(path).map_err(|error| present::text_and_help(&error))
+}
+
+/// Runs the program, and returns its exit code.
+pub(crate) fn run() -> u8 {
+    let cli = Cli::from_command_line();
+    cli.log();
+    match cli.run() {
+        Ok(outcome) => outcome.exit_code(),
+        Err(error) => present::failure(&error, cli.command_name(), cli.prints_json()),
     }
 }
 
@@ -212,13 +263,14 @@ fn without_passwords(mut error: clap::Error) -> clap::Error {
 
 impl Cli {
     /// Parses the command line. Exits on wrong usage, `--help` and `--version`.
-    pub(crate) fn from_command_line() -> Self {
-        let words: Vec<_> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    fn from_command_line() -> Self {
+        let given = words();
+        let words: Vec<_> = given.iter().map(|word| word.to_string_lossy().into_owned()).collect();
         // The parser needs the choice before it can parse it, for its own errors and help.
         let program = with_negative_numbers(Self::command()).color(color_choice(&words));
         let mut matches = program
             .clone()
-            .try_get_matches()
+            .try_get_matches_from(given)
             .unwrap_or_else(|error| exit_after(&without_passwords(suggest::improve(error, &program, &words))));
         // One small leak per run, so that reports can hold the name without a lifetime.
         let name = matches.subcommand_name().unwrap_or_default().to_owned().leak();
@@ -227,17 +279,17 @@ impl Cli {
     }
 
     /// Returns the name of the command, such as `view`.
-    pub(crate) fn command_name(&self) -> &'static str {
+    fn command_name(&self) -> &'static str {
         self.name
     }
 
     /// Returns whether `--json` was given.
-    pub(crate) fn prints_json(&self) -> bool {
+    fn prints_json(&self) -> bool {
         self.json
     }
 
     /// Sets up standard error: how much is printed there, and whether in color.
-    pub(crate) fn log(&self) {
+    fn log(&self) {
         present::configure(self.quiet, self.color);
         let level = match self.verbose {
             _ if self.quiet => tracing::Level::ERROR,
@@ -245,17 +297,20 @@ impl Cli {
             1 => tracing::Level::INFO,
             _ => tracing::Level::DEBUG,
         };
-        // A client of Foxglove that leaves without a goodbye is not an error of ours.
-        let clients = if self.verbose == 0 { ",foxglove::websocket::connected_client=off" } else { "" };
+        // A client of Foxglove that leaves without a goodbye is not an error of ours. Zenoh warns of each attempt to connect; the
+        // publisher and the source report the first one themselves.
+        let of_clients = if self.verbose > 0 { level.as_str() } else { "off" };
+        let of_zenoh = if self.verbose > 1 { "warn" } else { "off" };
+        let filter = format!("{level},foxglove::websocket::connected_client={of_clients},zenoh={of_zenoh}");
         tracing_subscriber::fmt()
-            .with_env_filter(EnvFilter::new(format!("{level}{clients}")))
+            .with_env_filter(EnvFilter::new(filter))
             .with_writer(|| present::LogWriter)
             .with_ansi(present::colored())
             .event_format(present::LogFormat)
             .init();
     }
 
-    pub(crate) fn run(&self) -> anyhow::Result<Outcome> {
+    fn run(&self) -> anyhow::Result<Outcome> {
         #[cfg(unix)]
         signals::survive_file_size_limit().context("cannot handle signals")?;
         let ctx = Ctx { command: self.name, json: self.json, stop: Stop::default() };
@@ -276,7 +331,7 @@ mod tests {
             "Server",
             &["serve", "http", "rtsp", "camera_port", "recordings", "token", "host_name", "tls_cert", "tls_key"],
         ),
-        ("Publish", &["to", "publish", "home_assistant"]),
+        ("Publish", &["to", "publish", "home_assistant", "ros_distro", "ros_raw", "camera_info"]),
         (
             "Stream",
             &[
@@ -370,9 +425,10 @@ mod tests {
     ];
 
     /// Options of a command itself that share their name with an option under a heading.
-    const OWN: [(&str, &str); 7] = [
+    const OWN: [(&str, &str); 8] = [
         ("export", "quality"),
         ("export", "to"),
+        ("export", "labels"),
         ("replay", "camera"),
         ("replay", "serve"),
         ("flash", "app"),

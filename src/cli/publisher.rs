@@ -1,16 +1,22 @@
 //! The publisher of `oaktap publish`, and the same beside a window, a recorder or a server.
 
 use std::io;
+use std::sync::Arc;
 
 use clap::Args;
 use oaktap::live::{self, Camera, Sink as _};
 use oaktap::overlay::Style;
 use oaktap::recording::Playback;
 use oaktap::sink::publish::{Publish, PublishCounts, PublishOptions, PublishTarget};
+#[cfg(feature = "zenoh")]
+use oaktap::sink::publish::{Ros2Options, RosDistro};
+use oaktap::sink::record::{RecordersMonitor, RecordingSwitch};
 use oaktap::source::Session;
 use oaktap::units::{Bytes, count};
 use serde::Serialize;
 
+#[cfg(feature = "zenoh")]
+use super::calibration_arg::{CalibrationArg, calibration};
 use super::present::{self, ExitReason, Usage};
 use super::{Ctx, Outcome};
 
@@ -34,6 +40,47 @@ struct HomeAssistantArgs {
     home_assistant: Option<String>,
 }
 
+/// Options of targets of ROS 2.
+#[cfg(feature = "zenoh")]
+#[derive(Args, Clone, Debug, Default)]
+struct RosArgs {
+    /// Distribution of ROS 2 that subscribes: humble, jazzy or kilted [default: jazzy]
+    #[arg(long, value_name = "DISTRO", help_heading = PUBLISH)]
+    ros_distro: Option<RosDistro>,
+
+    /// Publish pixels to ROS 2 as sensor_msgs/Image, instead of JPEG
+    #[arg(long, help_heading = PUBLISH)]
+    ros_raw: bool,
+
+    /// Publish a calibration to ROS 2: the YAML file of camera_calibration, with several cameras NAME=FILE; repeatable
+    #[arg(long, value_name = "[NAME=]FILE", value_parser = calibration, help_heading = PUBLISH)]
+    camera_info: Vec<CalibrationArg>,
+}
+
+#[cfg(feature = "zenoh")]
+impl RosArgs {
+    /// Returns the first option that was given.
+    fn given(&self) -> Option<&'static str> {
+        let Self { ros_distro, ros_raw, camera_info } = self;
+        let all = [
+            ("--ros-distro", ros_distro.is_some()),
+            ("--ros-raw", *ros_raw),
+            ("--camera-info", !camera_info.is_empty()),
+        ];
+        all.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)
+    }
+
+    fn options(&self, targets: &[PublishTarget]) -> anyhow::Result<Ros2Options> {
+        let has_target = targets.iter().any(|target| matches!(target, PublishTarget::Ros2(_)));
+        if let Some(option) = self.given().filter(|_| !has_target) {
+            return Err(Usage(format!("`{option}` requires a target `ros2`")).into());
+        }
+        let of = |CalibrationArg { camera, calibration }: &CalibrationArg| (camera.clone(), calibration.clone());
+        let calibrations = self.camera_info.iter().map(of).collect();
+        Ok(Ros2Options { distro: self.ros_distro.unwrap_or_default(), raw: self.ros_raw, calibrations })
+    }
+}
+
 /// Parses a discovery prefix. A camera in its place is recognized by the characters of its address.
 fn discovery_prefix(text: &str) -> Result<String, String> {
     let is_level = |level: &str| !level.is_empty() && !level.contains(['+', '#', ':', '=', '.']);
@@ -47,18 +94,29 @@ fn discovery_prefix(text: &str) -> Result<String, String> {
 /// Options of `oaktap publish`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct PublishArgs {
-    /// Publish here: mqtt://[USER:PASSWORD@]BROKER[:PORT]/PREFIX or mqtts://, with the topic above those of the cameras, or
-    /// foxglove://[ADDR][:PORT], where the Foxglove app connects; repeatable
+    /// Publish here: mqtt://[USER:PASSWORD@]BROKER[:PORT]/PREFIX or mqtts://, with the topic above those of the cameras;
+    /// foxglove://[ADDR][:PORT], where the Foxglove app connects; zenoh://[ROUTER][:PORT][/HOST], with the name of this machine;
+    /// or ros2://[ROUTER][:PORT][/NAMESPACE]; repeatable
     #[arg(long, value_name = "TARGET", required = true, help_heading = PUBLISH)]
     to: Vec<PublishTarget>,
 
     #[command(flatten)]
     home_assistant: HomeAssistantArgs,
+
+    #[cfg(feature = "zenoh")]
+    #[command(flatten)]
+    ros: RosArgs,
 }
 
 impl PublishArgs {
-    pub(crate) fn open(&self, style: Style) -> Publisher {
-        Publisher::new(&self.to, PublishOptions { fails_alone: true, ..options(&self.home_assistant, style) })
+    pub(crate) fn open(&self, style: Style) -> anyhow::Result<Publisher> {
+        let options = PublishOptions {
+            fails_alone: true,
+            #[cfg(feature = "zenoh")]
+            ros2: self.ros.options(&self.to)?,
+            ..options(&self.home_assistant, style)
+        };
+        Ok(Publisher::new(&self.to, options))
     }
 }
 
@@ -71,6 +129,10 @@ pub(crate) struct PublishBesideArgs {
 
     #[command(flatten)]
     home_assistant: HomeAssistantArgs,
+
+    #[cfg(feature = "zenoh")]
+    #[command(flatten)]
+    ros: RosArgs,
 }
 
 impl PublishBesideArgs {
@@ -80,28 +142,47 @@ impl PublishBesideArgs {
     }
 
     pub(crate) fn open(&self, style: Style) -> anyhow::Result<Option<Publisher>> {
-        if self.is_given() {
-            return Ok(Some(Publisher::new(&self.publish, options(&self.home_assistant, style))));
+        if self.home_assistant.home_assistant.is_some() && !self.is_given() {
+            return Err(Usage("`--home-assistant` requires `--publish`".to_owned()).into());
         }
-        match self.home_assistant.home_assistant {
-            Some(_) => Err(Usage("`--home-assistant` requires `--publish`".to_owned()).into()),
-            None => Ok(None),
-        }
+        let options = PublishOptions {
+            #[cfg(feature = "zenoh")]
+            ros2: self.ros.options(&self.publish)?,
+            ..options(&self.home_assistant, style)
+        };
+        Ok(self.is_given().then(|| Publisher::new(&self.publish, options)))
     }
 }
 
 fn options(args: &HomeAssistantArgs, style: Style) -> PublishOptions {
     let home_assistant = args.home_assistant.clone();
-    PublishOptions { style, home_assistant, report: present::log, playback: None, fails_alone: false }
+    PublishOptions {
+        style,
+        home_assistant,
+        report: present::log,
+        playback: None,
+        fails_alone: false,
+        #[cfg(feature = "zenoh")]
+        ros2: Ros2Options::default(),
+    }
 }
 
 /// Publishes cameras.
 #[derive(Debug)]
-pub(crate) struct Publisher(Publish);
+pub(crate) struct Publisher {
+    publish: Publish,
+    /// Cameras that were connected, and whether they have to be one.
+    cameras: usize,
+    is_of_one_camera: bool,
+}
 
 impl Publisher {
     fn new(targets: &[PublishTarget], options: PublishOptions) -> Self {
-        Self(Publish::new(targets.to_vec(), options))
+        #[cfg(feature = "zenoh")]
+        let is_of_one_camera = options.ros2.calibrations.iter().any(|(camera, _)| camera.is_none());
+        #[cfg(not(feature = "zenoh"))]
+        let is_of_one_camera = false;
+        Self { publish: Publish::new(targets.to_vec(), options), cameras: 0, is_of_one_camera }
     }
 
     /// Returns the publisher of recordings that a client controls.
@@ -113,14 +194,25 @@ impl Publisher {
         )
     }
 
+    /// Also publishes the state of the recordings that the program makes of the cameras, and lets clients start and stop them. Call
+    /// it before they are connected.
+    pub(crate) fn show_recordings(&mut self, recorders: RecordersMonitor, switch: Option<Arc<dyn RecordingSwitch>>) {
+        self.publish.show_recordings(recorders, switch);
+    }
+
     /// Subscribes to the cameras, before their sessions start.
     pub(crate) fn connect(&mut self, cameras: &[Camera]) -> anyhow::Result<()> {
-        Ok(live::connect(cameras, &mut self.0)?)
+        self.cameras += cameras.len();
+        if self.is_of_one_camera && self.cameras > 1 {
+            let text = "`--camera-info FILE` is for one camera, but there are several; write `--camera-info NAME=FILE`";
+            return Err(Usage(text.to_owned()).into());
+        }
+        Ok(live::connect(cameras, &mut self.publish)?)
     }
 
     /// Begins to publish the cameras of these sessions.
     pub(crate) fn start(&mut self, sessions: &[Session]) -> anyhow::Result<()> {
-        self.0.start(sessions).map_err(|error| match error.kind() {
+        self.publish.start(sessions).map_err(|error| match error.kind() {
             io::ErrorKind::AddrInUse => present::advised(error.into(), PORT_IN_USE),
             _ => error.into(),
         })
@@ -128,12 +220,13 @@ impl Publisher {
 
     /// Forgets a camera that the user has removed.
     pub(crate) fn remove(&mut self, name: &str) {
-        self.0.remove(name);
+        self.cameras = self.cameras.saturating_sub(1);
+        self.publish.remove(name);
     }
 
     /// Sends what waits, disconnects, and prints the counts. Call it after the sessions were stopped.
     pub(crate) fn finish(self) -> Published {
-        let published = Published(self.0.finish());
+        let published = Published(self.publish.finish());
         published.0.iter().for_each(|target| present::say(&line(target)));
         published
     }

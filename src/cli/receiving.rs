@@ -31,6 +31,9 @@ use super::{Ctx, Outcome, Until};
 /// Default of the limit for a camera that sends nothing after the others have sent the frames of `--frames`.
 const ABSENCE_MAX: Duration = Duration::from_secs(10);
 
+/// Time between two attempts to receive from one of several cameras that answers wrongly, such as with HTTP 404.
+const RETRY_REFUSED: Duration = Duration::from_secs(10);
+
 /// The running sessions of one command, and its stop conditions.
 #[derive(Debug)]
 pub(crate) struct Receiving {
@@ -121,6 +124,9 @@ impl Receiving {
     /// Starts a session for each of further cameras. `recording`: what `--status` reports of recordings of these.
     pub(crate) fn add(&mut self, cameras: Vec<Camera>, recording: &RecordersMonitor) {
         let (first, started) = (self.sessions().len(), received_now());
+        // With one camera, the error ends the command. So it does after `--frames`.
+        let is_one_of_several = first + cameras.len() > 1;
+        self.options.retry_refused = Some(RETRY_REFUSED).filter(|_| is_one_of_several && self.frames_max.is_none());
         self.live.add(cameras, &self.options);
         for (number, session) in self.live.sessions()[first..].iter().enumerate() {
             let (trouble, since) = (LastTrouble::default(), Arc::new(Since::default()));
@@ -130,7 +136,13 @@ impl Receiving {
                 session.spec().recording().is_none().then(|| (Arc::clone(&self.only), session.ledger().clone()));
             let waiting = Waiting::new(self.advised.clone());
             let states = session.changes();
-            self.live.runtime().spawn(print_states(session.name().to_owned(), states, printing, live_names, waiting));
+            self.live.runtime().spawn(print_states(
+                session.name().to_owned(),
+                states,
+                printing,
+                live_names,
+                (waiting, is_one_of_several && session.spec().recording().is_none()),
+            ));
             if let Some(status) = &self.status {
                 status.add(session, since, (recording.clone(), number));
             }
@@ -183,7 +195,24 @@ impl Receiving {
     /// Returns whether the user asked to stop, the time of --duration has passed, or only absent cameras are left.
     pub(crate) fn over(&self) -> bool {
         let now = Instant::now();
-        self.stop.asked() || self.deadline.is_some_and(|deadline| deadline <= now) || self.waits_in_vain(now)
+        self.stop.asked()
+            || self.deadline.is_some_and(|deadline| deadline <= now)
+            || self.waits_in_vain(now)
+            || self.all_refused()
+    }
+
+    /// Returns whether every camera that has not ended answers wrongly: then the command ends, as it does with one camera.
+    fn all_refused(&self) -> bool {
+        let mut refused = false;
+        let mut sessions = self.sessions().iter().zip(&self.cameras).filter(|(_, camera)| !camera.is_removed);
+        sessions.all(|(session, _)| match session.state() {
+            SessionState::Ended { .. } => true,
+            SessionState::Lost { reason, .. } if reason.is_refusal() => {
+                refused = true;
+                true
+            }
+            _ => false,
+        }) && refused
     }
 
     /// Returns whether the other cameras have sent the frames of `--frames`, and the rest has sent nothing since then.
@@ -357,7 +386,9 @@ impl Receiving {
                         Some(datagrams) => Trouble::NoFrameIn { datagrams },
                         None => self.without_frame(number, &stats[number], stopped_ns),
                     };
-                    Some(Failure::new(session, trouble, !any_works))
+                    // A camera that answers wrongly is a failure, also if another one works and it was tried again.
+                    let is_refused = matches!(&trouble, Trouble::Error(error) if error.is_refusal());
+                    Some(Failure::new(session, trouble, is_refused || !any_works))
                 }
                 Ok(()) => unpictured(number).map(|reason| {
                     // A recording keeps the frames.

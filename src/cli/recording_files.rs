@@ -97,7 +97,24 @@ pub(crate) fn is_folder(path: &Path) -> bool {
 /// # Errors
 /// A folder cannot be read, or has no such file; or a path is the address of a camera.
 pub(crate) fn find(paths: &[PathBuf], ends: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
+    find_all(paths, ends).map(|found| found.files)
+}
+
+/// The recordings that a command reads, and those that it leaves out.
+#[derive(Debug)]
+pub(crate) struct FoundFiles {
+    pub(crate) files: Vec<PathBuf>,
+    /// Unfinished recordings below the folders that no recorder is writing: a command that leaves them out ends with exit
+    /// code 3.
+    pub(crate) unfinished: Vec<PathBuf>,
+}
+
+/// Like [`find`], and also returns the unfinished recordings that were left out.
+///
+/// # Errors
+/// As [`find`].
+pub(crate) fn find_all(paths: &[PathBuf], ends: &[&str]) -> anyhow::Result<FoundFiles> {
+    let (mut files, mut left_out) = (Vec::new(), Vec::new());
     for path in paths {
         if let Some(address) = camera_address(path) {
             let error = present::Usage(format!("`{address}` is the address of a camera: expected a recording"));
@@ -123,6 +140,7 @@ pub(crate) fn find(paths: &[PathBuf], ends: &[&str]) -> anyhow::Result<Vec<PathB
         files.extend(found.into_iter().filter(|file| !recovered.contains(file)));
         let partial = all.iter().filter(|file| ends_with(file, UNFINISHED) && !ends.contains(&UNFINISHED));
         let (busy, unfinished): (Vec<_>, Vec<_>) = partial.partition(|file| file::is_locked(file));
+        left_out.extend(unfinished.iter().copied().cloned());
         let unfinished = unfinished.len() as u64;
         let is_left_out = unfinished > 0;
         if let (Some(first), false, true) = (busy.first(), is_left_out, files.len() == before) {
@@ -143,8 +161,9 @@ pub(crate) fn find(paths: &[PathBuf], ends: &[&str]) -> anyhow::Result<Vec<PathB
             (true, false) => {}
             (true, true) => {
                 let left_out = count(unfinished, "unfinished recording", "unfinished recordings");
-                present::say(&format!("{left_out} (*{UNFINISHED}) left out"));
-                present::say(&format!("help: {}", recover()));
+                // It is the reason of exit code 3.
+                present::always_say(&format!("{left_out} (*{UNFINISHED}) left out"));
+                present::always_say(&format!("help: {}", recover()));
             }
             (false, true) => {
                 let folder = path.display();
@@ -177,7 +196,9 @@ pub(crate) fn find(paths: &[PathBuf], ends: &[&str]) -> anyhow::Result<Vec<PathB
     for (file, times) in files.iter().zip(times).filter(|(_, times)| *times > 1) {
         present::say(&format!("{} is given {times} times: taken once", file.display()));
     }
-    Ok(files)
+    left_out.retain(|file| !files.contains(file));
+    left_out.dedup();
+    Ok(FoundFiles { files, unfinished: left_out })
 }
 
 /// Returns the text of a path that is not a file, but certainly the address of a camera. A name alone may be a misspelled

@@ -14,13 +14,14 @@ use super::status_lines::Since;
 use super::stream_failure::{LastTrouble, note_trouble};
 use super::waiting::Waiting;
 
-/// Prints each new state of a session, and reminders while no frames arrive.
+/// Prints each new state of a session, and reminders while no frames arrive. `is_one_of_several`: the command continues with other
+/// cameras after an error that ends the session, so it is printed at once.
 pub(super) async fn print_states(
     name: String,
     mut changes: watch::Receiver<SessionState>,
     (trouble, since): (LastTrouble, Arc<Since>),
     mut live_names: Option<(Arc<Only>, Ledger)>,
-    mut waiting: Waiting,
+    (mut waiting, is_one_of_several): (Waiting, bool),
 ) {
     let mut printed = String::new();
     let mut pauses = false;
@@ -29,6 +30,12 @@ pub(super) async fn print_states(
         since.of(state.word(), received_now().unix_ns);
         note_trouble(&mut locked(&trouble), &state);
         let (line, help) = match &state {
+            SessionState::Ended { error: Some(error) } if is_one_of_several => {
+                present::log(&format!("{name}: given up: {}", error.kind));
+                let help = error.help().filter(|help| waiting.advised().is_new(help));
+                help.inspect(|help| present::log(&format!("help: {name}: {}", present::naming_camera(help, &name))));
+                return;
+            }
             SessionState::Ended { .. } => return,
             SessionState::Connecting { .. } if !printed.is_empty() => (printed.clone(), None),
             // The window shows it, beside the position of the playback.
@@ -39,6 +46,9 @@ pub(super) async fn print_states(
                 pauses = true;
                 (state.to_string(), None)
             }
+            SessionState::Lost { reason, retry_in } if reason.is_refusal() => {
+                (format!("{}; retrying every {} s", reason.kind, retry_in.as_secs()), reason.help())
+            }
             SessionState::Lost { reason, .. } if reason.kind.was_connected() => {
                 (format!("connection lost: {}; reconnecting", reason.kind), reason.help())
             }
@@ -46,6 +56,7 @@ pub(super) async fn print_states(
             SessionState::Connecting { .. }
             | SessionState::Waiting
             | SessionState::Subscribed { .. }
+            | SessionState::Absent { .. }
             | SessionState::Silent
             | SessionState::Streaming
             | SessionState::Stalled => (state.to_string(), None),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use oaktap::net::clock::received_now;
 use oaktap::sink::record::RecordersMonitor;
-use oaktap::source::{Session, SessionState};
+use oaktap::source::{Session, SessionState, SourceErrorClass};
 use oaktap::stats::{Ledger, Summary};
 use oaktap::sync::locked;
 use serde::Serialize;
@@ -125,12 +125,22 @@ impl Watched {
             counts.dismiss_outage();
         }
         let summary = counts.summary(&self.name);
+        let mut recording = self.recording.0.status(self.recording.1);
+        // A camera that was given up, or answers wrongly, has no first frame to wait for.
+        if let Some(recording) = recording.as_mut().filter(|recording| recording.state == "waiting")
+            && let Some(error) = state.reason().filter(|error| error.class() != SourceErrorClass::Retry)
+        {
+            recording.reason = Some(error.kind.to_string());
+            if matches!(state, SessionState::Ended { .. }) {
+                recording.state = "failed";
+            }
+        }
         print(&CameraStatus {
             unix_ns: now.unix_ns,
             state: state.word(),
             reason: state.reason().map(|error| error.kind.to_string()),
             since_unix_ns: self.since.of(state.word(), now.unix_ns),
-            recording: self.recording.0.status(self.recording.1),
+            recording,
             counts: &Summary { recent: state.rates_now(summary.recent), ..summary },
         })
     }

@@ -119,7 +119,9 @@ impl Failure {
 pub(super) fn note_trouble(last: &mut Option<Trouble>, state: &SessionState) {
     *last = match (state, last.take()) {
         (SessionState::Lost { reason, .. }, _) => Some(Trouble::Error(Arc::clone(reason))),
-        (SessionState::Silent | SessionState::Subscribed { .. }, _) => Some(Trouble::Silent(state.to_string())),
+        (SessionState::Silent | SessionState::Subscribed { .. } | SessionState::Absent { .. }, _) => {
+            Some(Trouble::Silent(state.to_string()))
+        }
         (SessionState::Connecting { .. }, Some(Trouble::Error(reason))) if !reason.kind.was_connected() => {
             Some(Trouble::Unconnected(reason))
         }

@@ -1,6 +1,6 @@
 //! Checks of this host's interfaces: state, addresses, link speed and MTU.
 
-use super::facts::{Facts, HostLink, LinkKind};
+use super::facts::{CheckedCamera, Facts, HostLink, LinkKind};
 use super::{Finding, HOST_ADDRESS_FOR_FALLBACK, Level};
 use crate::bootloader::reach::FALLBACK_ADDRESS;
 use crate::units::count;
@@ -24,6 +24,12 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
         findings.extend(interrupts(link));
     }
     findings.extend(links.iter().filter_map(|link| link_local(facts, link)));
+    // A fault of an interface that no packet to the cameras passes is not theirs.
+    for finding in findings.iter_mut().filter(|finding| finding.level == Level::Fail) {
+        if is_beside_the_routes(facts, &finding.subject) {
+            finding.level = Level::Skip;
+        }
+    }
     findings.extend(fallback(facts));
     findings.extend(facts.unsent.iter().map(|unsent| {
         Finding::new("asking", "host", Level::Warn, unsent.clone())
@@ -52,6 +58,18 @@ fn may_reach_camera(facts: &Facts, link: &HostLink) -> bool {
     } else {
         matches!(link.kind, LinkKind::Wired | LinkKind::Wireless)
     }
+}
+
+/// Returns whether packets to every camera leave through other interfaces, and the user named the cameras: others may be behind the
+/// interface. Never for a link-local address, which a wrong mask sends to another interface.
+fn is_beside_the_routes(facts: &Facts, name: &str) -> bool {
+    let is_beside = |target: &CheckedCamera| {
+        target.route.interface.as_deref().is_some_and(|interface| interface != name)
+            && !target.ip.is_some_and(|ip| ip.is_link_local())
+            // A camera that was found by a search has its id as its name.
+            && target.camera.as_ref().is_none_or(|camera| camera.id != target.name)
+    };
+    !facts.targets.is_empty() && facts.targets.iter().all(is_beside)
 }
 
 /// Judges whether the interface is up. Virtual interfaces are often down on purpose, so they are reported only if no

@@ -126,6 +126,25 @@ fn a_stream_of_this_host_is_not_blamed_for_its_discovery() {
     assert_eq!(silent.observed, "TCP port 5000 of this host is open; a program on this host need not answer queries");
 }
 
+#[test]
+fn a_fault_of_an_interface_beside_the_routes_is_not_that_of_the_cameras() {
+    let mut facts = healthy();
+    facts.targets[0].name = IP.to_string();
+    let mut other = facts.clone();
+    facts.host.links[0].up = false;
+    assert_eq!(worst(&facts, "interface").level, Level::Fail, "the route leaves through it");
+    // Such as a camera that is reached over loopback or through a tunnel.
+    facts.targets[0].route.interface = Some("lo".to_owned());
+    assert_eq!(worst(&facts, "interface").level, Level::Skip);
+    other.host.links.push(link("eth1", [169, 254, 3, 1], 24));
+    assert_eq!(worst(&other, "link-local").level, Level::Skip, "a wrong mask on another interface");
+    let mut found = other.clone();
+    found.targets[0].name = "A".to_owned();
+    assert_eq!(worst(&found, "link-local").level, Level::Fail, "other cameras may be behind it");
+    other.targets[0].ip = Some([169, 254, 1, 222].into());
+    assert_eq!(worst(&other, "link-local").level, Level::Fail);
+}
+
 /// A fault: how to create it, the check that finds it, its level, part of the observation, and one suggested command.
 type Case = (fn(&mut Facts), &'static str, Level, &'static str, &'static str);
 

@@ -103,12 +103,22 @@ pub struct Choice {
     pub labels: Vec<String>,
     /// Minimum confidence, 0..=1. Above 0, detections whose confidence is `NaN` are left out.
     pub min_confidence: f32,
+    /// Names of classes given by the user, instead of those in the recordings.
+    pub names: Option<LabelMap>,
 }
 
 impl Default for Choice {
     /// Selects everything.
     fn default() -> Self {
-        Self { cameras: Vec::new(), from: None, until: None, every: 1, labels: Vec::new(), min_confidence: 0.0 }
+        Self {
+            cameras: Vec::new(),
+            from: None,
+            until: None,
+            every: 1,
+            labels: Vec::new(),
+            min_confidence: 0.0,
+            names: None,
+        }
     }
 }
 

@@ -232,6 +232,8 @@ fn write(
     progress: &mut ProgressFn<'_>,
 ) -> Result<(), ExportError> {
     let output = &options.output;
+    let needs_names = options.boxes || !options.format.can_have_boxes() || !options.choice.labels.is_empty();
+    let frames = if needs_names { frames.with_names_of_frames() } else { frames };
     match options.format {
         ExportFormat::Jsonl => write_table(frames, DetectionFile::jsonl(output)?, output, report, progress)?,
         ExportFormat::Csv => write_table(frames, DetectionFile::csv(output)?, output, report, progress)?,

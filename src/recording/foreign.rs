@@ -9,9 +9,9 @@ use foxglove::messages::{CompressedImage, CompressedVideo, PointsAnnotation, Raw
 use prost::Message as _;
 
 use super::annotations;
-use super::cdr::CdrReader;
 use super::channels::ImageSchema;
 use super::image::{ImageMessage, bayer_encoding};
+use super::ros;
 use super::schema::{PayloadLayout, WireMessage};
 use crate::frame::{
     BayerOrder, DeviceTime, Geometry, Interpreter, MosaicSamples, PayloadKind, PixelFormat, Sequence, Size, jpeg_defect,
@@ -89,24 +89,17 @@ impl Image {
 
     /// Parses an image of ROS 2; `None` if it is shorter than its parts.
     fn ros(schema: ImageSchema, data: &[u8]) -> Option<Result<Self, ImageError>> {
-        let mut cdr = CdrReader::new(data)?;
-        let (seconds, nanoseconds) = (cdr.u32()? as i32, cdr.u32()?);
-        let stamp_ns = i64::from(seconds) * 1_000_000_000 + i64::from(nanoseconds);
-        let stamp_ns = Some(stamp_ns).filter(|ns| *ns != 0);
-        cdr.text()?; // frame_id
+        let stamp = |header: &ros::Header<'_>| Some(header.stamp.unix_ns()).filter(|ns| *ns != 0);
         if schema == ImageSchema::RosCompressedImage {
-            let format = cdr.text()?;
-            return Some(Self::compressed(stamp_ns, &format, cdr.bytes()?.to_vec()));
+            let ros::CompressedImage { header, format, data } = ros::decode(data)?;
+            return Some(Self::compressed(stamp(&header), &format.0, data.0.to_vec()));
         }
-        let (height, width) = (cdr.u32()?, cdr.u32()?);
-        let encoding = cdr.text()?;
-        let big_endian = cdr.u8()? != 0;
-        let step = cdr.u32()?;
-        let mut pixels = cdr.bytes()?.to_vec();
-        if big_endian && encoding.contains("16") {
+        let ros::Image { header, height, width, encoding, is_bigendian, step, data } = ros::decode(data)?;
+        let mut pixels = data.0.to_vec();
+        if is_bigendian != 0 && encoding.0.contains("16") {
             pixels.as_chunks_mut().0.iter_mut().for_each(|[a, b]| std::mem::swap(a, b));
         }
-        Some(Self::raw(stamp_ns, (width, height), &encoding, step, pixels))
+        Some(Self::raw(stamp(&header), (width, height), &encoding.0, step, pixels))
     }
 
     fn raw(

@@ -46,6 +46,16 @@ impl ImageMessage {
         schema.expect("foxglove has a schema for each of its messages")
     }
 
+    /// Name of its schema.
+    #[cfg(any(feature = "foxglove", feature = "zenoh"))]
+    pub(super) fn schema_name(self) -> &'static str {
+        match self {
+            Self::Raw => "foxglove.RawImage",
+            Self::Compressed => "foxglove.CompressedImage",
+            Self::Video => "foxglove.CompressedVideo",
+        }
+    }
+
     /// Number of its field `data`.
     fn data_field(self) -> u32 {
         match self {
@@ -98,7 +108,7 @@ fn packing(geometry: &Geometry, payload_len: usize) -> (Packing, &'static str) {
 }
 
 /// Returns the encoding of 8-bit mosaics in image messages of Foxglove and ROS.
-pub(super) const fn bayer_encoding(order: BayerOrder) -> &'static str {
+pub(crate) const fn bayer_encoding(order: BayerOrder) -> &'static str {
     match order {
         BayerOrder::Rggb => "bayer_rggb8",
         BayerOrder::Bggr => "bayer_bggr8",

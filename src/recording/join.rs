@@ -11,8 +11,9 @@ use prost::Message as _;
 
 use super::channels::{Channels, ImageSchema, Role};
 use super::foreign::{Boxes, Image, ImageError};
-use super::image::{self, ImageMessage};
-use super::schema::{PayloadLayout, RecordedIncident, WireMessage};
+use super::frame_messages::rebuild;
+use super::image::ImageMessage;
+use super::schema::{RecordedIncident, WireMessage};
 
 /// Image messages that wait for their wire messages, in bytes over all cameras.
 const WAITING_BYTES_MAX: usize = 64 << 20;
@@ -368,20 +369,13 @@ fn entry(
     mut wire: WireMessage,
     image: Option<&PendingImage>,
 ) -> Result<RecordingEntry, String> {
-    let len = usize::try_from(wire.payload_len)
-        .map_err(|_| format!("a payload of {} bytes does not fit into memory", wire.payload_len))?;
-    let mut payload = std::mem::take(&mut wire.payload);
-    if payload.is_empty() && len > 0 {
-        let PendingImage { key: (sequence, _), message, bytes } = image.ok_or("its image message is missing")?;
-        if *sequence != header.sequence {
-            return Err(format!("the image message before it belongs to frame {sequence}"));
-        }
-        let geometry = wire.layout.as_ref().and_then(PayloadLayout::geometry);
-        image::payload(*message, bytes, geometry.as_ref(), len, &mut payload)?;
+    // A wire message that has the payload itself does not need the image message.
+    let needs_image = wire.payload.is_empty() && wire.payload_len > 0;
+    let other = image.filter(|image| needs_image && image.key.0 != header.sequence);
+    if let Some(PendingImage { key: (sequence, _), .. }) = other {
+        return Err(format!("the image message before it belongs to frame {sequence}"));
     }
-    if payload.len() != len {
-        return Err(format!("its payload has {} bytes; expected {len}", payload.len()));
-    }
+    let payload = rebuild(&mut wire, image.map(|image| (image.message, &image.bytes[..])))?;
     Ok(RecordingEntry::Frame(RecordedFrame {
         camera,
         sequence: header.sequence,

@@ -15,7 +15,6 @@
 
 mod annotations;
 mod byte_window;
-mod cdr;
 mod channels;
 mod checksum;
 mod chunk_head;
@@ -27,6 +26,7 @@ pub mod disk;
 mod error;
 mod foreign;
 mod frame_counts;
+mod frame_messages;
 mod image;
 pub mod inspect;
 mod intervals;
@@ -44,6 +44,7 @@ mod player;
 mod reader;
 pub mod recover;
 mod recover_topics;
+pub(crate) mod ros;
 mod salvage;
 pub mod schema;
 mod series;
@@ -64,7 +65,15 @@ pub use clock_fit::{ClockError, ClockFit, EarlierRun};
 pub(crate) use decode::Decoders;
 pub use error::RecordingError;
 #[cfg(feature = "foxglove")]
-pub(crate) use image::{ImageBuffer, ImageMessage};
+pub(crate) use frame_messages::nanoseconds;
+#[cfg(feature = "zenoh")]
+pub(crate) use frame_messages::{ANNOTATIONS_SCHEMA, payload_of, wire_message};
+#[cfg(any(feature = "foxglove", feature = "zenoh"))]
+pub(crate) use frame_messages::{ImageEncoder, annotations_of};
+#[cfg(feature = "foxglove")]
+pub(crate) use image::ImageMessage;
+#[cfg(feature = "zenoh")]
+pub(crate) use image::bayer_encoding;
 pub use join::{RecordedFrame, RecordingEntry, UnsupportedTopic};
 pub use natural_order::natural_order;
 #[cfg(feature = "foxglove")]

@@ -8,8 +8,9 @@ use std::io::{Seek, Write};
 use mcap::records::MessageHeader;
 use mcap::{McapResult, Writer};
 
+use super::frame_messages::nanoseconds;
 use super::schema::RecordedIncident;
-use super::topics::{nanoseconds, number_topic};
+use super::topics::number_topic;
 use super::writer::CHANNELS;
 
 /// Topics of one file, or of one camera that is published. Numbers of further topics are in the wire channel only.

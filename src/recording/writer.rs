@@ -8,14 +8,14 @@ use mcap::{McapResult, WriteOptions, Writer};
 use prost::Message as _;
 
 use super::checksum::{append_checksum, insert_metadata_checksum};
+use super::frame_messages::{annotations_of, nanoseconds, timestamp, wire_message};
 use super::image::{ImageBuffer, ImageMessage};
 use super::number_channels::NumberChannels;
 use super::schema::{self, IncidentKind, RecordedIncident, WireMessage};
-use super::topics::{
-    detections_schema, detections_topic, image_topic, nanoseconds, timestamp, topic_name, write_detections,
-};
+use super::topics::{detections_schema, detections_topic, image_topic, topic_name};
 use super::{Part, RecordingError};
 use crate::frame::{Frame, LabelMap};
+use crate::net::host_name::host_name;
 
 /// Beginning of the name of the program in the header of a file, followed by the version.
 pub(super) const LIBRARY: &str = "oaktap ";
@@ -243,7 +243,6 @@ impl<W: Write + Seek> SegmentWriter<W> {
         };
         camera.sequence = camera.sequence.wrapping_add(1);
 
-        let payload = frame.payload();
         let shown = image.write(frame, name, timestamp(publish_unix_ns));
         if let Some((kind, _)) = shown {
             header.channel_id = camera.channel + image_channel(kind);
@@ -255,34 +254,14 @@ impl<W: Write + Seek> SegmentWriter<W> {
             write(mcap, &header, image.bytes(), open_bytes)?;
         }
 
-        let names = LabelMap::first_known([frame.labels.as_deref(), camera.info.labels.as_ref()]);
         message.clear();
-        write_detections(message, frame, &frame.detections, names, publish_unix_ns);
+        let names = LabelMap::first_known([frame.labels.as_deref(), camera.info.labels.as_ref()]);
+        annotations_of(message, frame, &frame.detections, names, publish_unix_ns);
         header.channel_id = camera.channel + 1;
         write(mcap, &header, message, open_bytes)?;
 
-        let is_held = payload.is_empty() || shown.is_some_and(|(_, exact)| exact);
-        let wire = WireMessage {
-            id: frame.id,
-            at: frame.at,
-            dialect: frame.dialect.to_string(),
-            records: frame.records.clone(),
-            header: frame.header.clone(),
-            detections: frame.detection_text.clone(),
-            device_time_us: frame.device_time.0,
-            camera_seq: frame.camera_seq,
-            arrival_mono_ns: frame.received.mono_ns,
-            stale: frame.is_stale(),
-            kind: frame.kind.name().to_owned(),
-            layout: schema::PayloadLayout::of(frame),
-            payload_len: payload.len() as u64,
-            payload_crc32: crc32fast::hash(payload),
-            payload: if is_held { Vec::new() } else { payload.to_vec() },
-            context: std::mem::take(&mut camera.context),
-            incident: None,
-            detect_at: frame.detect_at as u64,
-            crc32: 0,
-        };
+        let is_held = shown.is_some_and(|(_, exact)| exact);
+        let wire = wire_message(frame, is_held, std::mem::take(&mut camera.context));
         header.channel_id = camera.channel;
         message.clear();
         message.reserve(wire.payload.len());
@@ -464,13 +443,4 @@ fn write<W: Write + Seek>(
 fn labels_to_json(labels: &LabelMap) -> String {
     let names: BTreeMap<u32, &str> = labels.iter().collect();
     serde_json::to_string(&names).expect("numbers and strings are valid JSON")
-}
-
-/// Name of this host; empty if unknown.
-fn host_name() -> String {
-    #[cfg(unix)]
-    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    #[cfg(not(unix))]
-    let name = std::env::var("COMPUTERNAME").unwrap_or_default();
-    name
 }

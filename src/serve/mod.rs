@@ -48,9 +48,7 @@ mod viewer;
 mod whep;
 
 use std::io;
-#[cfg(feature = "whep")]
-use std::net::SocketAddr;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,7 +66,7 @@ pub use self::tls::{Tls, TlsFileError};
 pub use self::viewer::{ViewerCounts, ViewerKind};
 use crate::live::{Camera, Sink};
 use crate::overlay::Style;
-use crate::sink::record::{RecordError, RecordOptions, RecorderOutcome, RecordersMonitor};
+use crate::sink::record::{RecordError, RecordOptions, RecorderOutcome, RecordersMonitor, RecordingSwitch};
 use crate::source::{Advise, Session};
 
 /// Threads that serve. Pictures are made on threads of the cameras.
@@ -146,7 +144,6 @@ pub struct Serve {
     /// Taken by [`Self::start`].
     rtsp: Option<TcpListener>,
     /// Address of the socket for WebRTC.
-    #[cfg(feature = "whep")]
     webrtc: Option<SocketAddr>,
     /// Recordings of the program beside the server.
     program: RecordersMonitor,
@@ -162,7 +159,6 @@ impl Serve {
             options,
             cameras: Vec::new(),
             rtsp: None,
-            #[cfg(feature = "whep")]
             webrtc: None,
             program: RecordersMonitor::default(),
             runtime: None,
@@ -201,7 +197,7 @@ impl Serve {
         #[cfg(feature = "whep")]
         let more = self.open_whep(http.local_addr()?, &runtime)?;
         #[cfg(not(feature = "whep"))]
-        let more = axum::Router::new();
+        let more = axum::Router::new().route("/whep/{*rest}", axum::routing::any(routes::without_webrtc));
         let listener = asynchronous(http)?;
         runtime.spawn(streams::serve(Arc::clone(&server)));
         runtime.spawn(status::publish(Arc::clone(&server)));
@@ -221,8 +217,8 @@ impl Serve {
         Ok(whep::routes(door))
     }
 
-    /// Returns the UDP address for WebRTC, whose viewers begin at `/whep/NAME` of HTTP. `None` before [`Self::start`].
-    #[cfg(feature = "whep")]
+    /// Returns the UDP address for WebRTC, whose viewers begin at `/whep/NAME` of HTTP. `None` before [`Self::start`], and without
+    /// the feature `whep`.
     #[must_use]
     pub const fn webrtc(&self) -> Option<SocketAddr> {
         self.webrtc
@@ -240,6 +236,13 @@ impl Serve {
         let served = |camera: &Camera| self.cameras.iter().find(|served| served.name == camera.name);
         let recorders = cameras.iter().filter_map(|camera| served(camera)?.recorder.as_ref());
         RecordersMonitor::of_each(recorders.map(|recorder| recorder.monitor()))
+    }
+
+    /// Returns what starts and stops the recording of the camera of this name as clients do; `None` without a folder for recordings.
+    #[must_use]
+    pub fn recording_switch(&self, name: &str) -> Option<Arc<dyn RecordingSwitch>> {
+        let recorder = self.cameras.iter().find(|camera| camera.name == name)?.recorder.clone()?;
+        Some(recorder)
     }
 
     /// Starts to record the camera of this name as a client does, if there is a folder for recordings.

@@ -5,7 +5,9 @@ use std::sync::Mutex;
 use serde::Serialize;
 
 use crate::live::{Camera, Sink as _};
-use crate::sink::record::{RecordError, RecordOptions, RecorderOutcome, Recorders, RecordersMonitor, RecordingStatus};
+use crate::sink::record::{
+    RecordError, RecordOptions, RecorderOutcome, Recorders, RecordersMonitor, RecordingStatus, RecordingSwitch,
+};
 use crate::sync::locked;
 
 /// Records one camera.
@@ -39,6 +41,16 @@ impl CameraRecording {
     /// Returns whether writing failed and is retried.
     pub(super) fn is_paused(&self) -> bool {
         self.status.is_paused()
+    }
+}
+
+impl RecordingSwitch for CameraRecorder {
+    fn start(&self) -> Result<(), RecordError> {
+        Self::start(self)
+    }
+
+    fn stop(&self) {
+        Self::stop(self);
     }
 }
 

@@ -167,6 +167,12 @@ fn no_address() -> Box<Response> {
     Box::new(refuse(StatusCode::NOT_FOUND, "no such address"))
 }
 
+/// Answers requests for WebRTC in a program without it.
+#[cfg(not(feature = "whep"))]
+pub(super) async fn without_webrtc() -> Response {
+    refuse(StatusCode::NOT_IMPLEMENTED, "this oaktap was built without WebRTC; build it with the feature `whep`")
+}
+
 /// Returns the addresses with their handlers, and `more` under the same rules.
 pub(super) fn router(server: Arc<Server>, more: Router<Arc<Server>>) -> Router {
     more.route("/", get(page::index))

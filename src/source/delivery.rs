@@ -98,7 +98,7 @@ impl Delivery {
             provisional: None,
             held: VecDeque::new(),
             guessed: None,
-            expected: Expected::new(expected).joining_late(matches!(spec, SourceSpec::Udp(_))),
+            expected: Expected::new(expected).joining_late(spec.joins_late()),
             unexpected: None,
             note: None,
             is_recording: spec.recording().is_some(),
@@ -287,6 +287,7 @@ impl Delivery {
                 self.outlets.provisional.offer(frame);
             }
         }
+        let mut replaced = None;
         let (stream, not_sent) = self.outlets.ledger.update(|stats| {
             stats.set_byte_counts(progress.byte_counts);
             stats.set_arrived(progress.received);
@@ -294,9 +295,14 @@ impl Delivery {
             stats.event(&event);
             if matches!(event, Event::Record(_)) {
                 stats.set_introduction(progress.introduction);
+                replaced = stats.identified();
             }
             (stats.stream_of(&event), stats.not_sent() - before)
         });
+        if let Some(before) = replaced {
+            let id = progress.introduction.device_id.as_deref().unwrap_or_default();
+            tracing::warn!(camera = %self.name, "another camera is at this address: {id}, before {before}");
+        }
         if not_sent > 0 {
             self.broken();
         }

@@ -117,6 +117,10 @@ pub enum SourceErrorKind {
     #[cfg(feature = "mqtt")]
     #[error(transparent)]
     Mqtt(super::MqttError),
+    /// The router cannot be reached, or was lost.
+    #[cfg(feature = "zenoh")]
+    #[error(transparent)]
+    Zenoh(super::ZenohError),
     /// The simulated camera could not be started.
     #[error("could not start the simulated camera: {0}")]
     Sim(io::Error),
@@ -137,6 +141,10 @@ impl SourceErrorKind {
     /// Returns whether there was a connection, which is lost now.
     #[must_use]
     pub const fn was_connected(&self) -> bool {
+        #[cfg(feature = "zenoh")]
+        if let Self::Zenoh(error) = self {
+            return error.was_connected();
+        }
         !matches!(self, Self::Resolve(_) | Self::Connect(_) | Self::ConnectTimeout(_) | Self::Listen(_) | Self::Sim(_))
     }
 }
@@ -209,6 +217,8 @@ impl SourceError {
             SourceErrorKind::Http(error) => error.class(),
             #[cfg(feature = "mqtt")]
             SourceErrorKind::Mqtt(error) => error.class(),
+            #[cfg(feature = "zenoh")]
+            SourceErrorKind::Zenoh(error) => error.class(),
             SourceErrorKind::NotACamera { .. }
             | SourceErrorKind::Header { .. }
             | SourceErrorKind::UnexpectedApplication { .. }
@@ -228,6 +238,22 @@ impl SourceError {
             | SourceErrorKind::Resync { .. }
             | SourceErrorKind::NoFrames(_) => SourceErrorClass::Retry,
         }
+    }
+
+    /// Returns whether the source failed before its first frame in a way that does not end by itself, but may be ended by
+    /// somebody: a server that answers with an error, another server on the port, or another program that listens there.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        let may_pass = match &self.kind {
+            #[cfg(feature = "http")]
+            SourceErrorKind::Http(_) => true,
+            #[cfg(feature = "mqtt")]
+            SourceErrorKind::Mqtt(_) => true,
+            SourceErrorKind::NotACamera { .. } | SourceErrorKind::Listen(_) => true,
+            _ => false,
+        };
+        let streamed = self.conn.streamed_before || self.conn.frames > 0;
+        may_pass && !streamed && self.class() == SourceErrorClass::Fatal
     }
 
     /// Returns whether no program listened on the port. Another attempt then costs one packet.
@@ -254,6 +280,8 @@ impl SourceError {
             SourceErrorKind::Connect(_) if self.conn.streamed_before && self.conn.source.starts_with("mqtt") => {
                 Some(crate::net::mqtt::GONE_HELP)
             }
+            #[cfg(feature = "zenoh")]
+            SourceErrorKind::Zenoh(error) => error.help(),
             #[cfg(feature = "mqtt")]
             SourceErrorKind::Connect(_) if self.refused() && self.conn.source.starts_with("mqtt") => {
                 Some("no broker listens on this port; on the broker's host, `mosquitto -p 1883` starts one")

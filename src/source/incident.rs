@@ -66,6 +66,11 @@ pub enum IncidentEvent {
         /// Number of messages.
         messages: u32,
     },
+    /// The far receiver published frames before the next one that did not arrive here.
+    NotDelivered {
+        /// Number of frames.
+        frames: u64,
+    },
     /// Bytes were received that belong to no intact frame. Does not include records of unknown kinds: the next frame
     /// carries them.
     Skipped(Skipped),
@@ -94,7 +99,7 @@ impl IncidentEvent {
             | Self::BadDetections(_)
             | Self::Measured(_) => 0,
             Self::NoDatagram { messages } => *messages as u64,
-            Self::NotSent { frames } => *frames,
+            Self::NotSent { frames } | Self::NotDelivered { frames } => *frames,
             Self::Recorded(incident) => incident.frames,
         }
     }
@@ -135,6 +140,9 @@ impl fmt::Display for IncidentEvent {
             Self::NoDatagram { messages } => {
                 write!(f, "no datagram arrived of {}", count(u64::from(*messages), "message", "messages"))
             }
+            Self::NotDelivered { frames } => {
+                write!(f, "{} of the far receiver did not arrive", count(*frames, "frame", "frames"))
+            }
             Self::NotSent { frames } => {
                 write!(f, "the camera left out {}", count(*frames, "frame number", "frame numbers"))
             }
@@ -151,7 +159,9 @@ impl From<&IncidentEvent> for schema::RecordedIncident {
             IncidentEvent::Connected { .. } => IncidentKind::Connected,
             IncidentEvent::Disconnected { .. } => IncidentKind::Disconnected,
             IncidentEvent::Withdrawn { .. } => IncidentKind::Withdrawn,
-            IncidentEvent::Lost(_) | IncidentEvent::NoDatagram { .. } => IncidentKind::Lost,
+            IncidentEvent::Lost(_) | IncidentEvent::NoDatagram { .. } | IncidentEvent::NotDelivered { .. } => {
+                IncidentKind::Lost
+            }
             IncidentEvent::Skipped(_) => IncidentKind::Skipped,
             IncidentEvent::BadDetections(_) => IncidentKind::BadDetections,
             IncidentEvent::NotSent { .. } => IncidentKind::NotSent,

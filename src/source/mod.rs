@@ -8,7 +8,7 @@ mod attempt;
 mod beside;
 mod connect;
 pub mod control;
-#[cfg(any(feature = "http", feature = "mqtt"))]
+#[cfg(any(feature = "http", feature = "mqtt", feature = "zenoh"))]
 mod credentials;
 mod delivery;
 pub mod error;
@@ -42,10 +42,12 @@ mod tcp;
 mod turn;
 mod udp;
 mod value_hints;
+#[cfg(feature = "zenoh")]
+mod zenoh;
 
 #[cfg(feature = "mqtt")]
 pub(crate) use connect::{connect, keep_alive};
-#[cfg(any(feature = "http", feature = "mqtt"))]
+#[cfg(any(feature = "http", feature = "mqtt", feature = "zenoh"))]
 pub use credentials::{Credentials, Password};
 pub use error::{Advise, ConnContext, SourceError, SourceErrorClass, SourceErrorKind};
 #[cfg(feature = "serve")]
@@ -70,3 +72,5 @@ pub use session::Session;
 pub use spec::{SourceSpec, SourceSpecError, intended, without_password};
 pub use state::{Outside, SessionState};
 pub use udp::UdpSpec;
+#[cfg(feature = "zenoh")]
+pub use zenoh::{FleetCamera, FleetReceiver, FleetState, ZenohError, ZenohFleet, ZenohRouter, ZenohSpec};

@@ -1,6 +1,7 @@
 //! Options of a session.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Timeouts;
 use crate::device::contract::Contract;
@@ -25,6 +26,9 @@ pub struct SessionOptions {
     pub names: Option<Arc<LabelMap>>,
     /// Connects again when a connection ends.
     pub reconnect: bool,
+    /// Time between two attempts before the first frame after an error that ends a session otherwise, although its cause may
+    /// go away: see [`SourceError::is_refusal`](super::SourceError::is_refusal). `None`, the default: the session ends.
+    pub retry_refused: Option<Duration>,
     /// Playback clock shared by the cameras of a recording. `None`: one per camera, with the options of its source.
     pub playback: Option<Playback>,
 }
@@ -39,6 +43,7 @@ impl Default for SessionOptions {
             expect: None,
             names: None,
             reconnect: true,
+            retry_refused: None,
             playback: None,
         }
     }

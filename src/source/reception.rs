@@ -27,6 +27,10 @@ pub(super) struct Reception<'a> {
     pub(super) silent: SessionState,
     /// A pause is not an outage.
     pub(super) may_pause: bool,
+    /// State of a connection that has stalled.
+    pub(super) stalled: SessionState,
+    /// The source itself finds out that its connection is lost: a silence does not end it.
+    pub(super) outlives_silence: bool,
     sync_losses: SyncLosses,
     /// Frames received.
     pub(super) frames: u64,
@@ -53,6 +57,8 @@ impl<'a> Reception<'a> {
             silence,
             silent: SessionState::Silent,
             may_pause: false,
+            stalled: SessionState::Stalled,
+            outlives_silence: false,
             sync_losses: SyncLosses::default(),
             frames: 0,
             last_len: 0,
@@ -146,14 +152,14 @@ impl<'a> Reception<'a> {
             self.events(received_now())?;
         }
         if silence >= Silence::Stalled && self.silence.has_frames() && !self.has_numbers_only() {
-            self.set_state(if self.may_pause { SessionState::Paused } else { SessionState::Stalled });
+            self.set_state(if self.may_pause { SessionState::Paused } else { self.stalled.clone() });
             if self.is_outage() {
                 let since_ns = self.silence.last_byte_ns();
                 self.attempts.delivery.outlets.ledger.update(|stats| stats.outage(since_ns));
             }
         }
         let may_be_silent = self.has_numbers_only() || !(self.silence.has_frames() || is_camera);
-        if silence == Silence::TimedOut && self.silence.has_bytes() && !may_be_silent {
+        if silence == Silence::TimedOut && self.silence.has_bytes() && !may_be_silent && !self.outlives_silence {
             return Err(SourceErrorKind::Idle(self.silence.since_last_byte(now_ns)));
         }
         Ok(())
@@ -169,7 +175,11 @@ impl<'a> Reception<'a> {
     /// Notifies receivers of the state only if it is another one, because this runs for every frame.
     pub(super) fn set_state(&self, new: SessionState) {
         self.attempts.state.send_if_modified(|state| {
-            let changed = discriminant(&*state) != discriminant(&new);
+            let other_absence = match (&*state, &new) {
+                (SessionState::Absent { why }, SessionState::Absent { why: now }) => why != now,
+                _ => false,
+            };
+            let changed = discriminant(&*state) != discriminant(&new) || other_absence;
             if changed {
                 *state = new;
             }
@@ -185,7 +195,8 @@ impl<'a> Reception<'a> {
     /// Returns whether the stream is stalled, and the user has not set a longer silence as normal.
     fn is_outage(&self) -> bool {
         let Attempts { options, state, .. } = &*self.attempts;
-        options.timeouts.idle_fixed.is_none() && matches!(*state.borrow(), SessionState::Stalled)
+        let is_stalled = matches!(*state.borrow(), SessionState::Stalled | SessionState::Absent { .. });
+        options.timeouts.idle_fixed.is_none() && is_stalled
     }
 
     /// Counts an outage if the camera is not streaming once the connection has ended like this.
@@ -256,7 +267,7 @@ impl Reception<'_> {
     }
 
     /// Waits, but not for data. Returns `None` if the session was stopped.
-    #[cfg(any(feature = "http", feature = "mqtt"))]
+    #[cfg(any(feature = "http", feature = "mqtt", feature = "zenoh"))]
     pub(super) async fn unless_stopped<T>(&self, done: impl Future<Output = T>) -> Option<T> {
         let mut stop = self.attempts.stop.clone();
         tokio::select! {

@@ -1,17 +1,20 @@
 //! Parses and formats the sources that users name on the command line.
 
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::str::FromStr;
 
 #[cfg(feature = "mqtt")]
 use super::MqttSpec;
+#[cfg(feature = "zenoh")]
+use super::ZenohSpec;
 use super::{FileSpec, UdpSpec};
 #[cfg(feature = "http")]
 use super::{HttpPostSpec, HttpSpec};
 use crate::file::shell_word;
 use crate::frame::LabelMap;
+pub(super) use crate::net::host_and_port::host_and_port;
 use crate::sim::{SimConfig, SimError};
 use crate::wire::PORT;
 
@@ -19,11 +22,12 @@ use crate::wire::PORT;
 pub(super) const ANY_ADDRESS: &str = "0.0.0.0";
 
 /// The supported schemes, for errors.
-const SCHEMES: [&str; 6] = [
+const SCHEMES: [&str; 7] = [
     "`tcp://`, `listen://`",
     if cfg!(feature = "http") { ", `http://`, `https://`, `http-post://`" } else { "" },
     if cfg!(feature = "mqtt") { ", `mqtt://`, `mqtts://`" } else { "" },
     ", `udp://`",
+    if cfg!(feature = "zenoh") { ", `zenoh://`" } else { "" },
     ", `sim:`",
     " or `file:`",
 ];
@@ -57,6 +61,9 @@ pub enum SourceSpec {
     /// `mqtt://[USER:PASSWORD@]BROKER[:PORT]/TOPIC` and `mqtts://`: a camera that publishes to a broker.
     #[cfg(feature = "mqtt")]
     Mqtt(MqttSpec),
+    /// `zenoh://ROUTER[:PORT]/HOST/CAMERA`: a camera that another oaktap publishes with a Zenoh router.
+    #[cfg(feature = "zenoh")]
+    Zenoh(ZenohSpec),
     /// `sim:` or `sim:?size=640x352&fps=40`: a simulated camera in this process, reached over loopback TCP. Unlike
     /// `oaktap simulate`, it sends extension records unless the text contains `records=off`.
     Sim(Box<SimConfig>),
@@ -117,16 +124,37 @@ pub(super) fn without_secrets(text: &str) -> String {
     format!("{before}?{}{fragment}", query.join("&"))
 }
 
-/// Replaces the passwords in a text that may be a URL.
+/// Returns where the user name of a URL begins: after the scheme, also of one that is misspelled, such as `http:/a:b@cam` or
+/// `http//a:b@cam`. 0 without a scheme.
+fn authority_at(text: &str) -> usize {
+    if let Some(at) = text.find("://") {
+        return text.len() - text[at + "://".len()..].trim_start_matches('/').len();
+    }
+    let name = text.find('=').filter(|at| !text[..*at].contains([':', '/', '@', '?'])).map_or(0, |at| at + 1);
+    let is_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    let scheme = text[name..].find(|c| !is_scheme(c)).map_or(text.len(), |len| name + len);
+    let separator = &text[scheme..];
+    let rest = separator.trim_start_matches([':', '/']);
+    let has_scheme = scheme > name && (separator.starts_with(":/") || separator.starts_with("//"));
+    if has_scheme { text.len() - rest.len() } else { 0 }
+}
+
+/// Replaces the passwords in a text that may be a URL, also in one that is not valid.
+///
+/// Every text that shows a source passes through here: errors, their help, and their JSON.
 #[must_use]
 pub fn without_password(text: &str) -> String {
-    let is_url = text.contains("://");
-    let text = &*if is_url { without_secrets(text) } else { text.to_owned() };
+    // The path of a recording may have any character.
+    if text.starts_with("file:") && !text.contains("://") {
+        return text.to_owned();
+    }
+    let text = &*without_secrets(text);
     let hidden = || {
-        let at = text.find("://").map_or(0, |at| at + 3);
+        let at = authority_at(text);
         let (authority, rest) = text[at..].split_at(text[at..].find(['/', '?', '#']).unwrap_or(text.len() - at));
         // A `@` after a port that is no number, or in the topic of a broker, may be the end of a password with a `/`.
-        let is_broker = text[..at].ends_with("mqtt://") || text[..at].ends_with("mqtts://");
+        let is_broker =
+            ["mqtt", "mqtts"].iter().any(|scheme| text[..at].trim_end_matches([':', '/']).ends_with(scheme));
         let ends_late = is_cut(authority, rest) || (is_broker && authority.contains('@'));
         let end = at + if ends_late { text[at..].rfind('@')? } else { authority.rfind('@')? };
         let colon = at + authority.find(':').filter(|colon| at + colon < end)?;
@@ -193,8 +221,15 @@ impl FromStr for SourceSpec {
             Some((scheme @ ("mqtt" | "mqtts"), rest)) => {
                 return MqttSpec::parse(scheme == "mqtts", rest).map(Self::Mqtt).map_err(fail);
             }
+            #[cfg(feature = "zenoh")]
+            Some(("zenoh", rest)) => return ZenohSpec::parse(rest).map(Self::Zenoh).map_err(fail),
+            #[cfg(not(feature = "zenoh"))]
+            Some(("zenoh", _)) => {
+                let help = Some("build it with `cargo install --path . --features zenoh`".to_owned());
+                return Err(SourceSpecError { help, ..fail("this oaktap was built without Zenoh".to_owned()) });
+            }
             Some((scheme, _)) => {
-                let help = intended(text).map(|intended| format!("did you mean `{intended}`?"));
+                let help = intended(text).map(|intended| did_you_mean(&intended));
                 let why = format!("`{scheme}://` is not supported; expected {}", SCHEMES.concat());
                 return Err(SourceSpecError { help, ..fail(why) });
             }
@@ -203,7 +238,7 @@ impl FromStr for SourceSpec {
                     return file.map(Self::File).map_err(fail);
                 }
                 if let Some(intended) = intended(text) {
-                    let help = Some(format!("did you mean `{intended}`?"));
+                    let help = Some(did_you_mean(&intended));
                     let scheme = text.split(':').next().unwrap_or_default();
                     let why = format!("`{scheme}:` is not supported; expected {}", SCHEMES.concat());
                     return Err(SourceSpecError { help, ..fail(why) });
@@ -236,6 +271,11 @@ pub fn intended(text: &str) -> Option<String> {
     let nearest = names.nearest(scheme)?;
     let nearest = known().find(|known| known.trim_end_matches(['/', ':']) == nearest)?;
     Some(format!("{nearest}{}", rest.trim_start_matches('/')))
+}
+
+/// Suggests a source, without its password.
+fn did_you_mean(intended: &str) -> String {
+    format!("did you mean `{}`?", without_password(intended))
 }
 
 /// Fewest digits of a camera's id. Ids have 16 to 18; people shorten them.
@@ -279,6 +319,7 @@ fn not_an_address(text: &str) -> Option<(String, String)> {
     }
     // `192.168.1.50/` is copied from a browser.
     let is_path = text.trim_end_matches('/').contains(['/', '\\']) || text.starts_with('/');
+    let text = &*without_secrets(text);
     is_path.then(|| {
         let first = text.split('/').next().unwrap_or_default();
         let is_host = first.contains(':') || first.parse::<Ipv4Addr>().is_ok();
@@ -289,69 +330,6 @@ fn not_an_address(text: &str) -> Option<(String, String)> {
         let help = "a camera has an address such as 192.168.1.50; a recording is an existing file".to_owned();
         ("there is no such file".to_owned(), help)
     })
-}
-
-/// Splits an address into its host and its port.
-///
-/// # Errors
-/// The reason for which it is not valid.
-pub(super) fn host_and_port(address: &str, default_port: u16) -> Result<(&str, u16), String> {
-    // Shows nothing of a password.
-    if address.contains('@') {
-        return Err("an address has no user name: remove all up to `@`, or begin with mqtt:// or http://".to_owned());
-    }
-    if let Some((address, path)) = address.split_once('/') {
-        return Err(format!("an address has no path: remove `/{path}` after `{address}`"));
-    }
-    let (host, port) = if let Some(rest) = address.strip_prefix('[') {
-        let (host, port) = rest.split_once(']').ok_or("missing `]` after the IPv6 address")?;
-        if !is_ipv6(host) {
-            return Err(format!("`{host}` is not an IPv6 address"));
-        }
-        match port.strip_prefix(':') {
-            Some(port) => (host, Some(port)),
-            None if port.is_empty() => (host, None),
-            None => return Err(format!("expected `:PORT` after the address, found `{port}`")),
-        }
-    } else if is_ipv6(address) {
-        (address, None)
-    } else {
-        match address.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (address, None),
-        }
-    };
-    if host.is_empty() {
-        return Err("missing host".to_owned());
-    }
-    let port = match port {
-        None => default_port,
-        Some(port) => match port.parse() {
-            Ok(port) if port != 0 => port,
-            _ => return Err(format!("expected a port from 1 to 65535, found `{port}`")),
-        },
-    };
-    if !is_ipv6(host)
-        && host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
-        && host.parse::<Ipv4Addr>().is_err()
-    {
-        return Err(format!("`{host}` is not an IPv4 address: expected four numbers from 0 to 255"));
-    }
-    let allowed = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
-    if !is_ipv6(host)
-        && let Some(invalid) = host.chars().find(|c| !allowed(*c))
-    {
-        return Err(format!("host names cannot contain `{}`", invalid.escape_default()));
-    }
-    Ok((host, port))
-}
-
-/// Returns whether the text is an IPv6 address, with or without a zone (`fe80::1%eth0`).
-fn is_ipv6(host: &str) -> bool {
-    let (address, zone) = host.split_once('%').unwrap_or((host, "lo"));
-    address.parse::<Ipv6Addr>().is_ok()
-        && !zone.is_empty()
-        && zone.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
 }
 
 impl SourceSpec {
@@ -382,6 +360,8 @@ impl SourceSpec {
             Self::Udp(spec) => format!("udp:{}", spec.port),
             #[cfg(feature = "mqtt")]
             Self::Mqtt(spec) => spec.name(),
+            #[cfg(feature = "zenoh")]
+            Self::Zenoh(spec) => spec.name(),
             Self::Sim(_) => "sim".to_owned(),
             Self::File(file) => file.name(),
         }
@@ -396,6 +376,18 @@ impl SourceSpec {
             Self::Http(_) => true,
             #[cfg(feature = "mqtt")]
             Self::Mqtt(_) => true,
+            #[cfg(feature = "zenoh")]
+            Self::Zenoh(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Returns whether the stream has no beginning: we join it at any frame.
+    pub(super) const fn joins_late(&self) -> bool {
+        match self {
+            Self::Udp(_) => true,
+            #[cfg(feature = "zenoh")]
+            Self::Zenoh(_) => true,
             _ => false,
         }
     }
@@ -418,6 +410,8 @@ impl SourceSpec {
             }
             #[cfg(feature = "mqtt")]
             Self::Mqtt(_) => "check the topic: `mosquitto_sub -h BROKER -v -t '#'` shows what is published",
+            #[cfg(feature = "zenoh")]
+            Self::Zenoh(_) => "`oaktap fleet --router ROUTER` lists the receivers and cameras that are there",
             Self::Listen { .. } => "check that the camera's application connects to this host and this port",
             Self::File(_) => "`oaktap recover FILE` saves the intact frames of a damaged recording to a new file",
         }
@@ -437,6 +431,8 @@ impl fmt::Display for SourceSpec {
             Self::Udp(spec) => spec.fmt(f),
             #[cfg(feature = "mqtt")]
             Self::Mqtt(spec) => spec.fmt(f),
+            #[cfg(feature = "zenoh")]
+            Self::Zenoh(spec) => spec.fmt(f),
             Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
             Self::Sim(config) if **config == SimConfig { records: true, ..SimConfig::default() } => f.write_str("sim:"),
             Self::Sim(config) => write!(f, "sim:?{config}{}", if config.records { "" } else { "&records=off" }),
@@ -478,6 +474,39 @@ mod tests {
         ] {
             assert_eq!(intended(text).as_deref(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn no_error_shows_a_password() {
+        for text in [
+            "http:/admin:s3cret@127.0.0.1/x",
+            "http//admin:s3cret@127.0.0.1/x",
+            "http:///admin:s3cret@127.0.0.1/x",
+            "http:admin:s3cret@127.0.0.1/x",
+            "http:/admin:s3cret/s3cret@127.0.0.1/x",
+            "htp://admin:s3cret@127.0.0.1/x",
+            "htp:/admin:s3cret@127.0.0.1/x",
+            "htp//admin:s3cret@127.0.0.1/x",
+            "front=http:/admin:s3cret@127.0.0.1/x",
+            "mqtt:/admin:s3cret/s3cret@broker/cam",
+            "rtsp:/admin:s3cret@127.0.0.1/x",
+            "admin:s3cret@127.0.0.1",
+            "admin:s3cret@127.0.0.1/x",
+            "127.0.0.1/x?token=s3cret",
+            "http:/127.0.0.1/x?user=admin&pwd=s3cret",
+            "tcp://127.0.0.1:80/x?token=s3cret",
+        ] {
+            let error = text.parse::<SourceSpec>().expect_err(text);
+            let shown = format!("{error} {error:?} {}", error.help().unwrap_or_default());
+            assert!(!shown.contains("s3cret"), "{text}: {shown}");
+            assert!(!without_password(text).contains("s3cret"), "{text}");
+        }
+        for text in ["file:a:b@c.mcap", "/srv/a:b@c.mcap", "192.168.1.50:5000", "sim:?size=64x48", "rec.mcap?speed=max"]
+        {
+            assert_eq!(without_password(text), text);
+        }
+        let hint = "htp://admin:s3cret@127.0.0.1/x".parse::<SourceSpec>().expect_err("no scheme").to_string();
+        assert!(hint.ends_with("did you mean `http://admin:***@127.0.0.1/x`?"), "{hint}");
     }
 
     #[test]
@@ -591,10 +620,26 @@ mod tests {
             ("file:a?x", "invalid source `file:a?x`: unknown option `x`; expected speed, loop, camera or then"),
             ("sim:40", "invalid source `sim:40`: expected `sim:` or `sim:?key=value&...`"),
         ] {
+            let error = if cfg!(feature = "zenoh") {
+                error.replace("`udp://`, ", "`udp://`, `zenoh://`, ")
+            } else {
+                error.to_owned()
+            };
             assert_eq!(text.parse::<SourceSpec>().unwrap_err().to_string(), error);
         }
         let error = "sim:?fsp=40".parse::<SourceSpec>().unwrap_err().to_string();
         assert!(error.contains("unknown option `fsp`") && error.contains("fps"), "{error}");
+    }
+
+    #[cfg(not(feature = "zenoh"))]
+    #[test]
+    fn a_source_of_a_feature_that_is_not_built_says_how_to_get_it() {
+        let error = "zenoh://bus/desk/front".parse::<SourceSpec>().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "invalid source `zenoh://bus/desk/front`: this oaktap was built without Zenoh\nhelp: build it with `cargo install --path \
+             . --features zenoh`"
+        );
     }
 
     #[test]

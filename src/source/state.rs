@@ -23,6 +23,11 @@ pub enum SessionState {
         /// The topic filter.
         topic: Arc<str>,
     },
+    /// Connected to a router, but the far receiver, its camera, or the stream of this camera is not there.
+    Absent {
+        /// What is not there, for people.
+        why: Arc<str>,
+    },
     /// Connected, but without a byte for [`first_byte`](super::Timeouts::first_byte): a camera that serves another client
     /// behaves like this (wire.md 4.11).
     Silent,
@@ -101,7 +106,7 @@ impl SessionState {
     pub const fn word(&self) -> &'static str {
         match self {
             Self::Connecting { .. } => "connecting",
-            Self::Waiting | Self::Subscribed { .. } | Self::Paused => "waiting",
+            Self::Waiting | Self::Subscribed { .. } | Self::Absent { .. } | Self::Paused => "waiting",
             Self::Silent => "silent",
             Self::Streaming => "streaming",
             Self::Stalled => "stalled",
@@ -140,6 +145,7 @@ impl fmt::Display for SessionState {
             Self::Subscribed { topic } => {
                 write!(f, "connected to the broker; nothing has been published on {topic} yet")
             }
+            Self::Absent { why } => write!(f, "waiting: {why}"),
             Self::Silent => f.write_str("connected but silent: another client may hold the camera"),
             Self::Streaming => f.write_str("streaming"),
             Self::Stalled => f.write_str("stalled: connected, but no frames arrive"),

@@ -20,6 +20,8 @@ use super::replay::Replay;
 use super::spec::SourceSpec;
 use super::tcp::{HeaderStream, Peer};
 use super::udp::UdpSource;
+#[cfg(feature = "zenoh")]
+use super::zenoh::ZenohSource;
 use super::{SessionOptions, SessionState};
 use crate::net::clock::received_now;
 use crate::recording::playback::CameraPlayback;
@@ -48,25 +50,34 @@ pub(super) async fn run(
             supervise(&mut attempts, &mut source, &mut stop).await
         }
         #[cfg(feature = "http")]
-        SourceSpec::HttpPost(spec) => match HttpPost::bind(&spec, &attempts.options).await {
-            Ok(mut source) => supervise(&mut attempts, &mut source, &mut stop).await,
-            Err(error) => attempts.failed(SourceErrorKind::Listen(error)),
-        },
-        SourceSpec::Udp(spec) => match UdpSource::bind(&spec, &attempts.options).await {
-            Ok(mut source) => supervise(&mut attempts, &mut source, &mut stop).await,
-            Err(error) => attempts.failed(SourceErrorKind::Listen(error)),
-        },
+        SourceSpec::HttpPost(spec) => {
+            match bound(&attempts, &mut stop, || HttpPost::bind(&spec, &attempts.options)).await {
+                Ok(mut source) => supervise(&mut attempts, &mut source, &mut stop).await,
+                Err(error) => error,
+            }
+        }
+        SourceSpec::Udp(spec) => {
+            match bound(&attempts, &mut stop, || UdpSource::bind(&spec, &attempts.options)).await {
+                Ok(mut source) => supervise(&mut attempts, &mut source, &mut stop).await,
+                Err(error) => error,
+            }
+        }
         #[cfg(feature = "mqtt")]
         SourceSpec::Mqtt(spec) => {
             let mut source = MqttSource::new(spec, &attempts.options);
             supervise(&mut attempts, &mut source, &mut stop).await
         }
-        SourceSpec::Listen { host, port } => match Listener::bind(&host, port).await {
+        #[cfg(feature = "zenoh")]
+        SourceSpec::Zenoh(spec) => {
+            let mut source = ZenohSource::new(spec, &attempts.options);
+            supervise(&mut attempts, &mut source, &mut stop).await
+        }
+        SourceSpec::Listen { host, port } => match bound(&attempts, &mut stop, || Listener::bind(&host, port)).await {
             Ok(listener) => {
                 let mut source = stream(Peer::Accept(listener), &attempts);
                 supervise(&mut attempts, &mut source, &mut stop).await
             }
-            Err(error) => attempts.failed(SourceErrorKind::Listen(error)),
+            Err(error) => error,
         },
         SourceSpec::Sim(config) => match simulate(*config, attempts.delivery.name()).await {
             Ok(started) => {
@@ -122,6 +133,27 @@ async fn simulate(config: SimConfig, camera: &str) -> std::io::Result<Simulator>
     tokio::task::spawn_blocking(move || Simulator::start(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, &config)).await?
 }
 
+/// Listens at an address of this host. If another program listens there, tries again while the options allow it. Returns the
+/// error that ends the session, or `None` if it was stopped.
+async fn bound<S, F: Future<Output = std::io::Result<S>>>(
+    attempts: &Attempts,
+    stop: &mut watch::Receiver<bool>,
+    bind: impl Fn() -> F,
+) -> Result<S, Option<Arc<SourceError>>> {
+    loop {
+        let error = match bind().await {
+            Ok(source) => return Ok(source),
+            Err(error) => attempts.failed(SourceErrorKind::Listen(error)),
+        };
+        let (Some(reason), Some(retry_in)) = (&error, attempts.options.retry_refused) else { return Err(error) };
+        attempts.state.send_replace(SessionState::Lost { reason: Arc::clone(reason), retry_in });
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return Err(None),
+            () = tokio::time::sleep(retry_in) => {}
+        }
+    }
+}
+
 /// Connects until the session is to end. Returns the error that ended it; `None` if it was stopped, or closed by the camera
 /// without reconnecting.
 async fn supervise(
@@ -145,16 +177,20 @@ async fn supervise(
         }
         // A peer that has been a camera before may be booting: retry even if another server answers meanwhile.
         let unexpected = matches!(reason.kind, SourceErrorKind::UnexpectedApplication { .. });
-        if unexpected || (!attempts.streamed && reason.class() != SourceErrorClass::Retry) {
+        let retry_refused = attempts.options.retry_refused.filter(|_| reason.is_refusal());
+        let ends = !attempts.streamed && reason.class() != SourceErrorClass::Retry && retry_refused.is_none();
+        if unexpected || ends {
             return Some(reason);
         }
         if streamed {
             attempt = 0;
         }
-        let retry_in = backoff.delay(streamed, reason.refused());
+        let retry_in = retry_refused.unwrap_or_else(|| backoff.delay(streamed, reason.refused()));
+        // Its last answer is why it failed, if it never streamed.
+        let refused = (retry_refused.is_some() && !attempts.streamed).then(|| Arc::clone(&reason));
         attempts.state.send_replace(SessionState::Lost { reason, retry_in });
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return None, // Also when the session was dropped.
+            _ = stop.wait_for(|stop| *stop) => return refused, // Also when the session was dropped.
             () = tokio::time::sleep(retry_in) => {}
         }
     }

@@ -1,7 +1,8 @@
 //! Frames by outcome, and the place of damage.
 
 /// Frames by outcome. `received == confirmed + withdrawn + pending` at every moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(default)]
 pub struct FrameCounts {
     /// Frames received completely, as far as their header shows.
     pub received: u64,
@@ -34,10 +35,11 @@ pub struct FrameCounts {
 }
 
 impl FrameCounts {
-    /// Returns whether [`Self::missing`] is an estimate: without frame numbers, or in parts. Not while none is missing.
+    /// Returns whether [`Self::missing`] is an estimate, at least in part. Frames without a number that a recording marks as missing
+    /// were counted by the recorder.
     #[must_use]
-    pub const fn missing_is_estimate(&self, are_numbered: bool) -> bool {
-        self.missing > 0 && (!are_numbered || self.estimated > 0)
+    pub const fn missing_is_estimate(&self) -> bool {
+        self.missing > 0 && self.estimated > 0
     }
 }
 

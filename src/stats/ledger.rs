@@ -41,8 +41,8 @@ impl Ledger {
         write(&mut locked(&self.shared).stats)
     }
 
-    /// Adds a lane to [`Stats::lanes`]. Earlier ones of its name that have ended share its entry: every recording and every
-    /// requested picture has a lane, and a server may make any number of them.
+    /// Adds a lane to [`Stats::lanes`]. Earlier ones that have ended share an entry for each name: every recording has a lane, and a
+    /// server may make any number of them.
     pub fn watch(&self, lane: LaneCounter) {
         let mut shared = locked(&self.shared);
         shared.sum_ended();
@@ -52,22 +52,9 @@ impl Ledger {
     /// Returns a copy of all counts, with those of the lanes.
     #[must_use]
     pub fn snapshot(&self) -> Stats {
-        let mut shared = locked(&self.shared);
-        shared.sum_ended();
+        let shared = locked(&self.shared);
         let mut stats = shared.stats.clone();
-        stats.lanes.clone_from(&shared.ended);
-        // Each sum is in the entry of one lane. Several lanes of a name at a time, such as those of two targets, are apart.
-        let mut sums: Vec<_> = (0..shared.ended.len()).collect();
-        for counts in shared.lanes.iter().map(LaneCounter::counts) {
-            let is_its = |at: &usize| {
-                let sum = &shared.ended[*at];
-                (sum.name, sum.keeps) == (counts.name, counts.keeps)
-            };
-            match sums.iter().position(is_its) {
-                Some(found) => stats.lanes[sums.swap_remove(found)].add(&counts),
-                None => stats.lanes.push(counts),
-            }
-        }
+        stats.lanes = shared.ended.iter().copied().chain(shared.lanes.iter().map(LaneCounter::counts)).collect();
         stats
     }
 }

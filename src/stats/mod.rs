@@ -2,9 +2,11 @@
 
 mod arrival;
 mod backlog;
+mod bus;
 mod frames;
 mod gaps;
 mod health;
+mod identity;
 mod ledger;
 mod numbering;
 mod outages;
@@ -22,6 +24,7 @@ use hdrhistogram::Histogram;
 use self::arrival::Timed;
 pub(crate) use self::backlog::Burst;
 use self::backlog::Fresh;
+pub use self::bus::{BusCounts, FarCounts};
 pub use self::frames::{DamagePlace, FrameCounts, VideoCounts};
 use self::gaps::GapEstimator;
 pub use self::health::{CameraHealth, HealthGauge};
@@ -149,12 +152,18 @@ pub struct Stats {
     pub health: CameraHealth,
     /// Datagrams by outcome; `None` for sources that do not receive datagrams.
     pub datagrams: Option<DatagramCounts>,
+    /// Frames of a bus by outcome; `None` for other sources.
+    pub bus: Option<BusCounts>,
     /// Attempts to connect.
     pub attempts: u64,
     /// Connections opened.
     pub connections: u64,
+    /// Number of the connection that had the first frame, or of the last one while there is no frame.
+    first_connection: u64,
     /// Times that the camera's clock went backwards.
     pub reboots: u64,
+    /// Times that another camera, by its id, followed at the same address.
+    pub replacements: u64,
     /// Items by outcome, for every lane. Filled by [`Ledger::snapshot`].
     pub lanes: Vec<LaneCounts>,
     /// Arrival of the first and of the last frame.
@@ -179,6 +188,8 @@ pub struct Stats {
     arrived: Option<Received>,
     /// Device time of the last frame, kept across connections to notice reboots between them.
     last_device: Option<DeviceTime>,
+    /// The camera's last id, kept across connections to notice another camera.
+    last_id: Option<String>,
 }
 
 impl Stats {
@@ -195,6 +206,9 @@ impl Stats {
     /// Counts a connection that was opened, and resets the state of the last one.
     pub fn connected(&mut self) {
         self.connections += u64::from(!self.repeats);
+        if self.frames.received + self.measurements == 0 {
+            self.first_connection = self.connections;
+        }
         self.start_connection();
         self.introduction = Arc::default();
     }
@@ -350,7 +364,8 @@ impl Stats {
         if not_sent + damaged > 0 {
             self.damaged(|| "frame numbers are missing".to_owned());
         }
-        let without_a_byte = damaged.saturating_sub(self.frames.lost).max(self.missing_in_recording);
+        let on_bus = self.bus.as_ref().map_or(0, |bus| bus.missing);
+        let without_a_byte = damaged.saturating_sub(self.frames.lost).max(self.missing_in_recording).max(on_bus);
         self.frames.missing = self.frames.estimated.saturating_add(not_sent).saturating_add(without_a_byte);
         // The camera counts from the first frame that it sends, which may have waited for us.
         let Connection { dropped_by_camera, away_before, .. } = self.connection;
@@ -432,10 +447,10 @@ impl Stats {
         sum(self.closed, self.open)
     }
 
-    /// Returns the number of connections after the first.
+    /// Returns the number of connections after the one with the first frame: attempts before it are no outage.
     #[must_use]
     pub fn reconnects(&self) -> u64 {
-        self.connections.saturating_sub(1)
+        self.connections.saturating_sub(self.first_connection.max(1))
     }
 
     /// Returns the camera's frame period in microseconds, once there are enough frames for an estimate.

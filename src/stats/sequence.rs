@@ -12,7 +12,8 @@ pub(crate) const fn is_restart(previous: u64, number: u64) -> bool {
 }
 
 /// Frame numbers by outcome. `numbers == came + damaged + not_sent + away + pending` at every moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(default)]
 pub struct SequenceCounts {
     /// Numbers from the first to the last of each connection, both included.
     pub numbers: u64,
@@ -180,7 +181,7 @@ impl SequenceTracker {
         }
     }
 
-    /// A recording reports that this many frames were sent but not recorded.
+    /// A recording reports that this many frames were sent but not recorded, or a bus that they did not arrive.
     pub(super) fn missing_in_recording(&mut self, frames: u64) {
         if let Some(run) = &mut self.run {
             run.missing_in_recording = run.missing_in_recording.saturating_add(frames);

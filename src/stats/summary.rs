@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use super::{CameraHealth, DamagePlace, Finding, FrameCounts, Rates, SequenceCounts, Stats, StreamCounts, VideoCounts};
+use super::{
+    BusCounts, CameraHealth, DamagePlace, Finding, FrameCounts, Rates, SequenceCounts, Stats, StreamCounts, VideoCounts,
+};
 use crate::hub::LaneCounts;
 use crate::wire::{ByteCounts, DatagramCounts, Introduction};
 
@@ -45,14 +47,19 @@ pub struct Summary {
     /// Datagrams by outcome; `None` for sources that do not receive datagrams.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub datagrams: Option<DatagramCounts>,
+    /// Frames of a bus by outcome, and the counts of the far receiver; `None` for other sources.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bus: Option<BusCounts>,
     /// Attempts to connect.
     pub attempts: u64,
     /// Connections opened.
     pub connections: u64,
-    /// Connections after the first.
+    /// Connections after the one with the first frame.
     pub reconnects: u64,
     /// Times that the camera's clock went backwards.
     pub reboots: u64,
+    /// Times that another camera, by its id, followed at the same address.
+    pub replacements: u64,
     /// Frames whose detections could not be parsed completely.
     pub bad_detections: u64,
     /// Frames whose JPEG ends early.
@@ -154,10 +161,12 @@ impl Stats {
                 mean: latency.mean(),
             }),
             datagrams: self.datagrams,
+            bus: self.bus.clone(),
             attempts: self.attempts,
             connections: self.connections,
             reconnects: self.reconnects(),
             reboots: self.reboots,
+            replacements: self.replacements,
             bad_detections: self.bad_detections,
             bad_pictures: self.bad_pictures,
             video: (self.video.taken > 0).then_some(self.video),

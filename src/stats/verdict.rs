@@ -1,6 +1,6 @@
 //! Judges the counts: which of them mean that something is missing, and the words for them.
 
-use super::{FrameCounts, Stats, StreamCounts, VideoCounts};
+use super::{BusCounts, FrameCounts, Stats, StreamCounts, VideoCounts};
 use crate::hub::LaneCounts;
 use crate::units::count;
 
@@ -53,7 +53,7 @@ pub mod words {
 type Row = (&'static str, Weight, fn(&Stats) -> u64, [&'static str; 2]);
 
 /// The counts that decide the exit code. README has the same table.
-const COUNTS: [Row; 21] = [
+const COUNTS: [Row; 26] = [
     ("withdrawn", Weight::Loss, |stats| stats.frames.withdrawn, words::WITHDRAWN),
     ("lost", Weight::Loss, |stats| stats.frames.lost - stats.frames.no_memory, words::LOST),
     (
@@ -86,10 +86,11 @@ const COUNTS: [Row; 21] = [
     (
         "numbers.damaged",
         Weight::Loss,
-        // The other counts have those of which a part arrived, and those that a recording misses.
+        // The other counts have those of which a part arrived, and those that a recording or a bus misses.
         |stats| {
             let damaged = stats.numbers().map_or(0, |counts| counts.damaged);
-            damaged.saturating_sub(stats.frames.lost).saturating_sub(stats.missing_in_recording)
+            let on_bus = stats.bus.as_ref().map_or(0, |bus| bus.missing);
+            damaged.saturating_sub(stats.frames.lost).saturating_sub(stats.missing_in_recording).saturating_sub(on_bus)
         },
         ["frame lost in damaged bytes", "frames lost in damaged bytes"],
     ),
@@ -101,6 +102,24 @@ const COUNTS: [Row; 21] = [
         ["frame dropped by the camera", "frames dropped by the camera"],
     ),
     ("missing_in_recording", Weight::Loss, |stats| stats.missing_in_recording, words::MISSING_IN_RECORDING),
+    (
+        "bus.missing",
+        Weight::Loss,
+        |stats| stats.bus.as_ref().map_or(0, BusCounts::lost_on_bus),
+        ["frame lost on the bus", "frames lost on the bus"],
+    ),
+    (
+        "bus.dropped_here",
+        Weight::Loss,
+        |stats| stats.bus.as_ref().map_or(0, |bus| bus.dropped_here),
+        ["frame dropped here, because oaktap was too slow", "frames dropped here, because oaktap was too slow"],
+    ),
+    (
+        "bus.invalid",
+        Weight::Loss,
+        |stats| stats.bus.as_ref().map_or(0, |bus| bus.invalid),
+        ["message that is not an intact frame", "messages that are not intact frames"],
+    ),
     (
         "datagrams.messages_missing",
         Weight::Loss,
@@ -139,8 +158,20 @@ const COUNTS: [Row; 21] = [
             "frame numbers that do not continue the ones before: missing frames cannot be counted",
         ],
     ),
+    (
+        "bus.restarts",
+        Weight::Doubt,
+        |stats| stats.bus.as_ref().map_or(0, |bus| bus.restarts),
+        ["restart of the far receiver", "restarts of the far receiver"],
+    ),
     ("reconnects", Weight::Doubt, Stats::reconnects, words::RECONNECTS),
     ("reboots", Weight::Doubt, |stats| stats.reboots, ["reboot of the camera", "reboots of the camera"]),
+    (
+        "replacements",
+        Weight::Doubt,
+        |stats| stats.replacements,
+        ["other camera at the same address", "other cameras at the same address"],
+    ),
 ];
 
 impl Stats {
@@ -166,6 +197,11 @@ impl Stats {
             let amount = Some(of(self)).filter(|amount| *amount > 0)?;
             let text = match *name {
                 _ if *weight == Weight::Down => self.outage_text(),
+                // The numbers of the far receiver do not show on which side of it these were lost: its own counts do.
+                "numbers.not_sent" if self.bus.is_some() => {
+                    let [one, many] = ["", "s"].map(|end| format!("frame{end} that the far receiver did not receive"));
+                    count(amount, &one, &many)
+                }
                 "withdrawn" => count(amount, one, many) + &self.by_stream(|of| of.withdrawn),
                 "lost" => count(amount, one, many) + &self.by_stream(|of| of.lost),
                 _ => count(amount, one, many),
@@ -237,6 +273,6 @@ impl Stats {
     /// Returns whether [`FrameCounts::missing`] is an estimate, to be shown with `~`.
     #[must_use]
     pub fn missing_is_estimate(&self) -> bool {
-        self.frames.missing_is_estimate(self.numbers().is_some())
+        self.frames.missing_is_estimate()
     }
 }

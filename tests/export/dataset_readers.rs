@@ -6,8 +6,9 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use oaktap::export::{self, Choice, ExportFormat, ExportOptions, ExportReport};
-use oaktap::frame::{BBox, Detection, Frame, LabelMap};
+use oaktap::frame::{BBox, Detection, DeviceTime, Frame, Interpreter, LabelMap, Pool, Received};
 use oaktap::recording::{CameraInfo, Compression};
+use oaktap::wire::{Decoder, Event, Limits, encode};
 use serde_json::{Value, json};
 
 use crate::external_tools;
@@ -83,6 +84,81 @@ fn a_yolo_data_set_is_valid() {
         found["images"].as_array().unwrap().iter().map(|image| image["file"].as_str().unwrap()).collect();
     assert!(files[0].starts_with("back_000000_") && files[0].ends_with(".jpg"), "{files:?}");
     assert!(files[4].starts_with("front_000002_") && files[4].ends_with(".png"), "{files:?}");
+}
+
+/// A recording that begins before the camera sends its names: the metadata has none.
+fn recording_before_its_names(folder: &Path) -> Vec<PathBuf> {
+    let mut stream = Vec::new();
+    for number in 0..3 {
+        let at = DeviceTime(25_000 * number);
+        let text = encode::detections(&[seen(1, 0.75, [0.25, 0.25, 0.5, 0.75])]);
+        let records: &[&str] = match number {
+            0 => &["@D 64 48 BGR888p"],
+            1 => &["@L 0 bolt", "@L 1 nut"],
+            _ => &[],
+        };
+        for record in records {
+            stream.extend_from_slice(&encode::line(record).expect("a record"));
+        }
+        stream.extend_from_slice(&encode::img(at, 64 * 48 * 3, text.len()));
+        stream.extend_from_slice(&text);
+        stream.extend_from_slice(&[7; 64 * 48 * 3]);
+    }
+    let mut decoder = Decoder::new(Pool::default(), Interpreter::default(), Limits::default());
+    decoder.feed(&stream, Received { mono_ns: 1, unix_ns: recordings::START_NS });
+    decoder.finish();
+    let frame = |event| if let Event::Frame(frame) = event { Some(frame) } else { None };
+    let frames: Vec<_> = std::iter::from_fn(|| decoder.poll()).filter_map(frame).collect();
+    assert_eq!(frames.iter().map(|frame| frame.labels.is_some()).collect::<Vec<_>>(), [false, true, true]);
+    let path = folder.join("begins-early.mcap");
+    recordings::write(&path, Compression::None, &[(recordings::camera("front"), frames)]);
+    vec![path]
+}
+
+#[test]
+fn a_data_set_has_the_names_that_the_camera_sends_later() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = recording_before_its_names(folder.path());
+    let out = folder.path().join("yolo");
+    exported(&files, ExportFormat::Yolo, &out);
+    let yaml = fs::read_to_string(out.join("data.yaml")).expect("a list of classes");
+    assert!(yaml.ends_with("nc: 2\nnames:\n  0: \"bolt\"\n  1: \"nut\"\n"), "{yaml}");
+    let boxes: Vec<_> = fs::read_dir(out.join("labels/train"))
+        .expect("boxes")
+        .map(|entry| fs::read_to_string(entry.expect("an entry").path()).expect("boxes"))
+        .collect();
+    assert!(boxes.len() == 3 && boxes.iter().all(|text| text.starts_with("1 ")), "{boxes:?}");
+
+    let out = folder.path().join("coco");
+    exported(&files, ExportFormat::Coco, &out);
+    let found: Value = serde_json::from_slice(&fs::read(out.join("instances.json")).expect("JSON")).expect("JSON");
+    let names: Vec<_> = found["categories"].as_array().unwrap().iter().map(|one| one["name"].clone()).collect();
+    assert_eq!(names, ["bolt", "nut"]);
+    let numbers: Vec<_> =
+        found["annotations"].as_array().unwrap().iter().map(|one| one["category_id"].clone()).collect();
+    assert_eq!(numbers, [2, 2, 2]);
+
+    let out = folder.path().join("given");
+    let names = Some(["washer", "screw"].into_iter().collect::<LabelMap>());
+    let choice = Choice { names, labels: vec!["screw".to_owned()], ..Choice::default() };
+    let options = ExportOptions {
+        format: ExportFormat::Yolo,
+        output: out.clone(),
+        choice,
+        boxes: false,
+        colormap: false,
+        quality: None,
+        threads: NonZeroUsize::MIN,
+    };
+    let report = export::export(&files, &options, &mut |_| ControlFlow::Continue(())).expect("an export");
+    assert_eq!((report.written, report.detections), (3, 3), "{report:?}");
+    let yaml = fs::read_to_string(out.join("data.yaml")).expect("a list of classes");
+    assert!(yaml.ends_with("nc: 2\nnames:\n  0: \"washer\"\n  1: \"screw\"\n"), "{yaml}");
+
+    let out = folder.path().join("a.csv");
+    exported(&files, ExportFormat::Csv, &out);
+    let table = fs::read_to_string(out).expect("a table");
+    assert_eq!(table.lines().filter(|line| line.contains(",1,nut,")).count(), 3, "{table}");
 }
 
 #[test]

@@ -453,6 +453,21 @@ fn a_folder_with_a_file_that_cannot_be_read_is_inspected() {
 }
 
 #[test]
+fn an_export_without_the_unfinished_recordings_of_a_folder_is_not_whole() {
+    let folder = fleet();
+    let partial = folder.path().join("line-9/11.mcap.partial");
+    tear(&folder.path().join("line-9/10.mcap"), &partial);
+    let table = folder.path().join("a.csv");
+    let (code, document, said) = json(&["export", text(folder.path()), "--to", "csv", "-o", text(&table), "-q"]);
+    assert_eq!((code, &document["summary"]["unfinished"]), (3, &serde_json::json!([text(&partial)])), "{said}");
+    assert!(said.contains("1 unfinished recording (*.mcap.partial) left out"), "{said}");
+    std::fs::remove_file(&partial).expect("a file");
+    let table = folder.path().join("b.csv");
+    let (code, document, said) = json(&["export", text(folder.path()), "--to", "csv", "-o", text(&table)]);
+    assert_eq!((code, document["summary"].get("unfinished")), (0, None), "{said}");
+}
+
+#[test]
 fn unfinished_recordings_of_a_folder_are_named_and_recovered() {
     let folder = fleet();
     let path = text(folder.path());

@@ -251,6 +251,28 @@ fn streams_of_other_programs_are_named_as_such() {
 }
 
 #[test]
+fn one_of_several_cameras_that_answers_wrongly_is_reported_and_tried_again() {
+    let held = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let listening = format!("bad=listen://{}", held.local_addr().unwrap());
+    let (address, thread) = camera_that(|client| {
+        let _ = client.write_all(b"SSH-2.0-OpenSSH_9.6\r\n");
+    });
+    let ssh = format!("ssh={address}");
+    let (code, out, err) = run(&["detections", "good=sim:?size=64x48", &listening, &ssh, "--duration", "1s"]);
+    thread.join().unwrap();
+    assert!(code == 1 && out.contains("\"camera\":\"good\""), "{code} {err}");
+    assert!(err.contains("bad: cannot listen for the camera: "), "{err}");
+    assert!(err.matches("; retrying every 10 s").count() == 2, "{err}");
+    assert!(err.contains("2 of 3 cameras failed: bad, ssh"), "{err}");
+
+    // Without another camera, the command ends at once.
+    let held_too = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let other = format!("other=listen://{}", held_too.local_addr().unwrap());
+    let (code, _, err) = run(&["detections", &listening, &other, "--duration", "600s"]);
+    assert!(code == 1 && err.contains("2 of 2 cameras failed: bad, other"), "{code} {err}");
+}
+
+#[test]
 fn duration_and_interrupts_end_a_flood() {
     for interrupt in [false, true] {
         let (address, thread) = camera_that(|client| {

@@ -12,9 +12,28 @@ use oaktap::package::Package;
 
 /// Runs a script of `tests/python` with the packages that it needs. `None` without them; panics in CI.
 pub(crate) fn python(script: &str, arguments: &[&Path]) -> Option<String> {
-    let python = place()?.join("python");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(script);
-    Some(output(Command::new(python).arg(script).args(arguments)))
+    Some(output(python_script(script)?.args(arguments)))
+}
+
+/// Returns the command that runs a script of `tests/python` with the packages that it needs. `None` without them; panics in CI.
+pub(crate) fn python_script(script: &str) -> Option<Command> {
+    Some(script_of(&place()?.join("python"), script))
+}
+
+/// Returns the command that runs a script of `tests/python` with ROS 2. `None` without it.
+pub(crate) fn ros_script(script: &str) -> Option<Command> {
+    let place = target().join("ros2");
+    let is_there = place.join("installed").exists();
+    if !is_there {
+        println!("skipped: ROS 2 not found in {}; `.ci/need vendors` installs it", place.display());
+    }
+    is_there.then(|| script_of(&place.join("bin/python"), script))
+}
+
+fn script_of(python: &Path, script: &str) -> Command {
+    let mut command = Command::new(python);
+    command.arg("-u").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(script));
+    command
 }
 
 /// Returns whether the environment of [`python`] has a package. Panics in CI without it.

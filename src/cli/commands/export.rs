@@ -12,8 +12,9 @@ use oaktap::file;
 use oaktap::stats::words;
 use oaktap::units::{Bytes, count};
 
+use crate::cli::label_file::read_labels;
 use crate::cli::present::{self, Progress, Usage};
-use crate::cli::recording_files::{FINISHED, find, is_folder};
+use crate::cli::recording_files::{FINISHED, FoundFiles, find_all, is_folder};
 use crate::cli::{Ctx, Outcome, json_option, new_files, value_parsers};
 
 const SELECTION: &str = "Selection";
@@ -54,6 +55,10 @@ pub(crate) struct ExportArgs {
     /// Write depth (RAW16) as false colors; the default keeps its 16-bit samples (--to png)
     #[arg(long)]
     colormap: bool,
+
+    /// File with the names of classes, instead of the camera's: one per line, data.yaml or JSON
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
 
     /// Quality of encoded video and JPEG, 1 to 100 [default: 90]; 10 more double the bit rate of a video (90: 2 Mbit/s at
     /// 640x352 and 25 frames/s). JPEG from the camera is copied without this option, and encoded again with it
@@ -102,7 +107,7 @@ pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
         return Err(Usage(format!("--quality needs --to jpeg or mp4, but the format is {name}")).into());
     }
     check_output(&args.output, format)?;
-    let files = find(&args.files, &[FINISHED])?;
+    let FoundFiles { files, unfinished } = find_all(&args.files, &[FINISHED])?;
     let options = ExportOptions {
         format,
         output: output(args, format, &files)?,
@@ -113,6 +118,7 @@ pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
             every: args.every,
             labels: args.only.clone(),
             min_confidence: args.threshold,
+            names: args.labels.as_deref().map(read_labels).transpose()?,
         },
         boxes: args.boxes,
         colormap: args.colormap,
@@ -149,12 +155,13 @@ pub(crate) fn run(ctx: &Ctx, args: &ExportArgs) -> anyhow::Result<Outcome> {
             format: format.name(),
             output: &options.output,
             report: &report,
+            unfinished: unfinished.iter().map(|path| path.display().to_string()).collect(),
         })?;
     }
     if report.is_empty() {
         return Err(present::with_help(anyhow::anyhow!("no frame could be exported"), report.help()));
     }
-    Ok(if report.is_complete() { Outcome::Done } else { Outcome::Lossy })
+    Ok(if report.is_complete() && unfinished.is_empty() { Outcome::Done } else { Outcome::Lossy })
 }
 
 /// Returns the fields of `--json` for an export that has ended early.
@@ -175,6 +182,9 @@ struct ExportSummary<'a> {
     output: &'a std::path::Path,
     #[serde(flatten)]
     report: &'a ExportReport,
+    /// Recordings below the given folders that were left out, because they are not finished.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unfinished: Vec<String>,
 }
 
 /// Returns the format that `--to` or the name of the output states.

@@ -20,8 +20,9 @@ pub(crate) struct ManArgs {
 }
 
 /// Every command, for completions.
-const COMMANDS: [&str; 29] = [
+const COMMANDS: [&str; 30] = [
     "list",
+    "fleet",
     "doctor",
     "info",
     "build",

@@ -12,6 +12,7 @@ mod doctor;
 mod erase;
 mod export;
 mod flash;
+mod fleet;
 mod info;
 mod inspect;
 mod list;
@@ -39,6 +40,8 @@ use super::{Ctx, Outcome};
 pub(crate) enum Command {
     /// List the cameras in all networks of this host
     List(list::ListArgs),
+    /// List the receivers and cameras on a Zenoh bus
+    Fleet(fleet::FleetCommandArgs),
     /// Find out why a camera is not found, not reachable or slow
     Doctor(doctor::DoctorArgs),
     /// Show the bootloader, memories, application and settings of cameras
@@ -101,6 +104,7 @@ impl Command {
     pub(crate) fn run(&self, ctx: &Ctx) -> anyhow::Result<Outcome> {
         match self {
             Self::List(args) => list::run(ctx, args),
+            Self::Fleet(args) => fleet::run(ctx, args),
             Self::Doctor(args) => doctor::run(ctx, args),
             Self::Info(args) => info::run(ctx, args),
             Self::Build(args) => build::run(ctx, args),

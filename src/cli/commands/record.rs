@@ -256,7 +256,7 @@ fn progress(health: &RecordersHealth, buffered: usize, args: &RecordArgs, receiv
         let (written, waiting) = (count(*written, "frame", "frames"), count(*waiting, "frame", "frames"));
         let share = 100.0 * buffered as f64 / args.waiting_bytes().max(1) as f64;
         return format!(
-            "{doing}: {written} written, {waiting} in memory ({share:.0} % of the room for them), {missing} missing{room}"
+            "{doing}: {written} written, {waiting} in memory ({share:.0} % of the room for them), {missing} not recorded{room}"
         );
     }
     let frames = count(*frames, "frame", "frames");
@@ -264,5 +264,5 @@ fn progress(health: &RecordersHealth, buffered: usize, args: &RecordArgs, receiv
         0 => frames,
         measurements => format!("{frames}, {}", count(measurements, "measurement", "measurements")),
     };
-    format!("{doing}: {frames}, {missing} missing, {}, {speed:.1} MB/s{room}", Bytes(*bytes))
+    format!("{doing}: {frames}, {missing} not recorded, {}, {speed:.1} MB/s{room}", Bytes(*bytes))
 }

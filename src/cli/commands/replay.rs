@@ -24,7 +24,7 @@ use super::view::{ShowArgs, over, watch};
 use crate::cli::beside::Beside;
 use crate::cli::publisher::Publisher;
 use crate::cli::receiving::{Receiving, StreamSummary};
-use crate::cli::recording_files::{FINISHED, NamedPath, find};
+use crate::cli::recording_files::{FINISHED, NamedPath, find_all};
 use crate::cli::source_args::SourceArgs;
 use crate::cli::{Ctx, Outcome, Until, json_option, present, value_parsers};
 
@@ -136,10 +136,12 @@ fn recorded_cameras(
 ) -> anyhow::Result<(Vec<RecordedCamera>, bool)> {
     let given = NamedPath::all(given)?;
     let (mut names, mut cameras, mut unread, mut files) = (Vec::new(), Vec::new(), Vec::new(), 0);
-    let (mut parts, mut paths) = (Vec::new(), Vec::new());
+    let (mut parts, mut paths, mut has_unfinished) = (Vec::new(), Vec::new(), false);
     for NamedPath { name: given_name, path } in &given {
         let mut found = Vec::new();
-        for path in find(std::slice::from_ref(path), &[FINISHED])? {
+        let below = find_all(std::slice::from_ref(path), &[FINISHED])?;
+        has_unfinished |= !below.unfinished.is_empty();
+        for path in below.files {
             files += 1;
             paths.push(path.clone());
             let reader = match Reader::open(&path) {
@@ -169,7 +171,7 @@ fn recorded_cameras(
         return Err(unread.swap_remove(0));
     }
     let missing = missing_files(parts, &paths);
-    let is_whole = unread.is_empty() && missing.is_empty();
+    let is_whole = unread.is_empty() && missing.is_empty() && !has_unfinished;
     for error in unread {
         present::say(&format!("left out: {error:#}"));
     }

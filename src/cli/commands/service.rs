@@ -118,7 +118,7 @@ fn install(args: &InstallArgs) -> anyhow::Result<Outcome> {
     server.read()?;
     let secrets = server.secrets().map(|(option, path)| Ok((option, absolute(path)?)));
     let unit = Unit {
-        program: std::env::current_exe().context("cannot find the program oaktap")?,
+        program: crate::cli::program_path().context("cannot find the program oaktap")?,
         config: absolute(&args.config)?,
         addresses: server.addresses().map(|(option, address)| (option, address.0)).collect(),
         host_names: server.host_names().to_vec(),

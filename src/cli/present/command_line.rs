@@ -17,7 +17,7 @@ const ALONE: [&str; 2] = ["doctor", "list"];
 
 /// Returns the words after the name of the program.
 fn given() -> Vec<String> {
-    std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
+    crate::cli::words().iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
 /// Returns the command line of this process, quoted for a POSIX shell.

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
 use oaktap::bootloader::{ClientError, SettingsError};
@@ -145,7 +144,7 @@ pub(crate) fn flash_error(error: FlashError) -> anyhow::Error {
 
 /// Prints the error, its causes and a help line, and returns the exit code. `command` is the name of the command that
 /// failed. `json`: also prints `{"summary": ...}` with the error, unless the command has printed one.
-pub(crate) fn failure(error: &anyhow::Error, command: &str, json: bool) -> ExitCode {
+pub(crate) fn failure(error: &anyhow::Error, command: &str, json: bool) -> u8 {
     always_say(&explanation(None, error, command));
     if json && !json::has_printed() {
         let mut fields = details(error).cloned().unwrap_or_default();
@@ -154,13 +153,19 @@ pub(crate) fn failure(error: &anyhow::Error, command: &str, json: bool) -> ExitC
         // Standard output may be what failed.
         let _ = json::document(&fields);
     }
-    ExitCode::from(if is_usage(error) {
+    if is_usage(error) {
         2
     } else if is_refusal(error) {
         4
     } else {
         1
-    })
+    }
+}
+
+/// Returns an error with its causes, and its help.
+#[cfg(feature = "python")]
+pub(crate) fn text_and_help(error: &anyhow::Error) -> (String, Option<String>) {
+    (format!("{error:#}"), help_of(error).map(Cow::into_owned))
 }
 
 /// The help texts of failures that were printed: forty cameras can fail for one reason.

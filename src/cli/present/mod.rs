@@ -15,6 +15,8 @@ use oaktap::units::hex;
 use sha2::{Digest as _, Sha256};
 
 pub(crate) use command_line::{advice_for, again_for, naming, naming_camera, naming_word, repeating};
+#[cfg(feature = "python")]
+pub(crate) use failure::text_and_help;
 pub(crate) use failure::{
     Refused, Usage, WrongPort, advised, camera_error, cause, changed_nothing, detailed, details, failure, failure_of,
     flash_error, is_of_port, is_refusal, is_unconnected, recording_error, settings_error, stopped, with_file_named,

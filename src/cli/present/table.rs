@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use oaktap::source::{FileSpec, SourceSpec};
-use oaktap::stats::{DamagePlace, Finding, LatencySummary, SequenceCounts, StreamCounts, Summary, Weight};
+use oaktap::stats::{
+    BusCounts, DamagePlace, FarCounts, Finding, LatencySummary, SequenceCounts, StreamCounts, Summary, Weight,
+};
 use oaktap::units::{Bytes, count, rounded_latency, rounded_mbit_s};
 use oaktap::wire::{DatagramCounts, LabelTable};
 
@@ -82,6 +84,12 @@ fn help_for(finding: &Finding, datagrams: Option<DatagramCounts>, source: &Sourc
         (SourceSpec::File(file), _) if help.contains(DOCTOR) => {
             naming("the recording has this damage: `oaktap verify FILE` lists it", &whole(file)).into()
         }
+        // The camera is at the far receiver.
+        #[cfg(feature = "zenoh")]
+        (SourceSpec::Zenoh(_), _) if help.contains(DOCTOR) => {
+            "`oaktap doctor` on the far receiver checks its camera; `oaktap fleet --router ROUTER` shows its counts"
+                .into()
+        }
         // The command would start another simulated camera.
         (SourceSpec::Sim(_), "numbers.not_sent" | "dropped_by_camera") => {
             "the simulated camera had no time to send: lower its frame rate or size".into()
@@ -122,6 +130,11 @@ fn help_for_camera(finding: &Finding, datagrams: Option<DatagramCounts>) -> &'st
             "the camera had no time to send: lower its frame rate or size, and check the link with `oaktap doctor CAMERA`"
         }
         "missing_in_recording" => "`oaktap inspect FILE` counts what is missing in the recording, and lists its gaps",
+        "bus.missing" => {
+            "the network to the router or to this host was too slow, or the router was away: docs/zenoh-source.md"
+        }
+        "bus.dropped_here" => "this host has no time for all cameras: receive fewer of them in one command",
+        "bus.invalid" => "check that only oaktap publishes below `oaktap/`; the log names the fault",
         "datagrams.invalid" => {
             "check that only the camera sends to this port; docs/udp.md has the form of its datagrams"
         }
@@ -227,7 +240,7 @@ pub(crate) fn some_of(number: usize, all: usize) -> String {
 
 /// Returns the missing frames. Without frame numbers they are estimated from the rhythm of the frames.
 fn missing(camera: &Summary) -> String {
-    let estimated = camera.frames.missing_is_estimate(camera.numbers.is_some());
+    let estimated = camera.frames.missing_is_estimate();
     format!("{}{}", if estimated { "~" } else { "" }, camera.frames.missing)
 }
 
@@ -266,6 +279,7 @@ fn remarks(camera: &Summary, verbose: bool, strict: bool) -> Vec<String> {
     let streams = Some(streams.collect::<Vec<_>>().join(", ")).filter(|streams| !streams.is_empty());
     let streams = streams.map(|streams| format!("frames by stream: {streams}"));
     let datagrams = camera.datagrams.and_then(of_datagrams);
+    let bus = camera.bus.as_ref().and_then(of_bus);
     let table = camera.introduction.as_ref().and_then(|introduction| introduction.table);
     let names = table.filter(|table| !table.complete).map(|table| {
         let names = count(table.count.into(), "label name", "label names");
@@ -285,10 +299,38 @@ fn remarks(camera: &Summary, verbose: bool, strict: bool) -> Vec<String> {
         .chain(numbered)
         .chain(streams)
         .chain(datagrams)
+        .chain(bus)
         .chain(names)
         .chain(superseded)
         .chain(bug)
         .collect()
+}
+
+/// Returns the places where frames of a bus were lost; `None` if none were.
+fn of_bus(counts: &BusCounts) -> Option<String> {
+    let BusCounts { dropped_here, invalid, restarts, far, .. } = *counts;
+    let FarCounts { not_sent, lost, estimated, .. } = far.unwrap_or_default();
+    if [not_sent, lost, counts.missing, invalid, restarts].iter().all(|count| *count == 0) {
+        return None;
+    }
+    let estimate = if estimated > 0 { "~" } else { "" };
+    let far = match far {
+        Some(_) => {
+            format!("{not_sent} not sent by the camera, {estimate}{lost} before the far receiver (since its start)")
+        }
+        None => "the far receiver sends no counts".to_owned(),
+    };
+    let mut text = format!("frames lost: {far}, {} on the bus, {dropped_here} dropped here", counts.lost_on_bus());
+    if invalid > 0 {
+        text.push_str(&format!("; {} not understood", count(invalid, "message", "messages")));
+    }
+    if restarts > 0 {
+        text.push_str(&format!(
+            "; {} of the far receiver, whose gaps are not known",
+            count(restarts, "restart", "restarts")
+        ));
+    }
+    Some(text)
 }
 
 /// Returns the fates of datagrams that are not in a frame; `None` if all are.
@@ -468,11 +510,14 @@ mod tests {
         not_numbered.connected();
         not_numbered.event(&Event::Frame(Frame::default().into()));
         let mut with_gap = not_numbered.clone();
-        with_gap.frames.missing = 3;
-        let summaries = [with_gap.summary("a"), counted.summary("b"), not_numbered.summary("c")];
+        (with_gap.frames.missing, with_gap.frames.estimated) = (3, 3);
+        // A recording without numbers has the count of its recorder.
+        let mut recorded = not_numbered.clone();
+        recorded.missing_in_recording(46, false, "frames lost");
+        let summaries = [with_gap.summary("a"), counted.summary("b"), not_numbered.summary("c"), recorded.summary("d")];
         let text = ledgers(&summaries, false, false);
         let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
-        assert_eq!([0, 1, 2, 3].map(|line| lines[line][4]), ["missing", "~3", "2", "0"], "{text}");
-        assert!(text.ends_with("b: of 6 numbered frames: 4 received, 2 not sent"), "{text}");
+        assert_eq!([0, 1, 2, 3, 4].map(|line| lines[line][4]), ["missing", "~3", "2", "0", "46"], "{text}");
+        assert!(text.contains("b: of 6 numbered frames: 4 received, 2 not sent"), "{text}");
     }
 }

@@ -4,6 +4,7 @@ mod ahead;
 mod copies;
 mod gaps;
 mod labels;
+mod names;
 mod next_file;
 mod numbers;
 mod video_start;
@@ -188,6 +189,7 @@ impl Frames {
         if let Some(error) = unopened.filter(|_| files_to_read.is_empty()) {
             return Err(error);
         }
+        cameras.iter_mut().for_each(|camera| camera.given.clone_from(&choice.names));
         names.sort_by(|a, b| natural_order(a, b));
         names.dedup();
         if let Some(wanted) = choice.cameras.iter().find(|wanted| !names.contains(wanted)) {

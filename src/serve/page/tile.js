@@ -136,7 +136,7 @@ export class Tile {
     record.textContent = this.records ? "Stop" : "Record";
     record.setAttribute("aria-label", `${this.records ? "Stop the recording of" : "Record"} ${this.title}`);
     if (!recording) return;
-    const missing = recording.missing ? `, ${recording.missing} missing` : "";
+    const missing = recording.missing ? `, ${recording.missing} not recorded` : "";
     const problem = recording.state === "recording" ? "" : ` ${recording.reason ?? recording.state}`;
     about.textContent = `REC ${durationText(recording.seconds)}${problem}${missing}`;
     about.title = `${recording.frames_written} frames written, ${recording.frames_waiting} waiting${missing}`;

@@ -15,9 +15,16 @@ mod camera;
 mod foxglove;
 mod mqtt;
 mod objects;
+#[cfg(feature = "zenoh")]
+mod outlet;
 mod picture;
+#[cfg(feature = "zenoh")]
+mod ros2;
 mod state;
 mod target;
+mod turns;
+#[cfg(feature = "zenoh")]
+mod zenoh;
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -28,17 +35,30 @@ use serde::Serialize;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+#[cfg(feature = "zenoh")]
+pub use self::ros2::{Calibration, Ros2Options, Ros2Target, RosDistro, UnknownRosDistro};
 pub use self::target::{PublishTarget, PublishTargetError};
+#[cfg(feature = "zenoh")]
+pub use self::zenoh::ZenohTarget;
+#[cfg(feature = "zenoh")]
+pub use crate::net::zenoh::ZenohRouter;
 
+#[cfg(feature = "zenoh")]
+use self::camera::NumberedFrames;
 use self::camera::PublishedFrame;
 #[cfg(feature = "foxglove")]
 use self::foxglove::FoxglovePublisher;
 use self::mqtt::MqttPublisher;
 use self::picture::PictureMaker;
+#[cfg(feature = "zenoh")]
+use self::ros2::Ros2Publisher;
+#[cfg(feature = "zenoh")]
+use self::zenoh::ZenohPublisher;
 use crate::hub::Taker;
 use crate::live::{Camera, Sink};
 use crate::overlay::Style;
 use crate::recording::Playback;
+use crate::sink::record::{RecordersMonitor, RecordingSwitch};
 use crate::source::Session;
 use crate::sync::locked;
 
@@ -52,6 +72,9 @@ pub struct PublishOptions {
     pub style: Style,
     /// The discovery prefix of Home Assistant, for which the cameras are described there. `None`: they are not.
     pub home_assistant: Option<String>,
+    /// Options of targets of ROS 2.
+    #[cfg(feature = "zenoh")]
+    pub ros2: Ros2Options,
     /// Called with what people need to know: connected, connection lost, and the next step.
     pub report: fn(&str),
     /// The playback of the recordings that are published, which clients of Foxglove control. `None`: the cameras are live, or
@@ -84,14 +107,54 @@ pub struct PublishCounts {
     pub unpublished: u64,
 }
 
+/// The lanes of a camera to one target.
+#[derive(Debug)]
+enum TargetLanes {
+    /// One lane of frames, with or without their pictures.
+    Frames(Taker<PublishedFrame>),
+    /// Lanes of their own for pictures, which only the newest wait in.
+    #[cfg(feature = "zenoh")]
+    Numbered(NumberedFrames),
+}
+
+impl TargetLanes {
+    /// Subscribes to a camera in the way of this target.
+    fn subscribe(camera: &Camera, target: &PublishTarget) -> Self {
+        match target {
+            PublishTarget::Mqtt(_) => Self::Frames(camera::subscribe(camera)),
+            #[cfg(feature = "foxglove")]
+            PublishTarget::Foxglove(_) => Self::Frames(camera::subscribe_with_pictures(camera)),
+            #[cfg(feature = "zenoh")]
+            PublishTarget::Zenoh(_) => Self::Numbered(camera::subscribe_numbered(camera, zenoh::LANES)),
+            #[cfg(feature = "zenoh")]
+            PublishTarget::Ros2(_) => Self::Numbered(camera::subscribe_numbered(camera, ros2::LANES)),
+        }
+    }
+}
+
+/// A camera that the program records beside.
+#[cfg(feature = "zenoh")]
+#[derive(Clone, Debug)]
+struct RecordedCamera {
+    /// Of all cameras that are recorded together.
+    recorders: RecordersMonitor,
+    /// Index of the camera among them.
+    camera: usize,
+    /// `None`: clients cannot start and stop it.
+    switch: Option<Arc<dyn RecordingSwitch>>,
+}
+
 /// A camera for one target.
 #[derive(Debug)]
 struct PublishedCamera {
     session: Session,
-    #[cfg_attr(not(feature = "foxglove"), expect(dead_code))]
+    #[cfg(feature = "foxglove")]
     camera: Camera,
-    frames: Taker<PublishedFrame>,
+    lanes: TargetLanes,
     pictures: Arc<PictureMaker>,
+    /// `None`: the program does not record.
+    #[cfg(feature = "zenoh")]
+    recording: Option<RecordedCamera>,
 }
 
 /// A request to the thread of a target.
@@ -102,9 +165,6 @@ enum Command {
     /// Forget the camera with this name.
     Remove(String),
 }
-
-/// The work of the thread of a target.
-type Run = Box<dyn FnOnce(&Runtime) + Send>;
 
 /// A target, and its thread once it has started.
 #[derive(Debug)]
@@ -124,15 +184,6 @@ impl Target {
         Self { target, commands, requests: Some(requests), thread: None, counts: Arc::new(Mutex::new(counts)) }
     }
 
-    /// Subscribes to what the target publishes of a camera.
-    fn subscribe(&self, camera: &Camera) -> Taker<PublishedFrame> {
-        match self.target {
-            PublishTarget::Mqtt(_) => camera::subscribe(camera),
-            #[cfg(feature = "foxglove")]
-            PublishTarget::Foxglove(_) => camera::subscribe_with_pictures(camera),
-        }
-    }
-
     /// Starts the thread. Another call changes nothing. `cameras`: their number so far.
     fn start(
         &mut self,
@@ -140,27 +191,52 @@ impl Target {
         #[cfg_attr(not(feature = "foxglove"), expect(unused_variables))] cameras: usize,
     ) -> io::Result<()> {
         let Some(requests) = self.requests.take() else { return Ok(()) };
-        let runtime = Builder::new_current_thread().enable_all().build()?;
         let (options, counts) = (options.clone(), Arc::clone(&self.counts));
-        let (name, run): (_, Run) = match self.target.clone() {
+        let runtime = match self.target {
+            // Zenoh panics in runtimes of one thread.
+            #[cfg(feature = "zenoh")]
+            PublishTarget::Zenoh(_) | PublishTarget::Ros2(_) => {
+                Builder::new_multi_thread().worker_threads(1).enable_all().build()?
+            }
+            _ => Builder::new_current_thread().enable_all().build()?,
+        };
+        let thread = match self.target.clone() {
             PublishTarget::Mqtt(spec) => {
                 let publisher = MqttPublisher::new(spec, options, requests, counts);
-                ("publish mqtt", Box::new(|runtime| runtime.block_on(publisher.run())))
+                spawn("publish mqtt", runtime, || publisher.run())
             }
             #[cfg(feature = "foxglove")]
             PublishTarget::Foxglove(address) => {
                 let publisher = FoxglovePublisher::new(address, options, requests, counts, cameras);
                 let publisher = runtime.block_on(publisher.opened())?;
-                ("publish foxglove", Box::new(|runtime| runtime.block_on(publisher.run())))
+                spawn("publish foxglove", runtime, || publisher.run())
+            }
+            #[cfg(feature = "zenoh")]
+            PublishTarget::Zenoh(target) => {
+                let publisher = ZenohPublisher::new(&target, options, requests, counts);
+                spawn("publish zenoh", runtime, || publisher.run())
+            }
+            #[cfg(feature = "zenoh")]
+            PublishTarget::Ros2(target) => {
+                let publisher = Ros2Publisher::new(target, options, requests, counts);
+                spawn("publish ros2", runtime, || publisher.run())
             }
         };
-        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
-            run(&runtime);
-            runtime.shutdown_timeout(SHUTDOWN_MAX);
-        });
         self.thread = Some(thread?);
         Ok(())
     }
+}
+
+/// Starts a thread that runs `work` on this runtime.
+fn spawn<F: Future<Output = ()>>(
+    name: &str,
+    runtime: Runtime,
+    work: impl FnOnce() -> F + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(move || {
+        runtime.block_on(work());
+        runtime.shutdown_timeout(SHUTDOWN_MAX);
+    })
 }
 
 /// A camera that was connected, until its session is known.
@@ -168,8 +244,10 @@ impl Target {
 struct Waiting {
     camera: Camera,
     /// For each target.
-    frames: Vec<Taker<PublishedFrame>>,
+    lanes: Vec<TargetLanes>,
     pictures: Arc<PictureMaker>,
+    #[cfg(feature = "zenoh")]
+    recording: Option<RecordedCamera>,
 }
 
 /// Publishes cameras to targets. [`Sink::connect`] adds cameras, and [`Self::start`] begins to publish them.
@@ -178,13 +256,32 @@ pub struct Publish {
     options: PublishOptions,
     targets: Vec<Target>,
     waiting: Vec<Waiting>,
+    /// Recordings of the program beside it: that of the next camera.
+    #[cfg(feature = "zenoh")]
+    next_recording: Option<RecordedCamera>,
 }
 
 impl Publish {
     /// Creates a publisher without cameras. Connects to nothing yet.
     #[must_use]
     pub fn new(targets: Vec<PublishTarget>, options: PublishOptions) -> Self {
-        Self { options, targets: targets.into_iter().map(Target::new).collect(), waiting: Vec::new() }
+        Self {
+            options,
+            targets: targets.into_iter().map(Target::new).collect(),
+            waiting: Vec::new(),
+            #[cfg(feature = "zenoh")]
+            next_recording: None,
+        }
+    }
+
+    /// Also publishes the state of the recordings that the program makes of the cameras that are connected after this, in the same
+    /// order. `switch` starts and stops all of them. Targets without a place for it ignore it.
+    #[cfg_attr(not(feature = "zenoh"), allow(clippy::needless_pass_by_value, unused_variables))]
+    pub fn show_recordings(&mut self, recorders: RecordersMonitor, switch: Option<Arc<dyn RecordingSwitch>>) {
+        #[cfg(feature = "zenoh")]
+        {
+            self.next_recording = Some(RecordedCamera { recorders, camera: 0, switch });
+        }
     }
 
     /// Connects to the targets, and begins to publish the cameras that were connected before and have one of these sessions. A
@@ -204,10 +301,17 @@ impl Publish {
                 self.waiting.push(waiting);
                 continue;
             };
-            for (target, frames) in self.targets.iter().zip(waiting.frames) {
+            for (target, lanes) in self.targets.iter().zip(waiting.lanes) {
                 let pictures = Arc::clone(&waiting.pictures);
-                let (session, camera) = (session.clone(), waiting.camera.clone());
-                let camera = PublishedCamera { session, camera, frames, pictures };
+                let camera = PublishedCamera {
+                    session: session.clone(),
+                    #[cfg(feature = "foxglove")]
+                    camera: waiting.camera.clone(),
+                    lanes,
+                    pictures,
+                    #[cfg(feature = "zenoh")]
+                    recording: waiting.recording.clone(),
+                };
                 // The thread of the target runs until the sender is dropped.
                 let _ = target.commands.send(Command::Add(Box::new(camera)));
             }
@@ -229,8 +333,20 @@ impl Sink for Publish {
 
     fn connect(&mut self, camera: &Camera) -> io::Result<()> {
         let pictures = Arc::new(PictureMaker::new(camera));
-        let frames = self.targets.iter().map(|target| target.subscribe(camera)).collect();
-        self.waiting.push(Waiting { camera: camera.clone(), frames, pictures });
+        let lanes = self.targets.iter().map(|target| TargetLanes::subscribe(camera, &target.target)).collect();
+        #[cfg(feature = "zenoh")]
+        let recording = self.next_recording.as_mut().map(|next| {
+            let recording = next.clone();
+            next.camera += 1;
+            recording
+        });
+        self.waiting.push(Waiting {
+            camera: camera.clone(),
+            lanes,
+            pictures,
+            #[cfg(feature = "zenoh")]
+            recording,
+        });
         Ok(())
     }
 

@@ -197,18 +197,6 @@ mod tests {
             while locked(&maker.shared.requests).is_running {
                 thread::yield_now();
             }
-            // The hub drops the lane of an ended thread with the next frame.
-            let start = std::time::Instant::now();
-            loop {
-                camera.outlets.confirmed.offer(&frame);
-                let lanes = camera.outlets.ledger.snapshot().lanes;
-                let lanes: Vec<_> = lanes.iter().map(|lane| (lane.name, lane.taken)).collect();
-                if lanes == [("publish pictures", number)] {
-                    break;
-                }
-                assert!(start.elapsed() < Duration::from_secs(20), "one lane for all pictures: {lanes:?}");
-                thread::yield_now();
-            }
         }
     }
 }

@@ -7,11 +7,20 @@ use std::str::FromStr;
 
 #[cfg(feature = "foxglove")]
 use super::foxglove;
+#[cfg(feature = "zenoh")]
+use super::ros2::Ros2Target;
+#[cfg(feature = "zenoh")]
+use super::zenoh::ZenohTarget;
 use crate::source::MqttSpec;
 
 /// The targets, for errors.
 const EXPECTED: &str =
     "expected mqtt://BROKER/PREFIX or mqtts://BROKER/PREFIX, such as mqtt://192.168.1.10/oaktap, or foxglove://";
+
+/// The error of targets that need the feature `zenoh`.
+#[cfg(not(feature = "zenoh"))]
+const NO_ZENOH: &str =
+    "this oaktap was built without Zenoh\nhelp: build it with `cargo install --path . --features zenoh`";
 
 /// Longest prefix in bytes. A topic of MQTT has at most 65,535, with the name of the camera and what follows it.
 const PREFIX_MAX_BYTES: usize = 1024;
@@ -24,6 +33,12 @@ pub enum PublishTarget {
     /// `foxglove://[ADDR][:PORT]`: the address on which the Foxglove app connects.
     #[cfg(feature = "foxglove")]
     Foxglove(SocketAddr),
+    /// `zenoh` and `zenoh://[ROUTER][:PORT][/HOST]`: a Zenoh router, and the name of this machine on it.
+    #[cfg(feature = "zenoh")]
+    Zenoh(ZenohTarget),
+    /// `ros2` and `ros2://[ROUTER][:PORT][/NAMESPACE]`: the router of ROS 2, and the namespace of the topics.
+    #[cfg(feature = "zenoh")]
+    Ros2(Ros2Target),
 }
 
 /// Reason why a text is not a valid target.
@@ -35,7 +50,20 @@ impl FromStr for PublishTarget {
     type Err = PublishTargetError;
 
     fn from_str(text: &str) -> Result<Self, PublishTargetError> {
-        match text.trim().split_once("://") {
+        let text = text.trim();
+        match text.split_once("://") {
+            #[cfg(feature = "zenoh")]
+            Some(("zenoh", rest)) => ZenohTarget::parse(rest).map(Self::Zenoh).map_err(PublishTargetError),
+            #[cfg(feature = "zenoh")]
+            None if text == "zenoh" => Ok(Self::Zenoh(ZenohTarget::default())),
+            #[cfg(feature = "zenoh")]
+            scheme if scheme.map_or(text, |(scheme, _)| scheme) == "ros2" => {
+                Ros2Target::parse(scheme.map_or("", |(_, rest)| rest)).map(Self::Ros2).map_err(PublishTargetError)
+            }
+            #[cfg(not(feature = "zenoh"))]
+            scheme if matches!(scheme.map_or(text, |(scheme, _)| scheme), "zenoh" | "ros2") => {
+                Err(PublishTargetError(NO_ZENOH.to_owned()))
+            }
             Some((scheme @ ("mqtt" | "mqtts"), rest)) => {
                 mqtt(scheme == "mqtts", rest).map(Self::Mqtt).map_err(PublishTargetError)
             }
@@ -73,6 +101,10 @@ impl fmt::Display for PublishTarget {
             Self::Mqtt(spec) => spec.fmt(f),
             #[cfg(feature = "foxglove")]
             Self::Foxglove(address) => write!(f, "foxglove://{address}"),
+            #[cfg(feature = "zenoh")]
+            Self::Zenoh(target) => target.fmt(f),
+            #[cfg(feature = "zenoh")]
+            Self::Ros2(target) => target.fmt(f),
         }
     }
 }
@@ -90,9 +122,19 @@ mod tests {
             ("mqtt://me:se%3Acret@broker:2883/o", "mqtt://me:***@broker:2883/o", "o"),
         ] {
             let target: PublishTarget = text.parse().expect(text);
+            #[allow(irrefutable_let_patterns)] // Without further features, there is one variant only.
             let PublishTarget::Mqtt(spec) = &target else { panic!("{target}") };
             assert_eq!((target.to_string().as_str(), spec.topic.as_str()), (shown, prefix));
             assert!(!format!("{target:?}").contains("cret"), "{target:?}");
+        }
+    }
+
+    #[cfg(not(feature = "zenoh"))]
+    #[test]
+    fn targets_that_need_zenoh_name_the_feature() {
+        for text in ["zenoh", "zenoh://10.0.0.5", "ros2", "ros2://10.0.0.5/site"] {
+            let error = text.parse::<PublishTarget>().unwrap_err().to_string();
+            assert!(error.starts_with("this oaktap was built without Zenoh\nhelp: "), "{text}: {error}");
         }
     }
 

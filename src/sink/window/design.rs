@@ -61,6 +61,7 @@ pub(super) fn ink_of(state: &SessionState) -> Ink {
         SessionState::Connecting { .. }
         | SessionState::Waiting
         | SessionState::Subscribed { .. }
+        | SessionState::Absent { .. }
         | SessionState::Silent
         | SessionState::Stalled => Ink::Warning,
         SessionState::Lost { .. } | SessionState::Ended { error: Some(_) } => Ink::Alarm,

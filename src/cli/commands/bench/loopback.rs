@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use oaktap::convert::Converter;
 use oaktap::decode::VideoDecoder;
-use oaktap::frame::{Frame, Picture, PixelFormat, Pool, Staleness};
+use oaktap::frame::{Frame, PayloadKind, Picture, PixelFormat, Pool, Staleness};
 use oaktap::live::{self, Live};
 use oaktap::overlay::{Overlay, Style};
 use oaktap::sim::{Coding, Reel, Sent, SimConfig, Simulator};
@@ -28,6 +28,9 @@ use crate::cli::present::{advised, with_help};
 
 /// Frames before the measurement starts, which warm up the memory. Frames that waited in the camera do not count.
 const WARM_UP_FRAMES: u64 = 10;
+
+/// Damaged pictures before the first intact one, after which the stream cannot be measured.
+const DAMAGED_FIRST_MAX: u64 = 10;
 
 /// Interval between two checks whether to stop.
 const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(50);
@@ -194,6 +197,8 @@ pub(super) struct Watched {
     /// Payload bytes of the first frame.
     pub(super) bytes: usize,
     pub(super) stats: Stats,
+    /// Pictures that are damaged, so that they were left out, and the error of the first.
+    pub(super) damaged: Option<(u64, anyhow::Error)>,
 }
 
 /// Receives, parses, decodes, converts and draws every frame of a stream on this thread, until the stream ends, `wanted` frames
@@ -239,7 +244,9 @@ pub(super) fn watch(
     let now = (Instant::now(), thread_cpu());
     let stats = session.stats();
     let mut watching = locked(&watching);
-    if let Some(error) = watching.failed.take() {
+    let has_picture = watching.first.is_some();
+    let only_damaged = watching.damaged.take_if(|_| !has_picture).map(|(_, error)| error);
+    if let Some(error) = watching.failed.take().or(only_damaged) {
         return Err(error);
     }
     if let SessionState::Ended { error: Some(error) } = session.state()
@@ -267,7 +274,7 @@ pub(super) fn watch(
         seconds: (end - began).as_secs_f64(),
         cpu_us: end_cpu.zip(cpu).map(|(end, start)| end.saturating_sub(start).as_secs_f64() * 1e6 / measured as f64),
     };
-    Ok(Watched { pass, size, format, bytes, stats })
+    Ok(Watched { pass, size, format, bytes, stats, damaged: watching.damaged.take() })
 }
 
 /// Returns the whole seconds in which this number of frames arrive. `until_first`: time until the first one.
@@ -297,6 +304,8 @@ struct Watching {
     undecided: VecDeque<(Staleness, Instant, Option<Duration>)>,
     /// Frames of video that were not decoded, because they depend on frames that were not received.
     skipped: u64,
+    /// Pictures that are damaged, and the error of the first.
+    damaged: Option<(u64, anyhow::Error)>,
     wanted: Option<u64>,
     warm_up: u64,
     /// Size, format and payload bytes of the first picture.
@@ -321,6 +330,7 @@ impl Watching {
             waited: 0,
             undecided: VecDeque::new(),
             skipped: 0,
+            damaged: None,
             wanted,
             warm_up: wanted.map_or(WARM_UP_FRAMES, |wanted| WARM_UP_FRAMES.min(wanted / 2)).max(1),
             first: None,
@@ -363,6 +373,12 @@ impl Watching {
     /// Converts and draws a picture. Returns `false` if no more are needed.
     fn picture(&mut self, frame: &Frame) -> bool {
         if let Err(error) = self.converter.picture(frame, &mut self.picture) {
+            // One damaged JPEG says nothing about the others. A layout that cannot be converted is that of all frames.
+            if frame.kind == PayloadKind::Jpeg && (self.first.is_some() || self.damaged() < DAMAGED_FIRST_MAX) {
+                let first = || (0, anyhow::Error::new(error).context(format!("frame {}", frame.id)));
+                self.damaged.get_or_insert_with(first).0 += 1;
+                return true;
+            }
             self.failed = Some(anyhow::Error::new(error).context(format!("frame {}", frame.id)));
             return false;
         }
@@ -403,19 +419,24 @@ impl Watching {
         }
     }
 
+    fn damaged(&self) -> u64 {
+        self.damaged.as_ref().map_or(0, |(damaged, _)| *damaged)
+    }
+
     /// Returns the number of frames that were received.
     fn received(&self) -> u64 {
-        self.frames + self.waited + self.undecided.len() as u64 + self.skipped
+        self.frames + self.waited + self.undecided.len() as u64 + self.skipped + self.damaged()
     }
 
     /// Describes a measurement without enough frames that began at `started`. `has_ended`: the stream ended before it was stopped.
     fn too_few(&self, stats: &Stats, started: Instant, has_ended: bool) -> TooFewFrames {
         let (received, least) = (self.received(), self.warm_up + 1);
-        let waited = received - self.frames - self.skipped;
+        let waited = received - self.frames - self.skipped - self.damaged();
         let found = count(received, "frame", "frames");
         let uncounted = [
             (waited, "waited in the camera before the connection"),
             (self.skipped, "came before a key frame, from which video can be decoded"),
+            (self.damaged(), "cannot be decoded"),
         ];
         let uncounted = uncounted.iter().filter(|(frames, _)| *frames > 0);
         let uncounted: Vec<_> = uncounted.map(|(frames, why)| format!("{frames} {why}")).collect();
@@ -508,6 +529,26 @@ mod tests {
         frame.staleness = Staleness::Known(false);
         (0..6).for_each(|_| assert!(watching.picture(&frame)));
         assert_eq!((watching.frames, watching.began.map(|(.., before)| before)), (11, Some(WARM_UP_FRAMES)));
+    }
+
+    #[test]
+    fn damaged_jpegs_are_counted_and_left_out() {
+        let mut jpeg = Vec::new();
+        jpeg_encoder::Encoder::new(&mut jpeg, 80).encode(&[7; 192], 8, 8, jpeg_encoder::ColorType::Rgb).unwrap();
+        let frame = |payload: &[u8]| {
+            let mut frame = Frame::with_payload(payload.to_vec());
+            (frame.kind, frame.staleness) = (PayloadKind::Jpeg, Staleness::Known(false));
+            frame
+        };
+        let (intact, damaged) = (frame(&jpeg), frame(&jpeg[..20]));
+        let mut watching = Watching::new(Style::default(), None);
+        for frame in [&damaged, &intact, &intact, &damaged, &intact] {
+            assert!(watching.picture(frame), "{:?}", watching.failed);
+        }
+        assert_eq!((watching.frames, watching.damaged(), watching.received()), (3, 2, 5));
+        let mut watching = Watching::new(Style::default(), None);
+        let taken = (0..100).take_while(|_| watching.picture(&damaged)).count() as u64;
+        assert!(taken == DAMAGED_FIRST_MAX && watching.failed.is_some(), "a camera without an intact picture: {taken}");
     }
 
     #[test]

@@ -183,6 +183,10 @@ fn stream(ctx: &Ctx, source: &NamedSource, name: &str, args: &BenchArgs) -> anyh
     present::say(&format!("measuring the stream of {source}, {}", until_text(&args.until)));
     let watched = loopback::watch(source.spec.clone(), args.source.session_options(), style, args.until.frames, over)?;
     let summary = watched.stats.summary(name);
+    if let Some((damaged, first)) = &watched.damaged {
+        let frames = count(*damaged, "frame", "frames");
+        present::always_say(&format!("{name}: {frames} left out of the measurement: {first:#}"));
+    }
     // Encoded frames have different lengths.
     let bytes = summary.bytes.payload.checked_div(summary.frames.confirmed).map_or(watched.bytes, |mean| mean as usize);
     let mut copying = Copying::new(bytes);

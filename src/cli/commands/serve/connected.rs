@@ -102,8 +102,11 @@ impl<'a> ConnectedFleet<'a> {
                 Some(kept) => server.keep(camera.name.clone(), kept),
                 None => {
                     server.connect(std::slice::from_ref(camera), None)?;
-                    let connect = |publisher: &mut Publisher| publisher.connect(std::slice::from_ref(camera));
-                    self.publisher.as_mut().map(connect).transpose()?;
+                    if let Some(publisher) = &mut self.publisher {
+                        let recordings = server.recordings(std::slice::from_ref(camera));
+                        publisher.show_recordings(recordings, server.recording_switch(&camera.name));
+                        publisher.connect(std::slice::from_ref(camera))?;
+                    }
                     added.push(camera.clone());
                 }
             }

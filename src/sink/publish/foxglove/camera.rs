@@ -10,11 +10,14 @@ use super::ledger::{LEDGER_SCHEMA, schema_of};
 use super::stream::{Channel, Stream};
 use crate::frame::{Frame, Received};
 use crate::hub::{Policy, Taker, lane};
+use crate::live::Camera;
 use crate::net::clock::received_now;
 use crate::recording::topics::{number_topic, topic_name};
 use crate::recording::{ClockModel, NUMBER_JSON_SCHEMA, NUMBER_SCHEMA, TOPICS_MAX, number_message};
-use crate::sink::publish::{PublishedCamera, state};
-use crate::source::{Continuity, Measurement};
+use crate::sink::publish::camera::PublishedFrame;
+use crate::sink::publish::picture::PictureMaker;
+use crate::sink::publish::{PublishedCamera, TargetLanes, state};
+use crate::source::{Continuity, Measurement, Session};
 
 /// Numbers of a camera that wait.
 const NUMBERS_WAITING: usize = 64;
@@ -25,7 +28,9 @@ const STREAMS_MAX: usize = 16;
 /// A camera and its channels.
 #[derive(Debug)]
 pub(super) struct FoxgloveCamera {
-    pub(super) camera: PublishedCamera,
+    pub(super) session: Session,
+    pub(super) frames: Taker<PublishedFrame>,
+    pub(super) pictures: Arc<PictureMaker>,
     /// Name in topics.
     pub(super) name: String,
     pub(super) numbers: Taker<(Measurement, Received)>,
@@ -39,8 +44,11 @@ pub(super) struct FoxgloveCamera {
 }
 
 impl FoxgloveCamera {
-    pub(super) fn new(camera: PublishedCamera, name: String, is_played: bool) -> Self {
-        let outlets = &camera.camera.outlets;
+    /// Subscribes to the numbers of a camera. `None` if it is for another kind of target.
+    pub(super) fn new(camera: PublishedCamera, name: String, is_played: bool) -> Option<Self> {
+        let PublishedCamera { session, camera: Camera { outlets, .. }, lanes, pictures, .. } = camera;
+        #[allow(irrefutable_let_patterns)] // Without Zenoh, there is one variant only.
+        let TargetLanes::Frames(frames) = lanes else { return None };
         let (numbers_lane, numbers) = lane("publish numbers", Policy::DropOldest(NUMBERS_WAITING));
         // Counted from the first number on: most cameras send none.
         let mut unseen = Some((outlets.ledger.clone(), numbers_lane.counter()));
@@ -60,8 +68,10 @@ impl FoxgloveCamera {
             });
             lead_ins
         });
-        Self {
-            camera,
+        Some(Self {
+            session,
+            frames,
+            pictures,
             name,
             numbers,
             lead_ins,
@@ -69,7 +79,7 @@ impl FoxgloveCamera {
             streams: BTreeMap::new(),
             number_channels: BTreeMap::new(),
             ledger: None,
-        }
+        })
     }
 
     /// Returns the channels of a stream; `None` if the camera has too many streams, or the server refuses a channel.
@@ -86,12 +96,12 @@ impl FoxgloveCamera {
 
     pub(super) fn ledger(&mut self, context: &Arc<Context>, clients: &Clients) {
         if self.ledger.is_none() {
-            let schema = Schema::new(LEDGER_SCHEMA, "jsonschema", schema_of(&state::describe(&self.camera.session)));
+            let schema = Schema::new(LEDGER_SCHEMA, "jsonschema", schema_of(&state::describe(&self.session)));
             let channel = Channel::open(context, format!("/{}/ledger", self.name), "json", schema);
             self.ledger = channel.map_err(|error| refused(&error)).ok();
         }
         if let Some(channel) = self.ledger.as_ref().filter(|channel| channel.has_subscribers()) {
-            let text = state::describe(&self.camera.session);
+            let text = state::describe(&self.session);
             channel.send(text.as_bytes(), received_now().unix_ns, None, clients);
         }
     }

@@ -40,6 +40,7 @@ use self::parameters::Parameters;
 use self::stream::Encoder;
 use self::timeline::Timeline;
 use super::camera::PublishedFrame;
+use super::turns::next_in_turn;
 use super::{Command, PublishCounts, PublishOptions};
 use crate::error::with_causes;
 use crate::frame::{Frame, Received};
@@ -89,8 +90,8 @@ pub(super) struct FoxglovePublisher {
 
 /// Something to publish.
 enum Item {
-    Frame(usize, PublishedFrame),
-    Number(usize, Measurement, Received),
+    Frame(PublishedFrame),
+    Number(Measurement, Received),
 }
 
 impl FoxglovePublisher {
@@ -184,7 +185,7 @@ impl FoxglovePublisher {
             self.publish().await;
             self.finish().await;
         }
-        let waiting = self.cameras.iter().map(|known| known.camera.frames.waiting() as u64).sum();
+        let waiting = self.cameras.iter().map(|known| known.frames.waiting() as u64).sum();
         let mut counts = locked(&self.counts);
         counts.connected = is_listening;
         counts.unpublished = waiting;
@@ -222,8 +223,9 @@ impl FoxglovePublisher {
             }
         }
         loop {
+            let next = |at: usize, cx: &mut TaskContext<'_>| next_of(&self.cameras[at], cx);
             tokio::select! {
-                item = next_item(&self.cameras, self.next_camera) => self.item(item).await,
+                (at, item) = next_in_turn(self.cameras.len(), self.next_camera, next) => self.item(at, item).await,
                 Some((channel, client)) = self.subscriptions.recv() => self.repeat((channel, client)),
                 Some(values) = self.changes.recv() => {
                     if let Some(server) = &self.server {
@@ -255,7 +257,7 @@ impl FoxglovePublisher {
                 let name = std::iter::once(name.clone()).chain(numbered).find(is_free).unwrap_or(name);
                 let is_played = self.timeline.is_some();
                 self.parameters.add(&name, &camera.session);
-                let mut known = FoxgloveCamera::new(*camera, name, is_played);
+                let Some(mut known) = FoxgloveCamera::new(*camera, name, is_played) else { return };
                 // Clients see its topics before its first frame.
                 known.stream(&self.context, None);
                 if !is_played {
@@ -267,7 +269,7 @@ impl FoxglovePublisher {
                 self.cameras.push(known);
             }
             Command::Remove(name) => {
-                let Some(at) = self.cameras.iter().position(|known| known.camera.session.name() == name) else {
+                let Some(at) = self.cameras.iter().position(|known| known.session.name() == name) else {
                     return;
                 };
                 let known = self.cameras.remove(at);
@@ -279,9 +281,9 @@ impl FoxglovePublisher {
         }
     }
 
-    async fn item(&mut self, item: Item) {
+    async fn item(&mut self, at: usize, item: Item) {
         match item {
-            Item::Frame(at, PublishedFrame { detected, .. }) => {
+            Item::Frame(PublishedFrame { detected, .. }) => {
                 self.next_camera = at + 1;
                 let lead_in = self.cameras[at].lead_ins.as_ref().and_then(Taker::try_take);
                 for frame in lead_in.iter().flat_map(|frames| frames.iter()) {
@@ -291,7 +293,7 @@ impl FoxglovePublisher {
                 }
                 self.frame(at, &detected.frame);
             }
-            Item::Number(at, number, received) => {
+            Item::Number(number, received) => {
                 self.cameras[at].number(&self.context, &number, received, &self.clients);
             }
         }
@@ -327,7 +329,7 @@ impl FoxglovePublisher {
     /// Publishes the frames that wait and the last counts, and ends the connections. The sessions have ended.
     async fn finish(&mut self) {
         for at in 0..self.cameras.len() {
-            while let Some(frame) = self.cameras[at].camera.frames.try_take() {
+            while let Some(frame) = self.cameras[at].frames.try_take() {
                 self.frame(at, &frame.detected.frame);
                 tokio::task::yield_now().await;
             }
@@ -358,7 +360,7 @@ fn listening(address: SocketAddr, url: &str) -> String {
 /// Offers the services of a camera to clients.
 fn offer_services(server: &WebSocketServerHandle, known: &FoxgloveCamera, is_played: bool) {
     if !is_played {
-        let service = services::snapshot(&known.name, Arc::clone(&known.camera.pictures));
+        let service = services::snapshot(&known.name, Arc::clone(&known.pictures));
         if let Err(error) = server.add_services([service]) {
             refused(&error);
         }
@@ -375,22 +377,12 @@ fn help(error: &FoxgloveError) -> &'static str {
     }
 }
 
-/// Waits for the next frame or number of any camera. `first`: the camera to begin at, so that a fast one does not keep others
-/// waiting.
-async fn next_item(cameras: &[FoxgloveCamera], first: usize) -> Item {
-    let poll = |cx: &mut TaskContext<'_>| {
-        for step in 0..cameras.len() {
-            let at = (first + step) % cameras.len();
-            if let Poll::Ready((number, received)) = cameras[at].numbers.poll_take(cx) {
-                return Poll::Ready(Item::Number(at, number, received));
-            }
-            if let Poll::Ready(frame) = cameras[at].camera.frames.poll_take(cx) {
-                return Poll::Ready(Item::Frame(at, frame));
-            }
-        }
-        Poll::Pending
-    };
-    std::future::poll_fn(poll).await
+/// Takes the next number or frame of a camera.
+fn next_of(known: &FoxgloveCamera, cx: &mut TaskContext<'_>) -> Poll<Item> {
+    match known.numbers.poll_take(cx) {
+        Poll::Ready((number, received)) => Poll::Ready(Item::Number(number, received)),
+        Poll::Pending => known.frames.poll_take(cx).map(Item::Frame),
+    }
 }
 
 #[cfg(test)]

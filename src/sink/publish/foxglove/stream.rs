@@ -7,16 +7,14 @@ use foxglove::{ChannelBuilder, ChannelId, Context, FoxgloveError, PartialMetadat
 use super::clients::Clients;
 use crate::frame::{Detection, Frame};
 use crate::overlay::Style;
-use crate::recording::topics::{
-    detections_schema, detections_topic, image_topic, nanoseconds, timestamp, write_detections,
-};
-use crate::recording::{ImageBuffer, ImageMessage};
+use crate::recording::topics::{detections_schema, detections_topic, image_topic};
+use crate::recording::{ImageEncoder, ImageMessage, annotations_of, nanoseconds};
 use crate::sink::record::ParameterSets;
 
 /// Encodes messages. Used for all cameras, so that its buffers are as large as the largest picture only once.
 #[derive(Debug, Default)]
 pub(super) struct Encoder {
-    image: ImageBuffer,
+    image: ImageEncoder,
     detections: Vec<u8>,
     /// Those that the style shows.
     shown: Vec<Detection>,
@@ -136,9 +134,9 @@ impl Stream {
         (encoder, clients): (&mut Encoder, &Clients),
     ) {
         if let Some((_, channel)) = &self.image
-            && encoder.image.write(frame, &self.name, timestamp(publish_ns)).is_some()
+            && let Some(image) = encoder.image.encode(frame, &self.name, publish_ns)
         {
-            channel.send(encoder.image.bytes(), frame.received.unix_ns, only, clients);
+            channel.send(image.bytes, frame.received.unix_ns, only, clients);
         }
     }
 
@@ -154,7 +152,7 @@ impl Stream {
         shown.clear();
         shown.extend(frame.detections.iter().filter(|detection| style.shows(detection, names)));
         message.clear();
-        write_detections(message, frame, shown, names, publish_ns);
+        annotations_of(message, frame, shown, names, publish_ns);
         self.detections.send(message, frame.received.unix_ns, only, clients);
     }
 

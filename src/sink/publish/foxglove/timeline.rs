@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use foxglove::WebSocketServerHandle;
 use foxglove::websocket::{PlaybackCommand, PlaybackControlRequest, PlaybackState, PlaybackStatus};
 
-use crate::recording::topics::nanoseconds;
+use crate::recording::nanoseconds;
 use crate::recording::{Playback, Speed};
 use crate::sync::locked;
 

@@ -41,9 +41,10 @@ impl Availability {
             self.awaited -= 1;
             return Noticed::default();
         }
-        // After a connection that broke off, the old message and the last will may be those of ourselves.
-        let may_be_ours = (retained || !is_online) && self.connections > 1;
-        let is_foreign = !may_be_ours && (is_online || !retained);
+        // After a connection that broke off, the old message may be that of ourselves. `offline` may be our own last will at any
+        // time: a broker that stops publishes it while we are still connected.
+        let may_be_ours = retained && self.connections > 1;
+        let is_foreign = is_online && !may_be_ours;
         let is_shared = is_foreign && !self.is_reported;
         self.is_reported |= is_foreign;
         Noticed { is_shared, is_overwritten: !retained && !is_online }
@@ -88,7 +89,12 @@ mod tests {
         assert_eq!(first.received(b"online", false), NOTHING);
         assert_eq!(first.received(b"online", false), SHARED, "it comes later");
         assert_eq!(first.received(b"offline", false), Noticed { is_shared: false, is_overwritten: true });
-        let mut ends = connected();
-        assert_eq!(ends.received(b"offline", false), Noticed { is_shared: true, is_overwritten: true });
+    }
+
+    #[test]
+    fn our_last_will_from_a_broker_that_stops_is_not_that_of_another_program() {
+        let mut own = connected();
+        assert_eq!(own.received(b"online", false), NOTHING);
+        assert_eq!(own.received(b"offline", false), Noticed { is_shared: false, is_overwritten: true });
     }
 }

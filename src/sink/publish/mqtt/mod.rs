@@ -20,7 +20,7 @@ mod topics;
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
+use std::task::Context;
 use std::time::Duration;
 
 use rumqttc::{LastWill, Publish, QoS, SubscribeFilter};
@@ -32,12 +32,14 @@ use self::outbox::{Delivery, Outbox};
 use self::topics::Topics;
 use super::camera::PublishedFrame;
 use super::objects::{ObjectEvent, Objects};
-use super::picture::TakenPicture;
-use super::{Command, PublishCounts, PublishOptions, PublishedCamera, state};
+use super::picture::{PictureMaker, TakenPicture};
+use super::turns::next_in_turn;
+use super::{Command, PublishCounts, PublishOptions, PublishedCamera, TargetLanes, state};
 use crate::frame::MemoryBound;
+use crate::hub::Taker;
 use crate::net::mqtt::{Client, Message, identifier};
 use crate::sink::detections::DetectionRecord;
-use crate::source::{Backoff, MqttSpec, SourceErrorKind};
+use crate::source::{Backoff, MqttSpec, Session, SourceErrorKind};
 use crate::sync::locked;
 
 /// A connection that lasted for this long was a good one: the next attempt comes at once.
@@ -57,7 +59,9 @@ const FINISH_MAX: Duration = Duration::from_secs(2);
 
 /// A camera, and what the broker knows about it.
 struct MqttCamera {
-    camera: PublishedCamera,
+    session: Session,
+    frames: Taker<PublishedFrame>,
+    pictures: Arc<PictureMaker>,
     /// Name in topics.
     level: String,
     objects: Objects,
@@ -125,7 +129,7 @@ impl MqttPublisher {
     /// Publishes until the program has finished publishing. Counts the frames that were not published by then.
     pub(super) async fn run(mut self) {
         self.keep_connected().await;
-        let waiting = self.cameras.iter().map(|known| known.camera.frames.waiting() as u64).sum();
+        let waiting = self.cameras.iter().map(|known| known.frames.waiting() as u64).sum();
         locked(&self.counts).unpublished = waiting;
     }
 
@@ -235,9 +239,10 @@ impl MqttPublisher {
                 self.message(client, message)?;
             }
             let has_room = client.waiting_bytes() < WAITING_MAX_BYTES;
+            let next = |at: usize, cx: &mut Context<'_>| self.cameras[at].frames.poll_take(cx);
             tokio::select! {
                 read = client.read() => { read?; }
-                (at, frame) = next_frame(&self.cameras, self.next_camera), if has_room => {
+                (at, frame) = next_in_turn(self.cameras.len(), self.next_camera, next), if has_room => {
                     self.next_camera = at + 1;
                     self.frame(client, at, &frame)?;
                 }
@@ -278,8 +283,8 @@ impl MqttPublisher {
 
     fn announce_camera(&mut self, client: &mut Client, at: usize) -> Result<(), SourceErrorKind> {
         if let Some(discovery_prefix) = &self.options.home_assistant {
-            let MqttCamera { camera, level, .. } = &self.cameras[at];
-            let name = camera.session.name();
+            let MqttCamera { session, level, .. } = &self.cameras[at];
+            let name = session.name();
             for (topic, config) in home_assistant::discovery(discovery_prefix, &self.topics, name, level) {
                 self.outbox.publish(client, topic, config, Delivery::Retained)?;
             }
@@ -293,11 +298,16 @@ impl MqttPublisher {
     fn command(&mut self, command: Command) {
         match command {
             Command::Add(camera) => {
+                let PublishedCamera { session, lanes, pictures, .. } = *camera;
+                #[allow(irrefutable_let_patterns)] // Without other targets, there is one variant only.
+                let TargetLanes::Frames(frames) = lanes else { return };
                 let is_taken = |level: &str| self.cameras.iter().any(|known| known.level == level);
-                let level = topics::level(camera.session.name(), is_taken);
-                let objects = Objects::new(camera.session.name());
+                let level = topics::level(session.name(), is_taken);
+                let objects = Objects::new(session.name());
                 self.cameras.push(MqttCamera {
-                    camera: *camera,
+                    session,
+                    frames,
+                    pictures,
                     level,
                     objects,
                     counted: String::new(),
@@ -314,15 +324,14 @@ impl MqttPublisher {
 
     /// Forgets a camera. Returns the topics that the broker keeps of it; an empty retained message clears each.
     fn remove(&mut self, name: &str) -> Vec<String> {
-        let Some(at) = self.cameras.iter().position(|known| known.camera.session.name() == name) else {
+        let Some(at) = self.cameras.iter().position(|known| known.session.name() == name) else {
             return Vec::new();
         };
-        let MqttCamera { level, camera, .. } = self.cameras.remove(at);
+        let MqttCamera { level, session, .. } = self.cameras.remove(at);
         let kept = ["state", "objects"].map(|last| self.topics.of(&level, last));
         let discovery_prefix = self.options.home_assistant.as_deref();
-        let described = discovery_prefix.map(|discovery_prefix| {
-            home_assistant::discovery(discovery_prefix, &self.topics, camera.session.name(), &level)
-        });
+        let described = discovery_prefix
+            .map(|discovery_prefix| home_assistant::discovery(discovery_prefix, &self.topics, session.name(), &level));
         kept.into_iter().chain(described.into_iter().flatten().map(|(topic, _)| topic)).collect()
     }
 
@@ -330,7 +339,7 @@ impl MqttPublisher {
     fn frame(&mut self, client: &mut Client, at: usize, frame: &PublishedFrame) -> Result<(), SourceErrorKind> {
         let PublishedFrame { seq, detected, is_main } = frame;
         let known = &mut self.cameras[at];
-        let camera = Some(known.camera.session.name());
+        let camera = Some(known.session.name());
         let record = DetectionRecord { camera, ..DetectionRecord::new(detected, *seq, &self.options.style) };
         // Strings and numbers: serializing them cannot fail.
         let text = serde_json::to_string(&record).unwrap_or_default();
@@ -366,7 +375,7 @@ impl MqttPublisher {
 
     fn state(&mut self, client: &mut Client, at: usize) -> Result<(), SourceErrorKind> {
         let known = &mut self.cameras[at];
-        let session = &known.camera.session;
+        let session = &known.session;
         known.published = Some((session.state().word(), Instant::now()));
         let (topic, text) = (self.topics.of(&known.level, "state"), state::describe(session));
         Ok(self.outbox.publish(client, topic, text, Delivery::Retained)?)
@@ -376,7 +385,7 @@ impl MqttPublisher {
     fn check_states(&mut self, client: &mut Client) -> Result<(), SourceErrorKind> {
         for at in 0..self.cameras.len() {
             let known = &mut self.cameras[at];
-            let state = known.camera.session.state();
+            let state = known.session.state();
             let events = if state::is_online(&state) { Vec::new() } else { known.objects.end_all() };
             let is_due = known.published.is_none_or(|(word, when)| {
                 // Each attempt of a camera that is lost passes through `connecting`.
@@ -422,14 +431,14 @@ impl MqttPublisher {
         // A retained request would be repeated with each subscription.
         if let Some(known) = known.filter(|known| !retain && !known.awaits_picture) {
             known.awaits_picture = true;
-            known.camera.pictures.request(self.answers.clone());
+            known.pictures.request(self.answers.clone());
         }
         Ok(())
     }
 
     fn picture(&mut self, client: &mut Client, picture: TakenPicture) -> Result<(), SourceErrorKind> {
         let TakenPicture { camera, file } = picture;
-        let Some(known) = self.cameras.iter_mut().find(|known| known.camera.session.name() == camera) else {
+        let Some(known) = self.cameras.iter_mut().find(|known| known.session.name() == camera) else {
             return Ok(());
         };
         known.awaits_picture = false;
@@ -459,7 +468,7 @@ impl MqttPublisher {
 
     async fn last_messages(&mut self, client: &mut Client) -> Result<(), SourceErrorKind> {
         for at in 0..self.cameras.len() {
-            while let Some(frame) = self.cameras[at].camera.frames.try_take() {
+            while let Some(frame) = self.cameras[at].frames.try_take() {
                 self.frame(client, at, &frame)?;
                 if client.waiting_bytes() >= WAITING_MAX_BYTES {
                     client.flush().await?;
@@ -481,19 +490,4 @@ impl MqttPublisher {
         }
         Ok(())
     }
-}
-
-/// Waits for the next frame of any camera, and returns the place of the camera. `first`: the place to begin at, so that a fast
-/// camera does not keep others waiting.
-async fn next_frame(cameras: &[MqttCamera], first: usize) -> (usize, PublishedFrame) {
-    std::future::poll_fn(|cx| {
-        for step in 0..cameras.len() {
-            let at = (first + step) % cameras.len();
-            if let Poll::Ready(frame) = cameras[at].camera.frames.poll_take(cx) {
-                return Poll::Ready((at, frame));
-            }
-        }
-        Poll::Pending
-    })
-    .await
 }
