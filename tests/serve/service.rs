@@ -50,16 +50,19 @@ fn a_service_says_that_it_is_ready_alive_reloading_and_stopping() {
     let mut child = Running(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts"));
     let mut errors = BufReader::new(child.0.stderr.take().expect("a pipe"));
     let mut lines = String::new();
-    let mut wait_for = |words: &str| {
+    // Waits for further lines with these words, in any order. Returns the line with the first ones.
+    let mut wait_for = |words: &[&str]| {
+        let before = lines.len();
         loop {
-            let before = lines.len();
-            assert!(errors.read_line(&mut lines).expect("text") > 0, "it ended before `{words}`: {lines}");
-            if lines[before..].contains(words) {
-                return lines[before..].to_owned();
+            assert!(errors.read_line(&mut lines).expect("text") > 0, "it ended before {words:?}: {lines}");
+            let found = |words: &&str| lines[before..].lines().find(|line| line.contains(*words)).map(str::to_owned);
+            let found: Vec<String> = words.iter().filter_map(found).collect();
+            if found.len() == words.len() {
+                return found[0].clone();
             }
         }
     };
-    let address = wait_for("serving 1 camera at http://");
+    let address = wait_for(&["serving 1 camera at http://"]);
     assert_eq!(notes.next(), "READY=1\nSTATUS=1 camera");
     assert_eq!([notes.next(), notes.next()], ["WATCHDOG=1"; 2]);
 
@@ -68,21 +71,20 @@ fn a_service_says_that_it_is_ready_alive_reloading_and_stopping() {
     let reloading = notes.next_besides_watchdog();
     assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
     assert_eq!(notes.next_besides_watchdog(), "READY=1\nSTATUS=1 camera");
-    wait_for("reloaded: the same cameras");
+    wait_for(&["reloaded: the same cameras"]);
 
     write("front = 1\n");
     signal(&child.0, "HUP");
-    wait_for("error: cannot reload, so nothing changes: ");
+    wait_for(&["error: cannot reload, so nothing changes: "]);
 
     // A client records a camera that does not change.
     let recorded = ask(&address, "POST", "/api/cameras/front/recording");
     assert!(recorded.starts_with("HTTP/1.1 200"), "{recorded}");
     write("back = \"sim:?size=32x32\"\nfront = \"sim:?size=64x48\"\n");
     signal(&child.0, "HUP");
-    wait_for("reloaded: serving again");
-    let address = wait_for("serving 2 cameras at http://127.0.0.1:");
+    wait_for(&["reloaded: serving again"]);
+    let address = wait_for(&["serving 2 cameras at http://127.0.0.1:", "back: streaming"]);
     while notes.next_besides_watchdog() != "READY=1\nSTATUS=2 cameras" {}
-    wait_for("back: streaming");
     let cameras = ask(&address, "GET", "/api/cameras");
     let cameras: Value = serde_json::from_str(cameras.rsplit_once("\r\n\r\n").expect("a body").1).expect("JSON");
     let [back, front] = &cameras.as_array().expect("a list")[..] else { panic!("{cameras}") };
@@ -94,8 +96,8 @@ fn a_service_says_that_it_is_ready_alive_reloading_and_stopping() {
 
     write("back = \"sim:?size=32x32\"\n");
     signal(&child.0, "HUP");
-    wait_for("front: removed");
-    wait_for("serving 1 camera at http://127.0.0.1:");
+    wait_for(&["front: removed"]);
+    wait_for(&["serving 1 camera at http://127.0.0.1:"]);
     while notes.next_besides_watchdog() != "READY=1\nSTATUS=1 camera" {}
 
     signal(&child.0, "TERM");
