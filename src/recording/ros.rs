@@ -1,6 +1,6 @@
 //! Images of ROS 2, and the encoding of its messages: CDR, version 1 (OMG CORBA 3.4, part 2, section 9.3).
 //!
-//! Recordings of ROS 2 are read with it, and with the feature `zenoh` messages are published.
+//! Decodes recordings of ROS 2 and, with the feature `zenoh`, encodes the messages that are published.
 
 use std::borrow::Cow;
 use std::fmt;

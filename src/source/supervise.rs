@@ -186,11 +186,9 @@ async fn supervise(
             attempt = 0;
         }
         let retry_in = retry_refused.unwrap_or_else(|| backoff.delay(streamed, reason.refused()));
-        // Its last answer is why it failed, if it never streamed.
-        let refused = (retry_refused.is_some() && !attempts.streamed).then(|| Arc::clone(&reason));
         attempts.state.send_replace(SessionState::Lost { reason, retry_in });
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return refused, // Also when the session was dropped.
+            _ = stop.wait_for(|stop| *stop) => return None, // Also when the session was dropped.
             () = tokio::time::sleep(retry_in) => {}
         }
     }

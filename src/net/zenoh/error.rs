@@ -30,8 +30,8 @@ pub enum ZenohError {
         /// The router.
         router: ZenohRouter,
     },
-    /// A source with `*` stands for several cameras.
-    #[error("{pattern} stands for several cameras: expected one HOST and one CAMERA")]
+    /// A source with `*` matches several cameras.
+    #[error("{pattern} matches several cameras: expected one HOST and one CAMERA")]
     Pattern {
         /// The source.
         pattern: String,

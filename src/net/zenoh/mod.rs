@@ -19,6 +19,6 @@ mod spec;
 mod stamp;
 
 pub use error::ZenohError;
-pub(crate) use session::{close, has_router, open};
+pub(crate) use session::{close, declare_token, has_router, open};
 pub use spec::ZenohRouter;
 pub(crate) use stamp::{Stamp, new_run};

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
-use zenoh::{Config, Session};
+use zenoh::liveliness::LivelinessToken;
+use zenoh::{Config, Session, Wait as _};
 
 use super::{ZenohError, ZenohRouter};
 
@@ -36,16 +37,27 @@ const RETRY_MAX_MS: u32 = 2000;
 /// The router cannot be reached.
 pub(crate) async fn open(router: &ZenohRouter) -> Result<Session, ZenohError> {
     let config = config(router)?;
-    match timeout(OPEN_TIMEOUT, zenoh::open(config)).await {
-        Ok(Ok(session)) => Ok(session),
-        Ok(Err(error)) => Err(ZenohError::Connect { router: router.clone(), why: reason(&error) }),
-        Err(_) => Err(ZenohError::NoAnswer { router: router.clone(), within: OPEN_TIMEOUT }),
+    // Zenoh connects before its future is polled: a limit around that future would have no effect.
+    let opening = tokio::task::spawn_blocking(move || zenoh::open(config).wait());
+    match timeout(OPEN_TIMEOUT, opening).await {
+        Ok(Ok(Ok(session))) => Ok(session),
+        Ok(Ok(Err(error))) => Err(ZenohError::Connect { router: router.clone(), why: reason(&error) }),
+        Ok(Err(_)) | Err(_) => Err(ZenohError::NoAnswer { router: router.clone(), within: OPEN_TIMEOUT }),
     }
 }
 
 /// Returns whether a session has a connection to its router now.
 pub(crate) async fn has_router(session: &Session) -> bool {
     session.info().routers_zid().await.next().is_some()
+}
+
+/// Declares a liveliness token.
+///
+/// # Errors
+/// Zenoh refuses it.
+pub(crate) async fn declare_token(session: &Session, key: String) -> Result<LivelinessToken, ZenohError> {
+    let declared = session.liveliness().declare_token(key.clone()).await;
+    declared.map_err(|error| ZenohError::refused(format!("the token {key}"), &error))
 }
 
 /// Ends a session: the router withdraws what it declared.

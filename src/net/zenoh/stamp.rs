@@ -11,7 +11,7 @@ use crate::net::clock::received_now;
 /// package oaktap;
 ///
 /// message Stamp {
-///   uint64 seq = 1;                         // counts the confirmed frames of the camera, from 0
+///   uint64 seq = 1;                         // counts the confirmed frames of the stream, from 0
 ///   bytes wire = 2;                         // oaktap.Wire, as in recordings
 ///   sfixed64 arrival_unix_ns = 3;           // arrival of the last byte at the receiver
 ///   sfixed64 sent_unix_ns = 4;              // when the receiver handed it to Zenoh

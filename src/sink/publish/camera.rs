@@ -157,14 +157,14 @@ impl Numbering {
 }
 
 /// Subscribes to the confirmed frames of a camera for a target that publishes pictures. The ledger counts those that it does
-/// not get. `names`: of the lanes for detections, pictures of the first stream, and other pictures.
+/// not get.
 #[cfg(feature = "zenoh")]
-pub(super) fn subscribe_numbered(camera: &Camera, names: [&'static str; 3]) -> NumberedFrames {
+pub(super) fn subscribe_numbered(camera: &Camera) -> NumberedFrames {
     let numbering = Arc::new(Mutex::new(Numbering { run: new_run(), ..Numbering::default() }));
     let outlets = &camera.outlets;
-    let (detections_lane, detections) = lane(names[0], Policy::DropOldest(DETECTIONS_WAITING));
-    let (pictures_lane, pictures) = lane(names[1], Policy::DropOldest(1));
-    let (others_lane, other_pictures) = lane(names[2], Policy::DropOldest(OTHER_PICTURES_WAITING));
+    let (detections_lane, detections) = lane("publish detections", Policy::DropOldest(DETECTIONS_WAITING));
+    let (pictures_lane, pictures) = lane("publish pictures", Policy::DropOldest(1));
+    let (others_lane, other_pictures) = lane("publish other pictures", Policy::DropOldest(OTHER_PICTURES_WAITING));
     for counter in [detections_lane.counter(), pictures_lane.counter(), others_lane.counter()] {
         outlets.ledger.watch(counter);
     }
@@ -237,8 +237,7 @@ mod tests {
     #[test]
     fn pictures_and_detections_have_the_same_numbers_and_drops_are_gaps() {
         let camera = Camera::new("cam", "sim:".parse().expect("a source"));
-        let NumberedFrames { detections, pictures, other_pictures } =
-            subscribe_numbered(&camera, ["detections", "pictures", "others"]);
+        let NumberedFrames { detections, pictures, other_pictures } = subscribe_numbered(&camera);
         let depth: Arc<str> = Arc::from("depth");
         let offer = |id: u64, stream: Option<&Arc<str>>| {
             let mut frame = Frame::with_payload([0; 1000]);
@@ -267,14 +266,17 @@ mod tests {
         assert_eq!(seqs(&detections), expected);
         let lanes = camera.outlets.ledger.snapshot().lanes;
         let counts: Vec<_> = lanes.iter().map(|lane| (lane.name, lane.offered, lane.dropped)).collect();
-        assert_eq!(counts, [("detections", 12, 0), ("pictures", 9, 8), ("others", 2, 0)]);
+        assert_eq!(
+            counts,
+            [("publish detections", 12, 0), ("publish pictures", 9, 8), ("publish other pictures", 2, 0)]
+        );
     }
 
     #[cfg(feature = "zenoh")]
     #[test]
     fn any_number_of_streams_takes_bounded_memory() {
         let camera = Camera::new("cam", "sim:".parse().expect("a source"));
-        let frames = subscribe_numbered(&camera, ["detections", "pictures", "others"]);
+        let frames = subscribe_numbered(&camera);
         for id in 0..1000 {
             let mut frame = Frame::default();
             (frame.id, frame.stream) = (id, Some(format!("stream {id}").into()));

@@ -1,14 +1,15 @@
 //! Publishes the detections, states and pictures of cameras to other programs.
 //!
 //! ```text
-//! confirmed frames, without pictures --each target: DropOldest(64)--> thread of the target --> detections, events
+//! confirmed frames, without pictures --mqtt: DropOldest(64)--> thread of the target --> detections, events
 //! confirmed frames, video decoded --DropOldest(1), while one is requested--> thread "picture NAME": JPEG --> target
-//! confirmed frames with pictures --DropToStart(12)--> thread of a target that shows pictures: encoded for subscribers only
+//! confirmed frames with pictures --foxglove: DropToStart(12)--> thread of the target: encoded for subscribers only
+//! confirmed frames --zenoh, ros2: detections DropOldest(64), pictures DropOldest(1) and (4)--> threads: for subscribers only
 //! sessions, ledgers ---------------------------------------------------------> thread of the target --> states
 //! ```
 //!
 //! A target that is slow or not reachable delays no camera and no other target: its frames are dropped in its lanes, which the
-//! ledger counts. A target is a variant of [`PublishTarget`] and a file of its own.
+//! ledger counts. A target is a variant of [`PublishTarget`] and a module of its own.
 
 mod camera;
 #[cfg(feature = "foxglove")]
@@ -20,6 +21,8 @@ mod outlet;
 mod picture;
 #[cfg(feature = "zenoh")]
 mod ros2;
+#[cfg(feature = "zenoh")]
+mod router;
 mod state;
 mod target;
 mod turns;
@@ -112,7 +115,7 @@ pub struct PublishCounts {
 enum TargetLanes {
     /// One lane of frames, with or without their pictures.
     Frames(Taker<PublishedFrame>),
-    /// Lanes of their own for pictures, which only the newest wait in.
+    /// Separate lanes for detections and for pictures.
     #[cfg(feature = "zenoh")]
     Numbered(NumberedFrames),
 }
@@ -125,14 +128,14 @@ impl TargetLanes {
             #[cfg(feature = "foxglove")]
             PublishTarget::Foxglove(_) => Self::Frames(camera::subscribe_with_pictures(camera)),
             #[cfg(feature = "zenoh")]
-            PublishTarget::Zenoh(_) => Self::Numbered(camera::subscribe_numbered(camera, zenoh::LANES)),
+            PublishTarget::Zenoh(_) => Self::Numbered(camera::subscribe_numbered(camera)),
             #[cfg(feature = "zenoh")]
-            PublishTarget::Ros2(_) => Self::Numbered(camera::subscribe_numbered(camera, ros2::LANES)),
+            PublishTarget::Ros2(_) => Self::Numbered(camera::subscribe_numbered(camera)),
         }
     }
 }
 
-/// A camera that the program records beside.
+/// A camera that the program also records.
 #[cfg(feature = "zenoh")]
 #[derive(Clone, Debug)]
 struct RecordedCamera {
@@ -275,7 +278,7 @@ impl Publish {
     }
 
     /// Also publishes the state of the recordings that the program makes of the cameras that are connected after this, in the same
-    /// order. `switch` starts and stops all of them. Targets without a place for it ignore it.
+    /// order. `switch`: starts and stops the recording of the camera, if it is the only one. Targets without a place for it ignore it.
     #[cfg_attr(not(feature = "zenoh"), allow(clippy::needless_pass_by_value, unused_variables))]
     pub fn show_recordings(&mut self, recorders: RecordersMonitor, switch: Option<Arc<dyn RecordingSwitch>>) {
         #[cfg(feature = "zenoh")]

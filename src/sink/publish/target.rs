@@ -13,9 +13,9 @@ use super::ros2::Ros2Target;
 use super::zenoh::ZenohTarget;
 use crate::source::MqttSpec;
 
-/// The targets, for errors.
-const EXPECTED: &str =
-    "expected mqtt://BROKER/PREFIX or mqtts://BROKER/PREFIX, such as mqtt://192.168.1.10/oaktap, or foxglove://";
+/// A target of MQTT, for errors.
+const EXPECTED_MQTT: &str =
+    "expected mqtt://BROKER/PREFIX or mqtts://BROKER/PREFIX, such as mqtt://192.168.1.10/oaktap";
 
 /// The error of targets that need the feature `zenoh`.
 #[cfg(not(feature = "zenoh"))]
@@ -69,15 +69,22 @@ impl FromStr for PublishTarget {
             }
             #[cfg(feature = "foxglove")]
             Some(("foxglove", rest)) => foxglove::parse(rest).map(Self::Foxglove).map_err(PublishTargetError),
-            Some((scheme, _)) => Err(PublishTargetError(format!("`{scheme}://` is not supported; {EXPECTED}"))),
-            None => Err(PublishTargetError(EXPECTED.to_owned())),
+            Some((scheme, _)) => Err(PublishTargetError(format!("`{scheme}://` is not supported; {}", expected()))),
+            None => Err(PublishTargetError(expected())),
         }
     }
 }
 
+/// Returns the targets of this program, for errors.
+fn expected() -> String {
+    let foxglove = if cfg!(feature = "foxglove") { ", foxglove://" } else { "" };
+    let zenoh = if cfg!(feature = "zenoh") { ", zenoh:// or ros2://" } else { "" };
+    format!("{EXPECTED_MQTT}{foxglove}{zenoh}")
+}
+
 fn mqtt(tls: bool, text: &str) -> Result<MqttSpec, String> {
     if text.split_once('/').is_none_or(|(_, prefix)| prefix.is_empty() || prefix == "#insecure") {
-        return Err(format!("missing prefix; {EXPECTED}"));
+        return Err(format!("missing prefix; {EXPECTED_MQTT}"));
     }
     let spec = MqttSpec::parse(tls, text)?;
     let prefix = &spec.topic;

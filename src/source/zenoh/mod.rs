@@ -135,15 +135,8 @@ impl Link {
         if spec.is_pattern() {
             return Err(ZenohError::Pattern { pattern: spec.to_string() }.into());
         }
-        // Zenoh connects synchronously, and the session may be stopped meanwhile.
-        let router = spec.router.clone();
-        let runtime = tokio::runtime::Handle::current();
-        let opening = tokio::task::spawn_blocking(move || runtime.block_on(open(&router)));
-        let no_answer = || ZenohError::NoAnswer { router: spec.router.clone(), within: timeout };
-        let session = match tokio::time::timeout(timeout, opening).await {
-            Ok(Ok(opened)) => opened?,
-            Ok(Err(_)) | Err(_) => return Err(no_answer().into()),
-        };
+        let no_answer = |_| ZenohError::NoAnswer { router: spec.router.clone(), within: timeout };
+        let session = tokio::time::timeout(timeout, open(&spec.router)).await.map_err(no_answer)??;
         let (mut lane, messages) = lane("bus", Policy::DropOldest(MESSAGES_WAITING));
         let counter = lane.counter();
         let far = Arc::new(Far::default());

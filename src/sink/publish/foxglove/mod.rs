@@ -9,7 +9,7 @@
 //!
 //! The messages are those of recordings, byte for byte. They are encoded on the thread of the target, which also drives the
 //! sockets: between two frames the clients take what waits, so that only a client that is slow misses messages. The server
-//! keeps a few messages for each client and drops the oldest, and does not tell which.
+//! keeps a few messages for each client and drops the oldest, and does not report which.
 
 mod address;
 mod camera;
@@ -345,7 +345,7 @@ impl FoxglovePublisher {
     }
 }
 
-/// Says where clients connect, and who can. `url`: opens the app with this server.
+/// Returns the report of the address, with a warning if other hosts reach it. `url`: opens the app with this server.
 fn listening(address: SocketAddr, url: &str) -> String {
     let text = format!("publishing on foxglove://{address}: open ws://{address} in Foxglove");
     if !address.ip().is_loopback() {

@@ -3,14 +3,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use zenoh::Wait as _;
 use zenoh::bytes::Encoding;
 use zenoh::liveliness::LivelinessToken;
 use zenoh::qos::Priority;
 
 use super::graph::{self, MessageType, Node};
 use crate::net::clock::received_now;
-use crate::net::zenoh::ZenohError;
+use crate::net::zenoh::{ZenohError, declare_token};
 use crate::sink::publish::PublishCounts;
 use crate::sink::publish::outlet::Outlet;
 
@@ -30,12 +29,12 @@ impl Context {
     ///
     /// # Errors
     /// Zenoh refuses it.
-    pub(super) fn new(
+    pub(super) async fn new(
         session: zenoh::Session,
         node: Node,
         counts: Arc<Mutex<PublishCounts>>,
     ) -> Result<Self, ZenohError> {
-        let token = declare_token(&session, &node.token())?;
+        let token = declare_token(&session, node.token()).await?;
         Ok(Self { session, node, token, publishers: 0, counts })
     }
 
@@ -54,7 +53,7 @@ impl Context {
         let key = self.node.key(topic, message);
         let outlet = Outlet::declare(&self.session, key, priority, express, &self.counts).await?;
         // Last: whoever finds the topic can subscribe.
-        let token = declare_token(&self.session, &self.node.publisher_token(id, topic, message))?;
+        let token = declare_token(&self.session, self.node.publisher_token(id, topic, message)).await?;
         let gid = graph::gid(self.session.zid().to_le_bytes(), id);
         Ok(Endpoint { message, outlet, _token: token, gid, sent: AtomicU64::new(0) })
     }
@@ -64,11 +63,6 @@ impl Context {
         drop(self.token);
         crate::net::zenoh::close(self.session).await;
     }
-}
-
-fn declare_token(session: &zenoh::Session, token: &str) -> Result<LivelinessToken, ZenohError> {
-    let declared = session.liveliness().declare_token(token).wait();
-    declared.map_err(|error| ZenohError::refused(format!("the token {token}"), &error))
 }
 
 /// A publisher of one topic. It is in the graph of ROS until it is dropped.

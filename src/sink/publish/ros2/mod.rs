@@ -22,7 +22,7 @@ mod target;
 
 use std::sync::{Arc, Mutex};
 use std::task::Context as TaskContext;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{MissedTickBehavior, interval};
@@ -35,18 +35,14 @@ use self::camera::Ros2Camera;
 use self::endpoint::Context;
 use self::graph::Node;
 use super::camera::NumberedFrame;
+use super::router::{self, Connection, FINISH_MAX};
 use super::turns::next_in_turn;
 use super::{Command, PublishCounts, PublishOptions, PublishedCamera, TargetLanes};
 use crate::net::host_name::host_name;
-use crate::net::zenoh;
-use crate::source::Backoff;
 use crate::sync::locked;
 
 /// How often the connection to the router is checked, and who subscribes.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
-
-/// Names of the lanes for detections, pictures, and pictures of other streams.
-pub(super) const LANES: [&str; 3] = ["publish detections", "publish pictures", "publish other pictures"];
 
 /// Before the name of this host in the name of our node.
 const NODE: &str = "oaktap";
@@ -111,37 +107,24 @@ impl Ros2Publisher {
 
     /// Opens the session, and tries again until it is open. Returns `None` when the program has finished publishing.
     async fn open(&mut self) -> Option<Context> {
-        let mut backoff = Backoff::new();
-        let mut told = String::new();
-        let router = self.target.router.clone();
-        loop {
-            let opened = self.unless_finished(zenoh::open(&router)).await?;
-            let opened = opened.and_then(|session| {
-                let node = self.node(&session);
-                Context::new(session, node, Arc::clone(&self.counts))
-            });
-            let error = match opened {
-                Ok(mut context) => {
-                    for camera in &mut self.cameras {
-                        declare(camera, &mut context, &self.options).await;
-                    }
-                    return Some(context);
+        let opening = router::open(self.target.router.clone(), self.target.to_string(), self.options.report);
+        let session = self.unless_finished(opening).await?;
+        let node = self.node(&session);
+        match Context::new(session, node, Arc::clone(&self.counts)).await {
+            Ok(mut context) => {
+                for camera in &mut self.cameras {
+                    declare(camera, &mut context, &self.options).await;
                 }
-                Err(error) => error,
-            };
-            let text = format!("{}: {error}; retrying", self.target);
-            if text != told {
-                (self.options.report)(&text);
-                if let Some(help) = error.help() {
-                    (self.options.report)(&format!("help: {help}"));
-                }
+                Some(context)
             }
-            told = text;
-            self.unless_finished(tokio::time::sleep(backoff.delay(false, false))).await?;
+            Err(error) => {
+                (self.options.report)(&format!("{}: {error}", self.target));
+                None
+            }
         }
     }
 
-    fn node(&self, session: &::zenoh::Session) -> Node {
+    fn node(&self, session: &zenoh::Session) -> Node {
         let host = names::token(&host_name(), names::HOST, |_| false);
         Node {
             domain: self.target.domain,
@@ -193,12 +176,13 @@ impl Ros2Publisher {
     async fn publish(&mut self, context: &mut Context) {
         let mut checks = interval(CHECK_INTERVAL);
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut is_connected = false;
+        let mut connection = Connection::default();
+        let target = self.target.to_string();
         loop {
             let next = |at: usize, cx: &mut TaskContext<'_>| self.cameras[at].poll_frame(cx);
             tokio::select! {
                 // Without a router, frames wait in their lanes, where the ledger counts those that are dropped.
-                (at, frame) = next_in_turn(self.cameras.len(), self.next_camera, next), if is_connected => {
+                (at, frame) = next_in_turn(self.cameras.len(), self.next_camera, next), if connection.is_open => {
                     self.next_camera = at + 1;
                     self.frame(context, at, &frame).await;
                 }
@@ -207,28 +191,13 @@ impl Ros2Publisher {
                     None => return,
                 },
                 _ = checks.tick() => {
-                    let was_connected = std::mem::replace(&mut is_connected, zenoh::has_router(&context.session).await);
-                    if is_connected != was_connected {
-                        self.report_connection(is_connected);
-                    }
+                    connection.check(&context.session, &self.counts, self.options.report, (&target, "")).await;
                     for camera in &self.cameras {
                         camera.follow_subscribers().await;
                     }
                 }
             }
         }
-    }
-
-    fn report_connection(&self, is_connected: bool) {
-        let mut counts = locked(&self.counts);
-        counts.connected = is_connected;
-        counts.connections += u64::from(is_connected);
-        drop(counts);
-        let text = match is_connected {
-            true => format!("publishing on {}", self.target),
-            false => format!("{}: connection lost; reconnecting", self.target),
-        };
-        (self.options.report)(&text);
     }
 
     async fn frame(&mut self, context: &mut Context, at: usize, frame: &NumberedFrame) {
@@ -238,13 +207,16 @@ impl Ros2Publisher {
         }
     }
 
-    /// Publishes the detections that wait.
+    /// Publishes the detections that wait, until the time for it is over.
     async fn last_messages(&mut self, context: &mut Context) {
         if !locked(&self.counts).connected {
             return;
         }
+        let deadline = Instant::now() + FINISH_MAX;
         for at in 0..self.cameras.len() {
-            while let Some(frame) = self.cameras[at].next_frame() {
+            while Instant::now() < deadline
+                && let Some(frame) = self.cameras[at].next_frame()
+            {
                 self.frame(context, at, &frame).await;
             }
         }

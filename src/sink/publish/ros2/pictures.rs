@@ -5,19 +5,15 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use super::endpoint::Endpoint;
 use super::graph::MessageType;
 use super::image::{ImageMaker, message_type};
 use crate::frame::Frame;
-use crate::hub::{RecvTimeoutError, Taker};
+use crate::hub::Taker;
 use crate::recording::ros::{Header, Text, Time};
 use crate::sink::publish::camera::NumberedFrame;
-use crate::sync::locked;
-
-/// How often a thread checks whether it has to end while no frame arrives.
-const END_CHECK_INTERVAL: Duration = Duration::from_millis(50);
+use crate::sync::{locked, unpark_waker};
 
 /// The topics of the pictures of a camera. Clones are the same.
 #[derive(Clone, Default)]
@@ -107,6 +103,7 @@ impl Drop for PictureThread {
     fn drop(&mut self) {
         self.ends.store(true, Ordering::SeqCst);
         if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
             // A panic was printed when it happened.
             let _ = thread.join();
         }
@@ -127,12 +124,12 @@ struct Worker {
 
 impl Worker {
     fn run(mut self) {
+        // Registered before the first look, so that no frame is missed.
+        self.frames.wake_on_item(unpark_waker(thread::current()));
         while !self.ends.load(Ordering::SeqCst) {
-            match self.frames.recv_timeout(END_CHECK_INTERVAL) {
-                Ok(NumberedFrame { frame, number, .. }) => self.publish(&frame, number.capture_unix_ns),
-                Err(RecvTimeoutError::Timeout) => {}
-                // The session of the camera has ended.
-                Err(RecvTimeoutError::Disconnected) => return,
+            match self.frames.try_take() {
+                Some(NumberedFrame { frame, number, .. }) => self.publish(&frame, number.capture_unix_ns),
+                None => thread::park(),
             }
         }
     }

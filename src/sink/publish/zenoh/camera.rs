@@ -15,8 +15,8 @@ use super::messages::{ContextSender, SharedContext, put_detections};
 use super::pictures::{Interest, PictureCamera, PictureStream};
 use super::queries::{BusQuery, Controls};
 use crate::hub::Taker;
-use crate::net::zenoh::ZenohError;
 use crate::net::zenoh::keys::{self, Topic};
+use crate::net::zenoh::{ZenohError, declare_token};
 use crate::overlay::Style;
 use crate::sink::publish::camera::{NumberedFrame, NumberedFrames};
 use crate::sink::publish::outlet::Outlet;
@@ -38,8 +38,16 @@ struct DetectionStream {
     /// Name of the stream in frames; ignored for the first one.
     stream: Option<Arc<str>>,
     is_main: bool,
+    /// Its name in keys.
+    part: String,
     outlet: Outlet,
     context: ContextSender,
+}
+
+impl DetectionStream {
+    fn is_of(&self, numbered: &NumberedFrame) -> bool {
+        self.is_main == numbered.is_main && (self.is_main || self.stream == numbered.frame.stream)
+    }
 }
 
 /// What all cameras of a publisher share.
@@ -126,7 +134,8 @@ impl BusCamera {
         Ok(camera)
     }
 
-    async fn declare_stream(
+    /// Declares the keys of a stream. `part`: its name in keys.
+    pub(super) async fn declare_stream(
         &mut self,
         declaring: &Declaring<'_>,
         part: &str,
@@ -139,7 +148,7 @@ impl BusCamera {
         self.pictures.add(PictureStream::new(stream.clone(), is_main, outlet, &self.context));
         let outlet = Outlet::declare(bus, key(Topic::Detections), Priority::RealTime, true, counts).await?;
         let context = ContextSender::new(&self.context);
-        self.streams.push(DetectionStream { stream, is_main, outlet, context });
+        self.streams.push(DetectionStream { stream, is_main, part: part.to_owned(), outlet, context });
         Ok(())
     }
 
@@ -160,46 +169,46 @@ impl BusCamera {
         self.detections.waiting() as u64
     }
 
-    /// Publishes the detections of a frame, if somebody wants them. `is_taken` returns whether another camera has a part.
-    pub(super) async fn frame(
-        &mut self,
-        declaring: &Declaring<'_>,
-        numbered: &NumberedFrame,
-        style: &Style,
-        is_taken: impl Fn(&str) -> bool,
-    ) -> Result<(), ZenohError> {
+    /// Returns whether one of its streams has this name in keys.
+    pub(super) fn has_part(&self, part: &str) -> bool {
+        self.streams.iter().any(|stream| stream.part == part)
+    }
+
+    /// Returns whether the stream of a frame is declared.
+    pub(super) fn has_stream(&self, numbered: &NumberedFrame) -> bool {
+        self.streams.iter().any(|known| known.is_of(numbered))
+    }
+
+    /// Returns the name of the stream of a frame, which is not the first one of the camera.
+    pub(super) fn stream_name(&self, numbered: &NumberedFrame) -> String {
+        format!("{}_{}", self.part, numbered.frame.stream.as_deref().unwrap_or_default())
+    }
+
+    /// Publishes the detections of a frame, if somebody wants them. Its stream was declared.
+    pub(super) fn frame(&mut self, numbered: &NumberedFrame, style: &Style) {
         locked(&self.context).observe(&numbered.frame);
-        let is_of = |known: &DetectionStream| {
-            known.is_main == numbered.is_main && (known.is_main || known.stream == numbered.frame.stream)
-        };
-        if !self.streams.iter().any(is_of) {
-            let stream = numbered.frame.stream.as_deref().unwrap_or_default();
-            // Named as recordings name it.
-            let part = keys::free_part(&format!("{}_{stream}", self.part), is_taken);
-            self.declare_stream(declaring, &part, numbered.frame.stream.clone(), false).await?;
-        }
-        if let Some(known) = self.streams.iter_mut().find(|known| is_of(known))
+        if let Some(known) = self.streams.iter_mut().find(|known| known.is_of(numbered))
             && known.outlet.is_wanted()
         {
             put_detections(&known.outlet, &mut known.context, numbered, style);
             // Also if the router dies before the next check.
             self.is_of_interest = self.interest.lasts(Some(true), Instant::now());
         }
-        Ok(())
     }
 
-    /// Publishes the detections that still wait, and the last state.
-    pub(super) async fn finish(&mut self, declaring: &Declaring<'_>, style: &Style) -> Result<(), ZenohError> {
-        while let Some(numbered) = self.detections.try_take() {
-            self.frame(declaring, &numbered, style, |_| false).await?;
-        }
+    /// Takes the next frame whose detections wait.
+    pub(super) fn take_detections(&self) -> Option<NumberedFrame> {
+        self.detections.try_take()
+    }
+
+    /// Publishes the last state and counts.
+    pub(super) fn put_last(&mut self) {
         if self.state.is_wanted() {
             self.put_state();
         }
         if self.ledger.is_wanted() {
             self.put_ledger();
         }
-        Ok(())
     }
 
     /// Finds out who subscribes, and publishes what is due.
@@ -245,10 +254,4 @@ impl BusCamera {
         // Strings and numbers: serializing them cannot fail.
         serde_json::to_string(&self.session.stats().summary(self.session.name())).unwrap_or_default()
     }
-}
-
-/// Declares a liveliness token.
-pub(super) async fn declare_token(bus: &Bus, key: String) -> Result<LivelinessToken, ZenohError> {
-    let declared = bus.liveliness().declare_token(key.clone()).await;
-    declared.map_err(|error| ZenohError::refused(key, &error))
 }

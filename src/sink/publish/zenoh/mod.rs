@@ -7,7 +7,7 @@
 //!
 //! Zenoh's session has threads of its own; both of ours hand messages to it. A congested link blocks the thread of pictures for 0.4 s
 //! for each picture, and that of detections for 1 ms: these have a queue of their own in Zenoh, with a higher priority.
-//! The lanes drop and count meanwhile. What Zenoh drops after that, it does not say: the far side sees it as a gap in the numbers.
+//! The lanes drop and count meanwhile. Zenoh does not report the messages that it drops after that; a subscriber sees a gap in `seq`.
 #![doc = include_str!("site.md")]
 
 mod camera;
@@ -18,26 +18,23 @@ mod target;
 
 use std::sync::{Arc, Mutex};
 use std::task::Context;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{Receiver, Sender, UnboundedReceiver, channel};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval};
 use zenoh::Session;
 use zenoh::liveliness::LivelinessToken;
 
-use self::camera::{BusCamera, Declaring, declare_token};
+use self::camera::{BusCamera, Declaring};
 use self::pictures::Pictures;
 use self::queries::BusQuery;
 pub use self::target::ZenohTarget;
 use super::camera::NumberedFrame;
+use super::router::{self, Connection, FINISH_MAX};
 use super::turns::next_in_turn;
 use super::{Command, PublishCounts, PublishOptions, PublishedCamera, TargetLanes};
-use crate::net::zenoh::{ZenohError, close, has_router, keys, open};
-use crate::source::Backoff;
+use crate::net::zenoh::{ZenohError, close, declare_token, keys};
 use crate::sync::locked;
-
-/// Names of the lanes for detections, pictures, and pictures of other streams.
-pub(super) const LANES: [&str; 3] = ["publish detections", "publish pictures", "publish other pictures"];
 
 /// How often the connection, the states and the subscribers are looked at.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
@@ -47,9 +44,6 @@ const ALIVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Queries that wait. Further ones end without an answer.
 const QUERIES_WAITING: usize = 64;
-
-/// Longest time that the end takes for the messages that wait.
-const FINISH_MAX: Duration = Duration::from_secs(2);
 
 /// Publishes to one router until the sender of its commands is dropped.
 pub(super) struct ZenohPublisher {
@@ -66,7 +60,7 @@ pub(super) struct ZenohPublisher {
     /// For the callbacks of Zenoh.
     queries: Sender<BusQuery>,
     waiting_queries: Receiver<BusQuery>,
-    is_connected: bool,
+    connection: Connection,
     /// The camera whose frame is taken next.
     next_camera: usize,
 }
@@ -90,7 +84,7 @@ impl ZenohPublisher {
             alive: None,
             queries,
             waiting_queries,
-            is_connected: false,
+            connection: Connection::default(),
             next_camera: 0,
         }
     }
@@ -124,25 +118,8 @@ impl ZenohPublisher {
 
     /// Opens the session, which then reconnects by itself. `None` when the program has finished publishing.
     async fn connect(&mut self) -> Option<Session> {
-        let mut backoff = Backoff::new();
-        let mut told = String::new();
-        loop {
-            let router = self.target.router.clone();
-            let error = match self.unless_finished(open(&router)).await? {
-                Ok(session) => return Some(session),
-                Err(error) => error,
-            };
-            let text = format!("{}: {error}; retrying", self.target);
-            if text != told {
-                self.report(&text);
-                if let Some(help) = error.help() {
-                    self.report(&format!("help: {help}"));
-                }
-            }
-            told = text;
-            let delay = backoff.delay(false, true);
-            self.unless_finished(tokio::time::sleep(delay)).await?;
-        }
+        let opening = router::open(self.target.router.clone(), self.target.to_string(), self.options.report);
+        self.unless_finished(opening).await
     }
 
     /// Awaits `work`, and takes commands meanwhile. Returns `None` when the program has finished publishing.
@@ -187,14 +164,14 @@ impl ZenohPublisher {
                 _ = checks.tick() => {
                     self.check_connection(session).await;
                     for camera in &mut self.cameras {
-                        camera.check(self.is_connected).await;
+                        camera.check(self.connection.is_open).await;
                     }
                 }
             }
         }
         // The sessions have ended. A link that is congested does not delay the end of the program.
-        if self.is_connected {
-            let _ = timeout(FINISH_MAX, self.finish(session)).await;
+        if self.connection.is_open {
+            self.finish(session).await?;
         }
         Ok(())
     }
@@ -203,13 +180,17 @@ impl ZenohPublisher {
         for camera in std::mem::take(&mut self.added) {
             let PublishedCamera { session: camera, lanes, recording, .. } = camera;
             let TargetLanes::Numbered(frames) = lanes else { continue };
-            let is_taken = |part: &str| self.cameras.iter().any(|known| known.part == part);
-            let part = keys::free_part(camera.name(), is_taken);
+            let part = keys::free_part(camera.name(), |part| self.has_part(part));
             let camera = BusCamera::declare(&self.declaring(session), part, camera, frames, recording).await?;
             pictures.add(&camera.pictures);
             self.cameras.push(camera);
         }
         Ok(())
+    }
+
+    /// Returns whether a stream of any camera has this name in keys.
+    fn has_part(&self, part: &str) -> bool {
+        self.cameras.iter().any(|camera| camera.has_part(part))
     }
 
     fn declaring<'a>(&'a self, bus: &'a Session) -> Declaring<'a> {
@@ -226,19 +207,27 @@ impl ZenohPublisher {
     }
 
     async fn frame(&mut self, session: &Session, at: usize, numbered: &NumberedFrame) -> Result<(), ZenohError> {
-        let Self { host, counts, queries, cameras, options, .. } = self;
-        let declaring = Declaring { bus: session, host, counts, queries };
-        let parts: Vec<String> = cameras.iter().map(|camera| camera.part.clone()).collect();
-        let is_taken = |part: &str| parts.iter().any(|known| known == part);
-        cameras[at].frame(&declaring, numbered, &options.style, is_taken).await
+        if !self.cameras[at].has_stream(numbered) {
+            let name = self.cameras[at].stream_name(numbered);
+            let part = keys::free_part(&name, |part| self.has_part(part));
+            let Self { host, counts, queries, cameras, .. } = self;
+            let declaring = Declaring { bus: session, host, counts, queries };
+            cameras[at].declare_stream(&declaring, &part, numbered.frame.stream.clone(), false).await?;
+        }
+        self.cameras[at].frame(numbered, &self.options.style);
+        Ok(())
     }
 
-    /// Publishes the detections that still wait, and the last states.
+    /// Publishes the detections that still wait, until the time for it is over, and the last states.
     async fn finish(&mut self, session: &Session) -> Result<(), ZenohError> {
-        let Self { host, counts, queries, cameras, options, .. } = self;
-        let declaring = Declaring { bus: session, host, counts, queries };
-        for camera in cameras {
-            camera.finish(&declaring, &options.style).await?;
+        let deadline = Instant::now() + FINISH_MAX;
+        for at in 0..self.cameras.len() {
+            while Instant::now() < deadline
+                && let Some(numbered) = self.cameras[at].take_detections()
+            {
+                self.frame(session, at, &numbered).await?;
+            }
+            self.cameras[at].put_last();
         }
         Ok(())
     }
@@ -260,19 +249,8 @@ impl ZenohPublisher {
 
     /// Reports a connection that is lost, and one that is open.
     async fn check_connection(&mut self, session: &Session) {
-        let is_connected = has_router(session).await;
-        if is_connected == self.is_connected {
-            return;
-        }
-        self.is_connected = is_connected;
-        {
-            let mut counts = locked(&self.counts);
-            counts.connected = is_connected;
-            counts.connections += u64::from(is_connected);
-        }
-        match is_connected {
-            true => self.report(&format!("publishing on {} as {}", self.target, self.host)),
-            false => self.report(&format!("{}: connection lost; reconnecting", self.target)),
-        }
+        let Self { target, host, options, counts, connection, .. } = self;
+        let texts = (target.to_string(), format!(" as {host}"));
+        connection.check(session, counts, options.report, (&texts.0, &texts.1)).await;
     }
 }

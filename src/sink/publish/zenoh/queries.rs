@@ -66,7 +66,7 @@ impl BusQuery {
                     self.reply(answer).await;
                 });
             }
-            // They are no queryables.
+            // They are not queryables.
             Topic::Frame | Topic::Detections => {}
         }
     }
